@@ -1,0 +1,95 @@
+"""Prompts in notebook cells, pictures as they come, PIL images in variables."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "BadRequest",
+    "Client",
+    "ConnectionFailed",
+    "ContentRefused",
+    "GradientNotebookError",
+    "ImageGenCompletedEvent",
+    "ImageGenPartialImageEvent",
+    "ImageGenerateParams",
+    "ImageGenerateResponse",
+    "InvalidRequest",
+    "InvalidResponse",
+    "InvalidSettings",
+    "Job",
+    "JobCancelled",
+    "NoAnswer",
+    "NotFound",
+    "RateLimited",
+    "ServerError",
+    "Settings",
+    "StreamBroken",
+    "Unauthorized",
+    "Usage",
+    "generate",
+    "submit",
+]
+
+if TYPE_CHECKING:
+    from .api.client import AsyncClient
+    from .api.errors import (
+        ApiError,
+        BadRequest,
+        ConnectionFailed,
+        ContentRefused,
+        GradientNotebookError,
+        InvalidRequest,
+        InvalidResponse,
+        InvalidSettings,
+        JobCancelled,
+        NoAnswer,
+        NotFound,
+        RateLimited,
+        ServerError,
+        StreamBroken,
+        Unauthorized,
+    )
+    from .api.events import ImageGenCompletedEvent, ImageGenerateResponse, ImageGenPartialImageEvent, Usage
+    from .api.params import ImageGenerateParams
+    from .api.settings import Settings
+    from .jobs.blocking import Client
+    from .jobs.job import Job, generate, submit
+
+# Where a name lives is asked for at its first use, in this order: importing the package loads nothing else.
+_MODULES = ("api.errors", "api.params", "api.events", "api.settings", "jobs.job", "jobs.blocking", "api.client")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    for module in _MODULES:
+        found = vars(importlib.import_module(f".{module}", __name__))
+        if name in found:
+            globals()[name] = found[name]
+            return found[name]
+    raise AttributeError(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Add the magics, their completion and `%config ImageGen`: `%load_ext gradient_notebook`."""
+    from .notebook.magic import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Undo all that loading did: `%unload_ext gradient_notebook`."""
+    from .notebook.magic import unload
+
+    unload(shell)

@@ -1,0 +1,1 @@
+"""The service, as values and calls. Knows no notebook."""

@@ -1,0 +1,319 @@
+"""Bytes as they arrive -> values. Knows no socket.
+
+Three stages, each of which is fed and passes on: `ImageSieve` takes the base64 of the images out of the text and
+decodes it on the way; `EventLines` cuts what is left (some 300 bytes an event) into server-sent events; a decoder
+makes values of their JSON. An image of 4 MB never exists as text, and each byte of it is looked at once.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
+from typing import Any
+
+import pybase64
+
+from .errors import InvalidResponse
+from .events import (
+    COMPLETED,
+    PARTIAL_IMAGE,
+    REPORTED,
+    ImageGenCompletedEvent,
+    ImageGenPartialImageEvent,
+    ImageGenStreamEvent,
+    Usage,
+    texts,
+    whole_numbers,
+)
+
+MAX_TEXT_BYTES = 64 * 1024 * 1024
+"""The most text that one event or answer may have beside its images: an endless line must not fill the memory."""
+
+# The key can't occur inside a JSON string, where its quotes would be escaped.
+_KEY = re.compile(rb'"b64_json"\s*:\s*"')
+_KEY_BEGUN = re.compile(rb'"(?:b(?:6(?:4(?:_(?:j(?:s(?:o(?:n(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?)?\Z')
+_LONGEST_KEY = 256
+_MARK = "#"  # no base64 begins with it: "b64_json":"#3" stands for the sieve's image 3
+
+
+class ImageSieve:
+    """Takes the images out of JSON text while it passes, and leaves `"b64_json":"#k"` for the k-th of them."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, bytes] = {}
+        self._count = 0
+        self._held = b""  # outside an image: what may be the beginning of a key
+        self._image: _Base64 | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes, and return the text among them."""
+        if self._image and chunk.find(b'"') < 0 and self._image.feed(memoryview(chunk)):
+            return b""
+        return b"".join(self._text(self._held + chunk if self._held else chunk))
+
+    def close(self) -> bytes:
+        """Return the text that was held back."""
+        rest = self._image.text() if self._image else self._held
+        self._image, self._held = None, b""
+        return rest
+
+    def take(self, value: Any) -> bytes:
+        """Return the bytes of an image by the value of its `b64_json`, once; raise InvalidResponse if broken."""
+        if isinstance(value, str) and value in self._images:
+            return self._images.pop(value)
+        try:
+            return pybase64.b64decode("".join(value.split()), validate=True)
+        except (binascii.Error, ValueError, AttributeError) as error:
+            raise InvalidResponse("The answer holds an image whose base64 is broken.", _ASK) from error
+
+    def _text(self, chunk: bytes) -> Iterator[bytes]:
+        position = 0
+        self._held = b""
+        while position < len(chunk):
+            if self._image:
+                position = self._pass_image(chunk, position)
+                if self._image:
+                    return
+                yield self._left_behind
+            elif key := _KEY.search(chunk, position):
+                yield chunk[position : key.start()]
+                self._image, position = _Base64(key.group()), key.end()
+            else:
+                yield self._hold_back(chunk[position:])
+                return
+
+    def _pass_image(self, chunk: bytes, position: int) -> int:
+        """Decode up to the closing quote, if it is here; `_left_behind` then stands for the image in the text."""
+        image = self._image
+        assert image is not None
+        end = chunk.find(b'"', position)
+        stop = len(chunk) if end < 0 else end
+        if not image.feed(memoryview(chunk)[position:stop]):
+            self._left_behind, self._image = image.text(), None
+        elif end >= 0:
+            self._left_behind, self._image = self._finish(image), None
+        return stop
+
+    def _finish(self, image: _Base64) -> bytes:
+        if (data := image.finish()) is None:
+            return image.text()
+        mark = f"{_MARK}{self._count}"
+        self._images[mark] = data
+        self._count += 1
+        return image.key + mark.encode()
+
+    def _hold_back(self, text: bytes) -> bytes:
+        begun = _KEY_BEGUN.search(text, max(0, len(text) - _LONGEST_KEY))
+        if not begun:
+            return text
+        self._held = begun.group()
+        return text[: begun.start()]
+
+
+_ASK = "Nothing can be made of it here. If it happens again, report it to the service."
+
+
+class _Base64:
+    """One image being decoded, in quartets. Gives its text back if it turns out to be no plain base64."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self._decoded = BytesIO()
+        self._carry = b""  # up to 3 characters of a quartet cut in two
+        self._padded = False
+        self._foreign = b""
+
+    def feed(self, piece: memoryview) -> bool:
+        """Decode the next characters. False: they are no plain base64, and `text` has all that came."""
+        if self._carry:
+            head = 4 - len(self._carry)
+            quartet, piece = self._carry + bytes(piece[:head]), piece[head:]
+            self._carry = b""
+            if len(quartet) < 4:
+                self._carry = quartet
+                return True
+            if not self._decode(memoryview(quartet)):
+                self._foreign += bytes(piece)
+                return False
+        whole = len(piece) & ~3
+        self._carry = bytes(piece[whole:])
+        return not whole or self._decode(piece[:whole])
+
+    def _decode(self, quartets: memoryview) -> bool:
+        try:
+            data = pybase64.b64decode(quartets, validate=True)
+        except (binascii.Error, ValueError):
+            data = b""
+        # Padding stands at the very end: after it, whatever comes is foreign.
+        if not data or self._padded:
+            self._foreign = bytes(quartets) + self._carry
+            self._carry = b""
+            return False
+        self._padded = len(data) * 4 < len(quartets) * 3
+        self._decoded.write(data)
+        return True
+
+    def finish(self) -> bytes | None:
+        """Return the image, or None if its text is no plain base64."""
+        return None if self._carry else self._decoded.getvalue()
+
+    def text(self) -> bytes:
+        """Return the key and all that came, as it came."""
+        return self.key + pybase64.b64encode(self._decoded.getvalue()) + self._foreign + self._carry
+
+
+class EventLines:
+    """Cuts text into server-sent events, as the WHATWG standard has it: (event name, data)."""
+
+    def __init__(self) -> None:
+        self._line: list[bytes] = []
+        self._size = 0
+        self._started = False
+        self._after_cr = False
+        self._event = ""
+        self._data: list[bytes] = []
+
+    def feed(self, text: bytes) -> Iterator[tuple[str, bytes]]:
+        """Yield the events that end in this text."""
+        if self._after_cr and text:
+            text, self._after_cr = text.removeprefix(b"\n"), False
+        self._after_cr = self._after_cr or text.endswith(b"\r")
+        for line in text.splitlines(keepends=True):
+            self._keep(line)
+            if line.endswith((b"\r", b"\n")):
+                whole = b"".join(self._line).rstrip(b"\r\n")
+                self._line = []
+                yield from self._take(whole)
+
+    def close(self) -> Iterator[tuple[str, bytes]]:
+        """Yield an event that its stream ended without the blank line: it may be a paid image."""
+        if self._line:
+            yield from self._take(b"".join(self._line))
+        yield from self._dispatch()
+
+    def _keep(self, line: bytes) -> None:
+        self._size += len(line)
+        if self._size > MAX_TEXT_BYTES:
+            raise InvalidResponse(f"The answer has an event of over {MAX_TEXT_BYTES:,} bytes beside its image.", _ASK)
+        self._line.append(line)
+
+    def _take(self, line: bytes) -> Iterator[tuple[str, bytes]]:
+        if not self._started:
+            line, self._started = line.removeprefix(b"\xef\xbb\xbf"), True
+        if not line:
+            yield from self._dispatch()
+            return
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+        elif name == b"event":
+            self._event = value.decode("utf-8", "replace")
+
+    def _dispatch(self) -> Iterator[tuple[str, bytes]]:
+        event, data = self._event, self._data
+        self._event, self._data, self._size = "", [], 0
+        if data:
+            yield event, b"\n".join(data)
+
+
+ErrorMaker = Callable[[Mapping[str, Any]], Exception]
+
+
+class StreamDecoder:
+    """Decodes a `text/event-stream`: fed with bytes however they are cut, it yields the stream's events."""
+
+    def __init__(self, make_error: ErrorMaker) -> None:
+        self._make_error = make_error
+        self._sieve = ImageSieve()
+        self._lines = EventLines()
+
+    def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
+        """Yield the events that are complete; an error event is raised."""
+        if text := self._sieve.feed(chunk):
+            for name, data in self._lines.feed(text):
+                yield from self._event(name, data)
+
+    def close(self) -> Iterator[ImageGenStreamEvent]:
+        """Yield what the end of the stream completes. A rest that is cut off is no event."""
+        for name, data in [*self._lines.feed(self._sieve.close()), *self._lines.close()]:
+            if _is_json(data):
+                yield from self._event(name, data)
+
+    def _event(self, name: str, data: bytes) -> Iterator[ImageGenStreamEvent]:
+        if data.strip() == b"[DONE]":
+            return
+        message = _json_object(data)
+        if error := message.get("error"):
+            raise self._make_error(error if isinstance(error, Mapping) else {"message": str(error)})
+        if "b64_json" in message:
+            # Of an unknown event too: the image must not stay in the sieve.
+            image_bytes = self._sieve.take(message["b64_json"])
+            yield from _stream_events(str(message.get("type") or name), message, image_bytes)
+
+
+def _stream_events(kind: str, message: Mapping[str, Any], image_bytes: bytes) -> Iterator[ImageGenStreamEvent]:
+    common = {"image_bytes": image_bytes, **texts(message, *REPORTED), **whole_numbers(message, "created_at")}
+    if kind == PARTIAL_IMAGE:
+        yield ImageGenPartialImageEvent(**common, **whole_numbers(message, "partial_image_index"))
+    elif kind == COMPLETED:
+        more = texts(message, "revised_prompt")
+        yield ImageGenCompletedEvent(**common, **more, usage=Usage.of(message.get("usage")))
+
+
+class AnswerDecoder:
+    """Decodes an `application/json` answer: its 1 to 10 images come as events when it is closed."""
+
+    def __init__(self, make_error: ErrorMaker) -> None:
+        self._make_error = make_error
+        self._sieve = ImageSieve()
+        self._text = bytearray()
+
+    def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
+        """Take the next bytes; nothing is complete before the end."""
+        self._text += self._sieve.feed(chunk)
+        if len(self._text) > MAX_TEXT_BYTES:
+            raise InvalidResponse(f"The answer has over {MAX_TEXT_BYTES:,} bytes beside its images.", _ASK)
+        return iter(())
+
+    def close(self) -> Iterator[ImageGenStreamEvent]:
+        """Yield the images; the usage of all of them stands with the first."""
+        message = _json_object(bytes(self._text + self._sieve.close()))
+        if isinstance(error := message.get("error"), Mapping):
+            raise self._make_error(error)
+        entries = message.get("data")
+        if not isinstance(entries, list) or not entries:
+            raise InvalidResponse("The answer holds no image: it has no data.", _ASK)
+        usage = Usage.of(message.get("usage"))
+        created = whole_numbers(message, "created").get("created", 0)
+        for entry in entries:
+            if not isinstance(entry, Mapping) or "b64_json" not in entry:
+                raise InvalidResponse("The answer holds no image: an entry of its data has no b64_json.", _ASK)
+            yield ImageGenCompletedEvent(
+                image_bytes=self._sieve.take(entry["b64_json"]),
+                created_at=created,
+                usage=usage,
+                **texts(message, *REPORTED),
+                **texts(entry, "revised_prompt"),
+            )
+            usage = None
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        return bool(json.loads(data))
+    except ValueError:
+        return False
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(data)
+    except ValueError as error:
+        raise InvalidResponse("The answer is not JSON.", _ASK) from error
+    if not isinstance(message, dict):
+        raise InvalidResponse(f"The answer is a JSON {type(message).__name__}, not an object.", _ASK)
+    return message

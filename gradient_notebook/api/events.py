@@ -1,0 +1,172 @@
+"""What the service answers, as plain frozen values with the SDK's field names.
+
+The base64 text of an image is never kept: the bytes are, and `b64_json` encodes them anew when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import pybase64
+
+PARTIAL_IMAGE: Final = "image_generation.partial_image"
+COMPLETED: Final = "image_generation.completed"
+
+_IMAGE_MODEL_WORDS = ("image", "dall-e", "flux", "diffusion", "sdxl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Encoded:
+    image_bytes: bytes = field(repr=False)
+    """The file as the service sent it: PNG, WebP or JPEG."""
+
+    @property
+    def b64_json(self) -> str:
+        """The image as base64 text, encoded anew each time: keep `image_bytes` instead."""
+        return pybase64.b64encode_as_string(self.image_bytes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputTokensDetails:
+    """Input tokens by kind."""
+
+    text_tokens: int = 0
+    image_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Tokens that a request has used."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    input_tokens_details: InputTokensDetails = InputTokensDetails()
+
+    @classmethod
+    def of(cls, answer: Any) -> Usage | None:
+        """Return the usage in a JSON answer, or None where there is none."""
+        if not isinstance(answer, Mapping):
+            return None
+        details = answer.get("input_tokens_details")
+        return cls(
+            **whole_numbers(answer, "input_tokens", "output_tokens", "total_tokens"),
+            input_tokens_details=InputTokensDetails(
+                **whole_numbers(details if isinstance(details, Mapping) else {}, "text_tokens", "image_tokens")
+            ),
+        )
+
+    def __add__(self, other: Usage) -> Usage:
+        mine, others = self.input_tokens_details, other.input_tokens_details
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            total_tokens=self.total_tokens + other.total_tokens,
+            input_tokens_details=InputTokensDetails(
+                text_tokens=mine.text_tokens + others.text_tokens,
+                image_tokens=mine.image_tokens + others.image_tokens,
+            ),
+        )
+
+
+def whole_numbers(answer: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return those of the named fields that are whole numbers, as keyword arguments."""
+    return {name: answer[name] for name in names if isinstance(answer.get(name), int)}
+
+
+def texts(answer: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return those of the named fields that are texts, as keyword arguments."""
+    return {name: answer[name] for name in names if isinstance(answer.get(name), str)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reported:
+    """The settings that the service reports to have used; None where it says nothing."""
+
+    size: str | None = None
+    quality: str | None = None
+    background: str | None = None
+    output_format: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageGenPartialImageEvent(_Reported, _Encoded):
+    """An image on its way: the `partial_image_index`-th (from 0) of a stream."""
+
+    created_at: int = 0
+    partial_image_index: int = 0
+    image_index: int = 0
+    """Which of n images this is of, from 0. Not the service's: it streams one image a request."""
+    type: Literal["image_generation.partial_image"] = PARTIAL_IMAGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageGenCompletedEvent(_Reported, _Encoded):
+    """A finished image."""
+
+    created_at: int = 0
+    usage: Usage | None = None
+    revised_prompt: str | None = None
+    """The prompt as the service rewrote it; it says so only where it does not stream."""
+    image_index: int = 0
+    """Which of n images this is, from 0. Not the service's: it streams one image a request."""
+    type: Literal["image_generation.completed"] = COMPLETED
+
+
+ImageGenStreamEvent = ImageGenPartialImageEvent | ImageGenCompletedEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedImage(_Encoded):
+    """One image of an answer, with the prompt as the service rewrote it."""
+
+    revised_prompt: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageGenerateResponse(_Reported):
+    """An answer that was not streamed: 1 to 10 images."""
+
+    created: int
+    """Unix seconds."""
+    data: list[GeneratedImage]
+    usage: Usage | None = None
+
+    @classmethod
+    def of(cls, finished: Sequence[ImageGenCompletedEvent]) -> ImageGenerateResponse:
+        """Return the answer that says the same as these events, of which there is one at least."""
+        used = [event.usage for event in finished if event.usage]
+        return cls(
+            created=finished[-1].created_at,
+            data=[GeneratedImage(image_bytes=e.image_bytes, revised_prompt=e.revised_prompt) for e in finished],
+            usage=sum(used[1:], used[0]) if used else None,
+            **{name: getattr(finished[-1], name) for name in REPORTED},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model that the service offers."""
+
+    id: str
+    created: int = 0
+    object: str = "model"
+    owned_by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelListResponse:
+    """The models that the service offers."""
+
+    data: list[Model]
+    object: str = "list"
+
+    @property
+    def image_models(self) -> list[str]:
+        """The ids of the models that paint, as far as their names tell."""
+        return [model.id for model in self.data if any(word in model.id.lower() for word in _IMAGE_MODEL_WORDS)]
+
+
+REPORTED = tuple(_Reported.__dataclass_fields__)

@@ -1,0 +1,271 @@
+"""The parameters of an image generation: THE declaration.
+
+Name, type, allowed values, bounds, default and help text of each parameter stand here once. Validation, the JSON
+body, the magic's options and help, tab completion, the panel's controls and the README's table are made from it:
+adding a parameter is one line in `ImageGenerateParams`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import operator
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from .errors import InvalidRequest, nearest
+
+DEFAULT_MODEL = "openai-gpt-image-1"
+
+
+def _bounds(low: int | None, high: int | None) -> str:
+    return f"{low or 0:,} or more" if high is None else f"{low or 0:,} to {high:,}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """What is known of one parameter beside its type: the seam that every face is made from."""
+
+    help: str
+    label: str = ""
+    default: Any = None
+    """What the service does when the parameter is not given (it is then left out of the request)."""
+    short: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+
+    # Read from the annotation and the field, never written by hand.
+    name: str = ""
+    kind: type = str
+    choices: tuple[str, ...] = ()
+    required: bool = False
+
+    @property
+    def option(self) -> str:
+        """The long option of the magics, `--output-format`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def expected(self) -> str:
+        """What is allowed, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.kind is bool:
+            return "True or False"
+        if self.kind is int:
+            return f"a whole number, {_bounds(self.minimum, self.maximum)}"
+        if self.kind is str:
+            return f"text, {_bounds(self.min_length, self.max_length)} characters"
+        return "a mapping that JSON can hold"
+
+    def check(self, value: Any) -> Any:
+        """Return `value` in its plain type, or raise InvalidRequest."""
+        try:
+            return self._checks[self.kind](self, value)
+        except InvalidRequest:
+            raise
+        except (TypeError, ValueError) as error:
+            raise self._invalid(value) from error
+
+    def parse(self, text: str) -> Any:
+        """Return the value that `text` writes, as an option of a magic does, or raise InvalidRequest."""
+        try:
+            value = text if self.kind is str else json.loads(text)
+        except ValueError as error:
+            raise self._invalid(text) from error
+        return self.check(value)
+
+    def _invalid(self, value: Any) -> InvalidRequest:
+        shown = repr(value)
+        if len(shown) > 60:
+            shown = f"{shown[:50]}… ({len(value):,} characters)" if isinstance(value, str) else f"{shown[:50]}…"
+        return InvalidRequest(f"{self.name}={shown}: expected {self.expected}", "Nothing was sent.", parameter=self.name)
+
+    def _check_text(self, value: Any) -> str:
+        if not isinstance(value, str) or (self.choices and value not in self.choices):
+            raise TypeError
+        value.encode()  # a lone surrogate cannot be sent
+        shortest, longest = self.min_length or 0, self.max_length or len(value)
+        if not shortest <= len(value) <= longest or (shortest and not value.strip()):
+            raise ValueError
+        return str(value)
+
+    def _check_int(self, value: Any) -> int:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+        if (self.minimum is not None and number < self.minimum) or (self.maximum is not None and number > self.maximum):
+            raise ValueError
+        return number
+
+    def _check_bool(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+    def _check_mapping(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise TypeError
+        copy = json.loads(json.dumps(dict(value), allow_nan=False))
+        if known := copy.keys() & PARAMETERS.keys():
+            name = min(known)
+            advice = f"Give {name} by its own name, or rename it."
+            raise InvalidRequest(f"{self.name}={value!r}: {name} is a parameter of its own", advice, parameter=self.name)
+        return typing.cast("dict[str, Any]", copy)
+
+    _checks: typing.ClassVar[dict[type, Callable[[Parameter, Any], Any]]] = {
+        str: _check_text,
+        int: _check_int,
+        bool: _check_bool,
+        dict: _check_mapping,
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageGenerateParams:
+    """The parameters of one `POST /v1/images/generations`, checked when made.
+
+    What is None is not given, and left out of the request. Raises InvalidRequest before anything is sent.
+    """
+
+    # fmt: off
+    prompt: Annotated[str, Parameter(label="Prompt", min_length=1, max_length=32_000, help="Text description of the image, in words.")]
+    model: Annotated[str, Parameter(label="Model", short="m", min_length=1, help="Model that paints; %imagegen_models lists them.")] = DEFAULT_MODEL
+    n: Annotated[int, Parameter(label="Images", short="n", minimum=1, maximum=10, help="Number of images. Each one costs.")] = 1
+    size: Annotated[Literal["auto", "1024x1024", "1536x1024", "1024x1536"] | None, Parameter(label="Size", short="s", default="auto", help="Width x height in pixels; auto lets the service choose.")] = None
+    quality: Annotated[Literal["auto", "high", "medium", "low"] | None, Parameter(label="Quality", short="q", default="auto", help="More quality takes more time and more tokens.")] = None
+    background: Annotated[Literal["auto", "transparent", "opaque"] | None, Parameter(label="Background", short="b", default="auto", help="Background of the image; transparent needs png or webp.")] = None
+    moderation: Annotated[Literal["auto", "low"] | None, Parameter(label="Moderation", default="auto", help="How strictly content is filtered.")] = None
+    output_format: Annotated[Literal["png", "webp", "jpeg"] | None, Parameter(label="Format", short="f", default="png", help="File format of the image.")] = None
+    output_compression: Annotated[int | None, Parameter(label="Compression", minimum=0, maximum=100, help="Quality of the compression in percent, for webp and jpeg only.")] = None
+    stream: Annotated[bool | None, Parameter(label="Stream", default=False, help="Send partial images while the image is being made.")] = None
+    partial_images: Annotated[int | None, Parameter(label="Partial images", short="p", default=0, minimum=0, help="Number of partial images in a stream; about 100 tokens each.")] = None
+    user: Annotated[str | None, Parameter(label="User", max_length=256, help="Id of your end user, for the service's abuse monitoring.")] = None
+    extra: Annotated[dict[str, Any], Parameter(label="Extra", help="Further fields, for what another server understands; sent as they are.")] = field(default_factory=dict)
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        for name, parameter in PARAMETERS.items():
+            value = getattr(self, name)
+            if value is not None or name in ALWAYS_SENT:
+                object.__setattr__(self, name, parameter.check(value))
+        for rule in RULES:
+            rule.check(self)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ImageGenerateParams:
+        """Return the parameters that `values` names; an unknown name raises InvalidRequest with the nearest one."""
+        for name, value in values.items():
+            if name not in PARAMETERS:
+                hint = nearest(name, PARAMETERS) or f"Known are {', '.join(PARAMETERS)}."
+                advice = f"{hint} What another server understands goes into extra={{{name!r}: {value!r}}}."
+                raise InvalidRequest(f"{name}={value!r}: no such parameter", advice, parameter=name)
+        return cls(**{"prompt": "", **values})
+
+    def replace(self, **changes: Any) -> ImageGenerateParams:
+        """Return a copy with `changes`, checked again."""
+        return ImageGenerateParams.of({**self.given(), **changes})
+
+    def given(self) -> dict[str, Any]:
+        """Return what was given, by name, as plain values."""
+        every = {name: getattr(self, name) for name in PARAMETERS}
+        return {name: value for name, value in every.items() if value is not None and (value or name != "extra")}
+
+    def effective(self, name: str) -> Any:
+        """Return the value of `name`, or the service's default where it was not given."""
+        value = getattr(self, name)
+        return PARAMETERS[name].default if value is None else value
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body of the request: what was given, and `extra` beside it."""
+        given = self.given()
+        return {**given, **given.pop("extra", {})}
+
+
+def _declared() -> dict[str, Parameter]:
+    hints = typing.get_type_hints(ImageGenerateParams, include_extras=True)
+    return {f.name: _complete(f, hints[f.name]) for f in dataclasses.fields(ImageGenerateParams)}
+
+
+def _complete(declared: dataclasses.Field[Any], hint: Any) -> Parameter:
+    """Fill in what the annotation and the field already say of the parameter."""
+    annotation, parameter = typing.get_args(hint)
+    optional = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    members = typing.get_args(annotation) if optional else (annotation,)
+    kind = next(member for member in members if member is not type(None))
+    choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+    learned: dict[str, Any] = {
+        "name": declared.name,
+        "kind": str if choices else typing.get_origin(kind) or kind,
+        "choices": choices,
+        "required": declared.default is dataclasses.MISSING and declared.default_factory is dataclasses.MISSING,
+    }
+    if declared.default not in (None, dataclasses.MISSING):
+        learned["default"] = declared.default
+    return dataclasses.replace(typing.cast("Parameter", parameter), **learned)
+
+
+PARAMETERS: Mapping[str, Parameter] = types.MappingProxyType(_declared())
+
+ALWAYS_SENT = frozenset({"prompt", "model", "n"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule between parameters: what `parameter` needs, when it is out of place, and what to do."""
+
+    parameter: str
+    broken: Callable[[ImageGenerateParams], bool]
+    needs: str
+    advice: str
+
+    def check(self, params: ImageGenerateParams) -> None:
+        """Raise InvalidRequest where the rule is broken."""
+        if self.broken(params):
+            what = f"{self.parameter}={getattr(params, self.parameter)!r}: {self.needs}"
+            raise InvalidRequest(what, f"{self.advice} Nothing was sent.", parameter=self.parameter)
+
+
+RULES = (
+    Rule(
+        "stream",
+        lambda p: bool(p.stream) and not p.partial_images,
+        "needs partial_images of 1 or more",
+        "Add partial_images=2, or leave stream out.",
+    ),
+    Rule(
+        "background",
+        lambda p: p.background == "transparent" and p.output_format == "jpeg",
+        "needs output_format png or webp, and jpeg has no transparency",
+        "Use output_format='png' or 'webp', or background='opaque'.",
+    ),
+    Rule(
+        "output_compression",
+        lambda p: p.output_compression is not None and p.effective("output_format") == "png",
+        "needs output_format webp or jpeg, and png is always lossless",
+        "Use output_format='webp' or 'jpeg', or leave output_compression out.",
+    ),
+)
+
+
+PARTIAL_IMAGE_TOKENS = 100
+OUTPUT_TOKENS: Mapping[str, Mapping[str, int]] = {
+    "low": {"1024x1024": 272, "1024x1536": 408, "1536x1024": 400},
+    "medium": {"1024x1024": 1056, "1024x1536": 1584, "1536x1024": 1568},
+    "high": {"1024x1024": 4160, "1024x1536": 6240, "1536x1024": 6208},
+}
+"""Output tokens of one image by quality and size: the upstream provider's figures, for estimates only."""
+
+
+def estimated_output_tokens(params: ImageGenerateParams) -> tuple[int, int]:
+    """Return the least and the most output tokens that the request may cost; they are equal unless it says auto."""
+    quality, size = params.effective("quality"), params.effective("size")
+    rows = OUTPUT_TOKENS.values() if quality == "auto" else [OUTPUT_TOKENS[quality]]
+    tokens = [count for row in rows for name, count in row.items() if size in ("auto", name)]
+    partials = PARTIAL_IMAGE_TOKENS * (params.partial_images or 0) if params.stream else 0
+    return params.n * (min(tokens) + partials), params.n * (max(tokens) + partials)

@@ -1,0 +1,157 @@
+"""The events of an answer, one after the other: of one request, or of n at once. Knows no socket."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, Self
+
+from .decode import AnswerDecoder, StreamDecoder
+from .errors import GradientNotebookError, NoAnswer, StreamBroken, api_error
+from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
+
+DECODERS: Mapping[str, type[AnswerDecoder | StreamDecoder]] = {
+    "application/json": AnswerDecoder,
+    "text/event-stream": StreamDecoder,
+}
+
+
+class Body(Protocol):
+    """The body of an answer: `read` gives the next bytes, or None at its end."""
+
+    headers: Mapping[str, str]
+
+    async def read(self) -> bytes | None: ...
+    async def aclose(self) -> None: ...
+
+
+def content_type(headers: Mapping[str, str]) -> str:
+    """Return the content type of an answer without its parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class _Closing(Protocol):
+    async def aclose(self) -> None: ...
+
+
+class _Left:
+    """Closes what it iterates over when its `async with` is left."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self: _Closing, *exc: object) -> None:
+        await self.aclose()
+
+
+class EventStream(_Left):
+    """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up."""
+
+    def __init__(self, body: Body, image_index: int = 0) -> None:
+        self.request_id = body.headers.get("x-request-id")
+        self._body = body
+        decoder = DECODERS[content_type(body.headers)]
+        self._decoder = decoder(lambda error: api_error(error, status=None, headers=body.headers))
+        self._image_index = image_index
+        self._ready: deque[ImageGenStreamEvent] = deque()
+        self._partials = self._finished = 0
+        self._over = False
+        self._failure: GradientNotebookError | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ImageGenStreamEvent:
+        try:
+            while not self._ready:
+                if self._over:
+                    raise self._end()
+                await self._receive()
+        except BaseException:
+            await self.aclose()
+            raise
+        return self._counted(self._ready.popleft())
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self._over = True
+        await self._body.aclose()
+
+    close = aclose
+
+    async def _receive(self) -> None:
+        """Take the next bytes. The events that they complete are kept even where they end in an error."""
+        try:
+            chunk = await self._body.read()
+            self._over = chunk is None
+            self._ready.extend(self._decoder.close() if chunk is None else self._decoder.feed(chunk))
+        except NoAnswer as error:
+            self._over, self._failure = True, error
+            self._ready.extend(self._decoder.close())
+        except GradientNotebookError as error:
+            self._over, self._failure = True, error
+
+    def _counted(self, event: ImageGenStreamEvent) -> ImageGenStreamEvent:
+        index = self._image_index + self._finished
+        if isinstance(event, ImageGenPartialImageEvent):
+            self._partials += 1
+        else:
+            self._finished += 1
+        return dataclasses.replace(event, image_index=index) if index else event
+
+    def _end(self) -> Exception:
+        lost = self._failure is None or isinstance(self._failure, NoAnswer)
+        if not lost:
+            return self._failure or StopAsyncIteration()
+        if self._finished:  # the image is here: how the connection ended after it does not matter
+            return StopAsyncIteration()
+        seen = f"{self._partials} partial image{'' if self._partials == 1 else 's'}"
+        what = f"The stream ended after {seen}, before the finished image; may have been billed."
+        named = f" Request {self.request_id}." if self.request_id else ""
+        broken = StreamBroken(what, f"It was not sent again.{named}", partials_seen=self._partials)
+        broken.__cause__ = self._failure
+        return broken
+
+
+class MergedStream(_Left):
+    """The events of n requests of one image each, as they come; the first error is raised after the last event."""
+
+    def __init__(self, senders: Sequence[Callable[[], Awaitable[EventStream]]]) -> None:
+        self._queue: asyncio.Queue[ImageGenStreamEvent | None] = asyncio.Queue(maxsize=1)
+        self._errors: list[GradientNotebookError] = []
+        self._left = len(senders)
+        self._tasks = [asyncio.create_task(self._pump(send)) for send in senders]
+
+    async def _pump(self, send: Callable[[], Awaitable[EventStream]]) -> None:
+        try:
+            async with await send() as stream:
+                async for event in stream:
+                    await self._queue.put(event)
+        except GradientNotebookError as error:
+            self._errors.append(error)
+        await self._queue.put(None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ImageGenStreamEvent:
+        try:
+            while self._left:
+                if event := await self._queue.get():
+                    return event
+                self._left -= 1
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+        raise self._errors.pop(0) if self._errors else StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        self._left = 0
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    close = aclose

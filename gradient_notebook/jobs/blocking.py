@@ -1,0 +1,84 @@
+"""`Client`: the client, synchronously. A thin face over the package's loop, not a second client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Self, overload
+
+from ..api.client import AsyncClient
+from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, ModelListResponse
+from ..api.streams import EventStream, MergedStream
+from . import loop
+
+
+class Client:
+    """The image generation API, synchronously; also inside a running loop. Arguments as of `AsyncClient`."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self._client = AsyncClient(**arguments)
+        self.settings = self._client.settings
+        self.images = Images(self._client)
+        self.models = Models(self._client)
+
+    def __repr__(self) -> str:
+        return f"Client({self.settings!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        loop.run(self._client.aclose())
+
+
+class Models:
+    """`client.models`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    def list(self) -> ModelListResponse:
+        """Return the models that the service offers."""
+        return loop.run(self._client.models.list())
+
+
+class Images:
+    """`client.images`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    @overload
+    def generate(self, *, stream: Literal[True], **params: Any) -> Stream: ...
+    @overload
+    def generate(self, *, stream: Literal[False] | None = None, **params: Any) -> ImageGenerateResponse: ...
+    def generate(self, **params: Any) -> ImageGenerateResponse | Stream:
+        """Send one request, as `AsyncClient().images.generate` does; with `stream=True` return a plain iterator."""
+        answer = loop.run(self._client.images.generate(**params))
+        return answer if isinstance(answer, ImageGenerateResponse) else Stream(answer)
+
+
+class Stream(Iterator[ImageGenStreamEvent]):
+    """A plain iterator of events. Close it, or use `with`, to hang up early."""
+
+    def __init__(self, events: EventStream | MergedStream) -> None:
+        self._events = events
+
+    def __next__(self) -> ImageGenStreamEvent:
+        event = loop.run(anext(self._events, None))  # StopAsyncIteration does not pass a future
+        if event is None:
+            raise StopIteration
+        return event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        loop.run(self._events.aclose())

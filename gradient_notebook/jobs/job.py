@@ -1,0 +1,339 @@
+"""Job: images being made, as an object that can be awaited, waited for, watched and cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..api.errors import GradientNotebookError, InvalidResponse, JobCancelled
+from ..api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent, Usage
+from ..api.params import ImageGenerateParams
+from ..api.settings import Settings
+from . import loop
+from .archive import Archive
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ..api.client import AsyncClient
+
+_logger = logging.getLogger("gradient_notebook")
+
+Status = Literal["running", "done", "failed", "cancelled"]
+Observer = Callable[["Job"], None]
+
+
+@dataclass
+class Tile:
+    """One of a job's n images on its way. `partials` and `image_bytes` are files as the service sent them."""
+
+    status: Status = "running"
+    partials: list[bytes] = field(default_factory=list, repr=False)
+    image_bytes: bytes | None = field(default=None, repr=False)
+    image: Image | None = None
+    event: ImageGenCompletedEvent | None = None
+    path: Path | None = None
+    """Where the original lies."""
+    error: Exception | None = None
+
+    @property
+    def newest(self) -> bytes | None:
+        """The finished file, or the newest partial one."""
+        return self.image_bytes or (self.partials[-1] if self.partials else None)
+
+
+class Job:
+    """n images being made in the background. Made by `submit`.
+
+    `await job` and `job.result()` give the PIL image (with n > 1 the list of those that came); interrupting either
+    cancels the job. `images` and `partials` have what there is so far.
+    """
+
+    def __init__(self, params: ImageGenerateParams, settings: Settings, archive: Archive | None) -> None:
+        self.params = params
+        self.tiles = [Tile() for _ in range(params.n)]
+        self.notices: list[str] = []
+        """What went wrong beside the images: the archive's disk is full."""
+        self._settings = settings
+        self._archive = archive
+        self._observers: list[Observer] = []
+        self._started_s = time.monotonic()
+        self._elapsed_s: float | None = None
+        self._stopping = False
+        self._cancelled = False
+        self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def __repr__(self) -> str:
+        made = f"{len(self.images)} of {self.params.n} image{'' if self.params.n == 1 else 's'}"
+        return f"<Job {self.status}: {made}, {self.elapsed_s:.1f} s>"
+
+    @property
+    def status(self) -> Status:
+        """Where the job stands; it is done when it has ended with one image at least."""
+        if self._elapsed_s is None:
+            return "running"
+        if self._cancelled:
+            return "cancelled"
+        return "done" if self.images else "failed"
+
+    @property
+    def images(self) -> list[Image]:
+        """The finished images so far, in order."""
+        return [tile.image for tile in self.tiles if tile.image is not None]
+
+    @property
+    def partials(self) -> list[Image]:
+        """All partial images so far, decoded anew: those of the first image, then those of the next."""
+        return _opened([data for tile in self.tiles for data in tile.partials])
+
+    @property
+    def newest_partials(self) -> list[Image]:
+        """The newest partial image of each image that has one, decoded anew."""
+        return _opened([tile.partials[-1] for tile in self.tiles if tile.partials])
+
+    @property
+    def errors(self) -> list[Exception]:
+        """Why images did not come."""
+        return [tile.error for tile in self.tiles if tile.error is not None]
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens used by what has finished, if the service says."""
+        used = [tile.event.usage for tile in self.tiles if tile.event and tile.event.usage]
+        return sum(used[1:], used[0]) if used else None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start, until the end."""
+        return time.monotonic() - self._started_s if self._elapsed_s is None else self._elapsed_s
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer(job)` after changes, from a thread of the package, until the job has ended.
+
+        Changes that come while it is busy are told together. It must not wait for the job.
+        """
+        self._observers.append(observer)
+
+    def cancel(self) -> None:
+        """Stop, and hang up. What has been sent may be billed; what has finished stays in `images`."""
+        loop.the_loop().call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        # Only once: a second cancellation would hit the clearing up after the first.
+        if not self._stopping and self._elapsed_s is None:
+            self._stopping = True
+            self._task.cancel()
+
+    def result(self) -> Any:
+        """Wait, and return the PIL image, or with n > 1 the list of those that came.
+
+        Raises what went wrong if none came. Interrupting cancels the job.
+        """
+        self.wait()
+        return self._outcome()
+
+    def wait(self) -> None:
+        """Wait for the end, whatever it is. Interrupting cancels the job."""
+        try:
+            loop.wait(self.ended)
+        except BaseException:
+            self.cancel()
+            raise
+
+    async def wait_async(self) -> None:
+        """Wait for the end, whatever it is. Cancelling the wait cancels the job."""
+        try:
+            await loop.wait_async(self.ended)
+        except BaseException:
+            self.cancel()
+            raise
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        yield from self.wait_async().__await__()
+        return self._outcome()
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why `result` has nothing to return, once the job has ended; None where it has."""
+        if self._cancelled:
+            return JobCancelled(f"Cancelled after {self.elapsed_s:.1f} s.", "It had been sent, so it may be billed.")
+        return None if self.images else self.errors[0]
+
+    def _outcome(self) -> Any:
+        if failure := self.failure:
+            raise failure
+        return self.images if self.params.n > 1 else self.images[0]
+
+    def start(self) -> None:
+        """Begin. Called once, by `submit`."""
+        started: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def begin() -> None:
+            _running.add(self)
+            self._task = asyncio.ensure_future(self._run())
+            started.set_result(None)
+
+        loop.the_loop().call_soon_threadsafe(begin)
+        started.result()
+
+    async def _run(self) -> None:
+        self._changed = asyncio.Event()
+        teller = asyncio.ensure_future(self._tell())
+        try:
+            await self._make_all()
+        except asyncio.CancelledError:
+            self._cancelled = any(tile.status == "running" for tile in self.tiles)  # else it came too late
+        finally:
+            self._close_tiles()
+            self._elapsed_s = time.monotonic() - self._started_s
+            self._changed.set()
+            await teller
+            _running.discard(self)
+            self.ended.set_result(None)
+
+    async def _tell(self) -> None:
+        """Tell the observers on a thread: a slow front end must not slow the stream."""
+        ended = False
+        while not ended:
+            await self._changed.wait()
+            self._changed.clear()
+            ended = self._elapsed_s is not None
+            for observer in self._observers:
+                try:
+                    await asyncio.to_thread(observer, self)
+                except Exception:
+                    _logger.exception("An observer of %r failed", self)
+
+    async def _make_all(self) -> None:
+        """Make n images: streaming they are n requests at once, and one that fails leaves the others alone."""
+        if not self.params.stream or self.params.n == 1:
+            await self._make(self.params, 0)
+            return
+        one = self.params.replace(n=1)
+        tasks = [asyncio.ensure_future(self._make(one, index)) for index in range(self.params.n)]
+        try:
+            await asyncio.gather(*tasks)
+        except asyncio.CancelledError:
+            await asyncio.wait(tasks)  # gather has cancelled them; let them hang up
+            raise
+
+    async def _make(self, params: ImageGenerateParams, first: int) -> None:
+        mine = self.tiles[first : first + params.n]
+        try:
+            async with await client_for(self._settings).images.send(params, first) as events:
+                async for event in events:
+                    await self._take(event)
+            lacking: Exception = InvalidResponse(f"The answer has fewer than the {params.n} images asked for.")
+        except Exception as error:  # noqa: BLE001 - also a bug of ours must not take the other tiles along
+            lacking = error
+        for tile in mine:
+            if tile.status == "running":
+                tile.status, tile.error = "failed", lacking
+        self._changed.set()
+
+    async def _take(self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent) -> None:
+        while event.image_index >= len(self.tiles):
+            self.tiles.append(Tile())  # more than asked for: paid for all the same
+        tile = self.tiles[event.image_index]
+        if isinstance(event, ImageGenPartialImageEvent):
+            tile.partials.append(event.image_bytes)
+        else:
+            await _whatever_comes(asyncio.to_thread(self._finish, tile, event))
+        self._changed.set()
+
+    def _finish(self, tile: Tile, event: ImageGenCompletedEvent) -> None:
+        """Put the image on disk first, then open it."""
+        from ..imaging import open_image
+
+        tile.event, tile.image_bytes = event, event.image_bytes
+        try:
+            tile.path = self._archive.keep(event.image_bytes) if self._archive else None
+        except OSError as error:
+            self.notices.append(f"The original could not be kept on disk ({error}). Save the image yourself.")
+        try:
+            image = open_image(event.image_bytes)
+            image.filename = str(tile.path or "")  # as if it had been opened from there
+            tile.image, tile.status = image, "done"
+        except GradientNotebookError as error:
+            if tile.path:
+                error.advice = f"The bytes as they came lie in {tile.path}. {error.advice}"
+            tile.status, tile.error = "failed", error
+
+    def _close_tiles(self) -> None:
+        for tile in self.tiles:
+            if tile.status == "running":
+                tile.status = "cancelled"
+
+
+async def _whatever_comes(work: Any) -> None:
+    """Finish `work` even if the task is cancelled meanwhile: it holds a paid image."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+def _opened(files: list[bytes]) -> list[Image]:
+    from ..imaging import open_image
+
+    found: list[Image] = []
+    for data in files:
+        with contextlib.suppress(InvalidResponse):  # a broken partial image is no loss
+            found.append(open_image(data))
+    return found
+
+
+_running: set[Job] = set()  # a loop keeps no strong reference to its tasks
+_client: AsyncClient | None = None
+
+
+def client_for(settings: Settings) -> AsyncClient:
+    """Return the one client of the process; a new one only when the settings have changed."""
+    from ..api.client import AsyncClient  # on the job's thread: a card need not wait for it
+
+    global _client
+    if _client is None or _client.settings != settings:
+        _client = AsyncClient(settings=settings)
+    return _client
+
+
+def launch(
+    params: ImageGenerateParams,
+    *,
+    settings: Settings | None = None,
+    archive: Archive | None = None,
+    observer: Observer | None = None,
+) -> Job:
+    """Start making images, and return the job. `archive` None keeps no originals."""
+    job = Job(params, settings or Settings.discover(), archive)
+    if observer:
+        job.observe(observer)
+    job.start()
+    return job
+
+
+def submit(prompt: str, **params: Any) -> Job:
+    """Start making images in the background, and return at once.
+
+    The parameters are those of `ImageGenerateParams`. Raises InvalidRequest and InvalidSettings before anything is
+    sent; all else is raised by `await job` and `job.result()`.
+    """
+    return launch(ImageGenerateParams.of({"prompt": prompt, **params}), archive=Archive())
+
+
+def generate(prompt: str, **params: Any) -> Any:
+    """Make images and return them: a PIL image, or with n > 1 the list of those that came.
+
+    The parameters are those of `ImageGenerateParams`. Works in a cell, in a script and in a thread; interrupting it
+    cancels the request. Each image costs; nothing is sent twice.
+    """
+    return submit(prompt, **params).result()

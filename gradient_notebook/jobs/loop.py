@@ -1,0 +1,111 @@
+"""The one thread with the one loop, and waiting for what happens there.
+
+The only place that knows about loops. A task on the kernel's own loop stops while a cell runs synchronous code, so
+the work lives on a thread of the package's own, and each way to wait here can be interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+TICK_S = 0.1
+"""An interrupt is noticed only when a waiting loop wakes, so it wakes this often (seconds)."""
+
+
+class _Thread:
+    """A daemon thread that runs an event loop."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="gradient_notebook", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()  # False in a child after fork, where the thread did not come along
+
+    def close(self) -> None:
+        """Cancel what runs, so that connections close, and end."""
+        if self.is_alive:
+            asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop)
+            self._thread.join(timeout=1)
+
+
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.wait(others, timeout=0.5) if others else None
+    asyncio.get_running_loop().stop()
+
+
+_lock = threading.Lock()
+_the_thread: _Thread | None = None
+
+
+def the_loop() -> asyncio.AbstractEventLoop:
+    """Return the package's loop, which runs on its own thread from the first call on."""
+    global _the_thread
+    with _lock:
+        if _the_thread is None or not _the_thread.is_alive:
+            _the_thread = _Thread()
+            atexit.register(_the_thread.close)
+        return _the_thread.loop
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Do `work` on the package's loop and wait for it; interrupting the wait cancels it."""
+    future = asyncio.run_coroutine_threadsafe(work, the_loop())
+    try:
+        wait(future)
+    except BaseException:
+        future.cancel()
+        raise
+    return future.result()
+
+
+def wait(future: concurrent.futures.Future[Any]) -> None:
+    """Block until `future` is done, from wherever; Ctrl-C and the interrupt button raise KeyboardInterrupt."""
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if running is None:
+        _wait_plainly(future)
+    elif running is the_loop():
+        msg = "A job's own thread can't wait for a job: await it."
+        raise RuntimeError(msg)
+    elif _make_nestable(running):
+        running.run_until_complete(wait_async(future))
+    else:
+        _wait_plainly(future)
+
+
+async def wait_async(future: concurrent.futures.Future[Any]) -> None:
+    """Wait until `future` is done, in ticks; a cancelled wait leaves `future` alone."""
+    wrapped = asyncio.wrap_future(future)
+    while not wrapped.done():
+        await asyncio.wait({wrapped}, timeout=TICK_S)
+
+
+def _wait_plainly(future: concurrent.futures.Future[Any]) -> None:
+    while not future.done():
+        concurrent.futures.wait({future}, timeout=TICK_S)
+
+
+def _make_nestable(running: asyncio.AbstractEventLoop) -> bool:
+    """Let a running loop run inside itself. False for one that cannot be patched, as uvloop's."""
+    import nest_asyncio2
+
+    try:
+        nest_asyncio2.apply(running)
+    except ValueError:
+        return False
+    return True

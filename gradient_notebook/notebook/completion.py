@@ -1,0 +1,71 @@
+"""Tab completion of the magics' options, their values, and the variables in `{{ }}`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.core.interactiveshell import InteractiveShell
+
+from ..api.params import PARAMETERS
+from .options import PARSER
+
+_MAGIC_LINE = re.compile(r"^\s*%{1,2}imagegen\s(?P<options>.*)$")
+_OPEN_BRACES = re.compile(r"\{\{\s*(?P<word>[\w.]*)$")
+
+_OPTIONS = {option: action.dest for action in PARSER._actions for option in action.option_strings}  # noqa: SLF001
+
+
+def make_matcher(shell: InteractiveShell) -> Any:
+    """Return a matcher for `Completer.custom_matchers` that answers in our cells only."""
+
+    @context_matcher()
+    def imagegen_matcher(context: CompletionContext) -> SimpleMatcherResult:
+        found = _matches(shell, context)
+        if found is None:
+            return {"completions": []}
+        kind, fragment, words = found
+        completions = [SimpleCompletion(text=word, type=kind) for word in words]
+        return {"completions": completions, "matched_fragment": fragment, "suppress": True, "ordered": True}
+
+    return imagegen_matcher
+
+
+def _matches(shell: InteractiveShell, context: CompletionContext) -> tuple[str, str, list[str]] | None:
+    """Return the kind, the word that is being written, and what it may become; None outside of our cells."""
+    lines = context.full_text.splitlines() or [""]
+    before = lines[context.cursor_line][: context.cursor_position] if context.cursor_line < len(lines) else ""
+    in_body = context.cursor_line > 0 and lines[0].lstrip().startswith("%%imagegen")
+    line = _MAGIC_LINE.match(before)
+    if not (line or in_body):
+        return None
+    if braces := _OPEN_BRACES.search(before):
+        return "variable", braces["word"], _names(shell, braces["word"])
+    if not line or " -- " in before:
+        return None
+    return _option_matches(line["options"])
+
+
+def _option_matches(options: str) -> tuple[str, str, list[str]] | None:
+    *earlier, word = re.split(r"\s+", options) if options else [""]
+    option, equals, begun = word.partition("=")
+    if equals:
+        return "value", begun, _values(option, begun)
+    if earlier and (values := _values(earlier[-1], word)):
+        return "value", word, values
+    if word.startswith("-") or not word:
+        return "option", word, [name for name in _OPTIONS if name.startswith(word) and name.startswith("--")]
+    return None
+
+
+def _values(option: str, begun: str) -> list[str]:
+    parameter = PARAMETERS.get(_OPTIONS.get(option.replace("_", "-"), ""))
+    return [choice for choice in parameter.choices if choice.startswith(begun)] if parameter else []
+
+
+def _names(shell: InteractiveShell, word: str) -> list[str]:
+    if "." in word:
+        return [match for match in shell.Completer.attr_matches(word) if "._" not in match]
+    names = set(shell.user_ns) - set(shell.user_ns_hidden)
+    return sorted(name for name in names if name.startswith(word) and not name.startswith("_"))

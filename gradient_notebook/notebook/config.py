@@ -1,0 +1,88 @@
+"""`%config ImageGen`: what holds for a session, with its help. The parameters come from the declaration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from traitlets import Any as AnyTrait
+from traitlets import Bool, Float, HasTraits, Int, TraitError, Unicode, observe
+from traitlets.config import Configurable
+
+from ..api.errors import GradientNotebookError, InvalidRequest
+from ..api.events import Usage
+from ..api.params import PARAMETERS, Parameter
+from ..jobs.archive import Archive
+
+NOTEBOOK_DEFAULTS = {"stream": True, "partial_images": 2}
+"""In a notebook somebody is watching."""
+_NOT_FOR_A_SESSION = ("prompt", "n", "extra")
+
+
+class _ParameterTrait(AnyTrait):  # type: ignore[type-arg, unused-ignore]
+    """A session's default for a parameter, checked as everywhere; None leaves it to the service."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        text = f"{parameter.help} Allowed: {parameter.expected}."
+        super().__init__(NOTEBOOK_DEFAULTS.get(parameter.name), allow_none=True, help=text)
+        self._parameter = parameter
+
+    def validate(self, obj: HasTraits, value: Any) -> Any:  # noqa: ARG002 - traitlets' signature
+        try:
+            return None if value is None else self._parameter.check(value)
+        except InvalidRequest as error:
+            raise TraitError(error.what) from None
+
+
+SESSION_PARAMETERS = {name: p for name, p in PARAMETERS.items() if name not in _NOT_FOR_A_SESSION}
+
+_Parameters: Any = type(
+    "_Parameters",
+    (Configurable,),
+    {name: _ParameterTrait(parameter).tag(config=True) for name, parameter in SESSION_PARAMETERS.items()},
+)
+
+
+class ImageGen(_Parameters):  # type: ignore[misc] # made from the declaration
+    """Session defaults of gradient_notebook."""
+
+    preview_px = Int(768, min=64, max=4096, help="Long edge of the pictures shown and saved in the notebook, pixels.").tag(
+        config=True
+    )
+    archive = Bool(True, help="Keep the original of every finished image on disk.").tag(config=True)
+    archive_dir = Unicode("", help="Folder of the originals; empty for the system's own place.").tag(config=True)
+    connect_timeout_s = Float(10.0, min=0.001, help="Time for reaching the service, in seconds.").tag(config=True)
+    read_timeout_s = Float(300.0, min=0.001, help="Silence allowed within an answer, in seconds.").tag(config=True)
+    price_input_text_tokens = Float(
+        None, allow_none=True, min=0, help="Your price of a million input text tokens; None shows tokens only."
+    ).tag(config=True)
+    price_output_image_tokens = Float(
+        None, allow_none=True, min=0, help="Your price of a million output image tokens; None shows tokens only."
+    ).tag(config=True)
+    currency = Unicode("$", help="Sign of the currency of your prices.").tag(config=True)
+    debug = Bool(False, help="Show whole tracebacks for mistakes too.").tag(config=True)
+
+    @observe("debug")
+    def _debug_changed(self, change: Any) -> None:
+        GradientNotebookError.debug = change["new"]
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the session's defaults of the parameters, as far as there are any."""
+        values = {name: getattr(self, name) for name in SESSION_PARAMETERS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def timeouts(self) -> dict[str, float]:
+        """Return the timeouts, as keyword arguments of `Settings.discover`."""
+        return {name: getattr(self, name) for name in ("connect_timeout_s", "read_timeout_s")}
+
+    def the_archive(self) -> Archive | None:
+        """Return where originals are kept, or None."""
+        return Archive(Path(self.archive_dir) if self.archive_dir else None) if self.archive else None
+
+    def cost(self, usage: Usage) -> str:
+        """Return what the tokens cost at the session's prices; empty where they are not set."""
+        if self.price_output_image_tokens is None:
+            return ""
+        text = usage.input_tokens_details.text_tokens or usage.input_tokens
+        millionths = text * (self.price_input_text_tokens or 0) + usage.output_tokens * self.price_output_image_tokens
+        return f"{self.currency}{millionths / 1e6:.2f}"

@@ -1,0 +1,69 @@
+"""`{{expression}}` in a prompt: the value of a Python expression, inserted once. Nothing else is special."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..api.errors import InvalidRequest, nearest
+
+_RAW = "Or use --raw to send the braces as they are. Nothing was sent."
+
+
+def interpolate(text: str, namespace: Mapping[str, Any]) -> str:
+    """Return `text` with each `{{expression}}` replaced by its value.
+
+    What a value contains is data: it is not looked at again. Raises InvalidRequest for a name that does not exist,
+    with the nearest one, and for what is no expression or fails.
+    """
+    return "".join(_pieces(text, namespace))
+
+
+def _pieces(text: str, namespace: Mapping[str, Any]) -> Iterator[str]:
+    position = 0
+    while (begin := text.find("{{", position)) >= 0:
+        source, end = _expression(text, begin)
+        if end < 0:
+            break
+        yield text[position:begin]
+        yield _value(source, namespace)
+        position = end
+    yield text[position:]
+
+
+def _expression(text: str, begin: int) -> tuple[str, int]:
+    """Return the expression that opens at `begin` and where it ends, or -1 where it never closes.
+
+    The first `}}` that leaves a whole expression closes it, so that `{{ {"a": {"b": 1}}["a"] }}` works.
+    """
+    ends = [match.start() for match in re.finditer(r"(?=\}\})", text[begin + 2 :])]
+    sources = [text[begin + 2 : begin + 2 + end].strip() for end in ends]
+    for source, end in zip(sources, ends, strict=True):
+        if _is_expression(source):
+            return source, begin + 2 + end + 2
+    return (sources[0], begin + 2 + ends[0] + 2) if ends else ("", -1)
+
+
+def _is_expression(source: str) -> bool:
+    try:
+        compile(source, "<prompt>", "eval")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _value(source: str, namespace: Mapping[str, Any]) -> str:
+    shown = f"{{{{{source}}}}}"
+    if not _is_expression(source):
+        raise InvalidRequest(f"{shown}: not a Python expression", _RAW, parameter="prompt")
+    try:
+        return str(eval(source, dict(namespace)))  # noqa: S307 - the author's own cell, as any other line of it
+    except NameError as error:
+        name = error.name or source
+        hint = nearest(name, [*namespace, *dir(builtins)])
+        raise InvalidRequest(f"{shown}: there is no {name!r}", f"{hint} {_RAW}".strip(), parameter="prompt") from error
+    except Exception as error:
+        what = f"{shown}: {type(error).__name__}: {error}"
+        raise InvalidRequest(what, _RAW, parameter="prompt") from error

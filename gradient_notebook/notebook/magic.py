@@ -1,0 +1,243 @@
+"""`%%imagegen` and the line magics; loading and unloading the extension."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+
+from ..api.errors import GradientNotebookError
+from ..api.params import DEFAULT_MODEL, ImageGenerateParams
+from ..api.settings import Settings, announce_simulator, without_key
+from ..jobs import loop
+from ..jobs.archive import write_whole
+from ..jobs.job import Job, client_for, launch
+from . import wording
+from .completion import make_matcher
+from .config import ImageGen
+from .inline import Card, Output, Text
+from .interpolation import interpolate
+from .options import PARSER, Order, complete_given, numbered, parse, save_path, split_prompt
+
+
+class ImageGenInterrupted(KeyboardInterrupt):
+    """The cell was interrupted, and its request cancelled. Stops a loop, as any interrupt does."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self}"]
+
+
+class CellRun:
+    """One run of a magic: the request is checked when it is made, and nothing has been sent yet."""
+
+    def __init__(self, shell: InteractiveShell, config: ImageGen, order: Order, text: str, names: Mapping[str, Any]) -> None:
+        fill = partial(interpolate, namespace=names)
+        values = complete_given(order.given, config.defaults())
+        self.order = order
+        self.params = ImageGenerateParams.of({"prompt": text if order.raw else fill(text), **values})
+        self.save = save_path(fill(order.save), order.name, self.params) if order.save else None
+        self._shell = shell
+        self._config = config
+        self._in_place = threading.Event()
+
+    def wait(self) -> None:
+        """Make the images, and return when they are there."""
+        job = self._begin(self._output().update)
+        try:
+            job.wait()
+        except BaseException as interruption:
+            loop.wait(job.ended)
+            raise self._interrupted(job) from interruption
+        self._end(job)
+
+    async def wait_async(self) -> None:
+        """Make the images, and return when they are there; the kernel stays open for messages meanwhile."""
+        job = self._begin(self._output().update)
+        try:
+            await job.wait_async()
+        except BaseException as interruption:
+            await loop.wait_async(job.ended)
+            raise self._interrupted(job) from interruption
+        self._end(job)
+
+    def go_on(self) -> None:
+        """Begin, and let the cell go: the variable holds the job, and then its image."""
+        self._output(background=True)
+        job = self._begin(self._watch)
+        self._shell.push({self.order.name: job})
+        self._in_place.set()
+
+    def explain(self) -> None:
+        """Show the request and what it may cost."""
+        print("POST /v1/images/generations")  # noqa: T201 - this is the output
+        print(json.dumps(self.params.body(), indent=2, ensure_ascii=False))  # noqa: T201
+        print(f"Estimate: {wording.estimate(self.params)}. Nothing was sent.")  # noqa: T201
+
+    def _output(self, *, background: bool = False) -> Output:
+        arguments = (self.order.name, self.params, self._config)
+        if self.order.quiet:
+            self.output = Output(*arguments)
+        elif hasattr(self._shell, "kernel"):
+            self.output = Card(*arguments, background=background)
+        else:
+            self.output = Text(*arguments)
+        return self.output
+
+    def _begin(self, observer: Any) -> Job:
+        self.output.begin()
+        try:
+            settings = Settings.discover(**self._config.timeouts())
+            job = launch(self.params, settings=settings, archive=self._config.the_archive(), observer=observer)
+        except GradientNotebookError as error:
+            raise self._told(error, None) from error.__cause__
+        self.output.attach(job)
+        return job
+
+    def _watch(self, job: Job) -> None:
+        self.output.update(job)
+        if job.status != "running":
+            self._in_place.wait()
+            if self._shell.user_ns.get(self.order.name) is job:  # unless somebody took the name meanwhile
+                self._assign(job)
+            self.output.finish(job, job.failure)
+
+    def _end(self, job: Job) -> None:
+        self._assign(job)
+        if failure := job.failure:
+            raise self._told(failure, job)
+        self.output.finish(job, None)
+
+    def _told(self, error: Exception, job: Job | None) -> Exception:
+        """Show an error, and return it to be raised: it has only to say then what became of the variable."""
+        if self.output.finish(job, error) and isinstance(error, GradientNotebookError):
+            error.shown_as = self._left(job)
+        return error
+
+    def _interrupted(self, job: Job) -> ImageGenInterrupted:
+        self._assign(job)
+        self.output.finish(job, job.failure)
+        return ImageGenInterrupted(f"{self._left(job)} The request had been sent, so it may be billed.")
+
+    def _assign(self, job: Job) -> None:
+        if images := job.images:
+            self._shell.push({self.order.name: images if self.params.n > 1 else images[0]})
+            self._write(job)
+
+    def _write(self, job: Job) -> None:
+        finished = [tile.image_bytes for tile in job.tiles if tile.image and tile.image_bytes]
+        for index, data in enumerate(finished if self.save else []):
+            path = numbered(self.save or Path(), index, self.params.n)
+            try:
+                write_whole(path, data)
+            except OSError as error:
+                job.notices.append(f"save={str(path)!r} failed ({error}); {self.order.name} holds the image.")
+
+    def _left(self, job: Job | None) -> str:
+        """Return what the variable holds after a failure."""
+        count = len(job.images) if job else 0
+        return f"{self.order.name} holds the {count} finished." if count else f"{self.order.name} was not assigned."
+
+
+@magics_class
+class ImageGenMagics(Magics):
+    """The magics. `in_cell` is set while a cell runs."""
+
+    shell: InteractiveShell
+
+    def __init__(self, shell: InteractiveShell, settings: ImageGen) -> None:
+        super().__init__(shell)
+        self.settings = settings
+        self.matcher = make_matcher(shell)
+        self.in_cell = True  # loading runs in a cell, whose beginning is never seen
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def imagegen(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> None:
+        run = self._run(line, cell, local_ns)
+        if not self._at_once(run):
+            run.wait()
+
+    async def imagegen_awaited(self, line: str, cell: str | None = None) -> None:
+        """`imagegen` for a cell that can await: clicks get through while it does."""
+        run = self._run(line, cell, None)
+        if not self._at_once(run):
+            await run.wait_async()
+
+    imagegen.__doc__ = PARSER.format_help()
+
+    @line_magic
+    def imagegen_models(self, _line: str) -> None:
+        """List the image models that the service offers: `%imagegen_models`."""
+        client = client_for(Settings.discover(**self.settings.timeouts()))
+        chosen = self.settings.defaults().get("model", DEFAULT_MODEL)
+        for name in loop.run(client.models.list()).image_models:
+            print(f"{name}  (used unless told otherwise)" if name == chosen else name)  # noqa: T201
+
+    def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun:
+        options, text = split_prompt(line) if cell is None else (line, cell.strip())
+        names = {**self.shell.user_ns, **(local_ns or {})}
+        return CellRun(self.shell, self.settings, parse(options), text, names)
+
+    def _at_once(self, run: CellRun) -> bool:
+        if run.order.dry_run:
+            run.explain()
+        elif run.order.no_wait:
+            run.go_on()
+        return run.order.dry_run or run.order.no_wait
+
+    def await_in_cell(self, lines: list[str]) -> list[str]:
+        """Let a cell that begins with the magic await it, so that Cancel gets through to a running cell.
+
+        What is transformed inside a running cell is left alone: `%%time` and `%%capture` run their body in their
+        own way, where it could not be awaited.
+        """
+        if self.in_cell or not self.shell.autoawait:
+            return lines
+        return [_CALL.sub(_AWAITED, line) for line in lines]
+
+    def cell_begins(self, *_: Any) -> None:
+        """Note that what is transformed from now on is inside of a cell."""
+        self.in_cell = True
+
+    def cell_ends(self, *_: Any) -> None:
+        """Note that what is transformed from now on is a cell."""
+        self.in_cell = False
+
+
+_CALL = re.compile(r"^get_ipython\(\)\.run_(?:cell|line)_magic\('imagegen', ")
+_AWAITED = "await get_ipython().magics_manager.registry['ImageGenMagics'].imagegen_awaited("
+
+
+def load(shell: InteractiveShell) -> None:
+    """Add everything: magics, `%config ImageGen`, completion, the native await."""
+    magics = ImageGenMagics(shell, ImageGen(parent=shell))
+    shell.register_magics(magics)
+    shell.configurables.append(magics.settings)
+    shell.input_transformers_post.append(magics.await_in_cell)
+    shell.events.register("pre_run_cell", magics.cell_begins)
+    shell.events.register("post_run_cell", magics.cell_ends)
+    shell.Completer.custom_matchers.append(magics.matcher)
+    if without_key():
+        announce_simulator(print)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Undo all that `load` did."""
+    magics = shell.magics_manager.registry.pop(ImageGenMagics.__name__)
+    for kind, names in ImageGenMagics.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+    shell.configurables.remove(magics.settings)
+    shell.input_transformers_post.remove(magics.await_in_cell)
+    shell.events.unregister("pre_run_cell", magics.cell_begins)
+    shell.events.unregister("post_run_cell", magics.cell_ends)
+    shell.Completer.custom_matchers.remove(magics.matcher)
+    GradientNotebookError.debug = False

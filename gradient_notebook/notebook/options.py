@@ -1,0 +1,190 @@
+"""The options of the magics, made from the declaration, and what a line of them orders."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import keyword
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from IPython.core.magic_arguments import MagicArgumentParser
+
+from ..api.errors import InvalidRequest, nearest
+from ..api.params import PARAMETERS, ImageGenerateParams, Parameter
+
+DEFAULT_NAME = "image"
+
+_FLAGS: Mapping[str, str] = {
+    "no-wait": "Return at once; NAME holds the job, and then its image.",
+    "dry-run": "Show the request and what it may cost, and send nothing.",
+    "raw": "Send the prompt as it is, without {{ }}.",
+    "quiet": "Show nothing but mistakes.",
+}
+_USAGE = """\
+%%imagegen [NAME] [options]        and the prompt in the lines below
+       %imagegen [NAME] [options] -- prompt"""
+_DESCRIPTION = """\
+Make images from a prompt, watch them come, and go on with NAME, a PIL image (a list of them where n > 1).
+{{expression}} in the prompt and in --save inserts the value of a Python expression."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What one line of options says. `given` has the values of the parameters by name, the prompt excepted."""
+
+    name: str
+    given: dict[str, Any] = field(default_factory=dict)
+    save: str | None = None
+    no_wait: bool = False
+    dry_run: bool = False
+    raw: bool = False
+    quiet: bool = False
+
+
+class _Parser(MagicArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        message = re.sub(r"^argument ", "", message)
+        raise InvalidRequest(f"%imagegen: {message}", "%imagegen? shows all options. Nothing was sent.")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser: an option for each parameter, and the notebook's own."""
+    parser = _Parser("imagegen", usage=_escaped(_USAGE), description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.allow_abbrev = False
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"Variable for the image; {DEFAULT_NAME} if none is given.")
+    for parameter in PARAMETERS.values():
+        if parameter.name != "prompt":
+            _add(parser, parameter)
+    parser.add_argument("--save", "-o", metavar="PATH", help="Write the original file there, too.")
+    for flag, text in _FLAGS.items():
+        parser.add_argument(f"--{flag}", action="store_true", help=_escaped(text))
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
+    names = [parameter.option, *([f"-{parameter.short}"] if parameter.short else [])]
+    text = _escaped(parameter.help if parameter.choices else f"{parameter.help} Allowed: {parameter.expected}.")
+    if parameter.kind is bool:
+        parser.add_argument(*names, action=argparse.BooleanOptionalAction, dest=parameter.name, help=text)
+    elif parameter.kind is dict:
+        parser.add_argument(*names, action="append", metavar="KEY=JSON", dest=parameter.name, help=text)
+    else:
+        metavar = f"{{{','.join(parameter.choices)}}}" if parameter.choices else parameter.name.upper()
+        parser.add_argument(*names, metavar=metavar, dest=parameter.name, help=text)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")  # argparse formats its help texts
+
+
+PARSER = make_parser()
+
+
+def parse(line: str) -> Order:
+    """Return what a line of options orders; raise InvalidRequest where it makes no sense."""
+    try:
+        words = [_with_hyphens(word) for word in shlex.split(line)]
+    except ValueError as error:
+        raise InvalidRequest(f"%imagegen: {error} in {line!r}", "Close the quotation mark. Nothing was sent.") from error
+    found, rest = PARSER.parse_known_args(words)
+    if rest:
+        raise _unknown(rest[0])
+    values = vars(found)
+    given = {name: _value(name, values[name]) for name in PARAMETERS if values.get(name) is not None}
+    own = {flag: values[flag] for flag in ("save", *(name.replace("-", "_") for name in _FLAGS))}
+    return Order(name=_identifier(found.name or DEFAULT_NAME), given=given, **own)
+
+
+def split_prompt(line: str) -> tuple[str, str]:
+    """Return the options and the prompt of the line form, `options -- prompt`."""
+    options, *prompt = re.split(r"(?:^|\s)--(?:\s|$)", line, maxsplit=1)
+    if not prompt:
+        what = "%imagegen: there is no prompt after --"
+        raise InvalidRequest(what, "Write %imagegen [NAME] [options] -- prompt. Nothing was sent.")
+    return options, prompt[0].strip()
+
+
+def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given, completed by the session's defaults as far as they go with it."""
+    values = {**session, **given}
+    if given.get("partial_images") == 0 and "stream" not in given:
+        values["stream"] = False
+    if not values.get("stream") and "partial_images" not in given:
+        values.pop("partial_images", None)
+    return values
+
+
+def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
+    """Return where to write the first image; raise InvalidRequest where it cannot be written."""
+    path = Path(save).expanduser()
+    file_format = params.effective("output_format")
+    if path.is_dir() or save.endswith("/"):
+        path = path / f"{name}.{file_format}"
+    suffixes = {"jpeg": (".jpeg", ".jpg")}.get(file_format, (f".{file_format}",))
+    if path.suffix and path.suffix.lower() not in suffixes:
+        advice = f"Name it {path.with_suffix(suffixes[0]).name}, or ask for another --output-format. Nothing was sent."
+        raise InvalidRequest(f"save={save!r}: the image will be {file_format}", advice, parameter="save")
+    path = path if path.suffix else path.with_suffix(suffixes[0])
+    if reason := _unwritable(path):
+        raise InvalidRequest(f"save={save!r}: {reason}", "Choose another place. Nothing was sent.", parameter="save")
+    return path
+
+
+def numbered(path: Path, index: int, count: int) -> Path:
+    """Return the path of image `index` (from 0) of `count`."""
+    return path if count == 1 else path.with_stem(f"{path.stem}-{index + 1}")
+
+
+def _unwritable(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"there is no folder {str(path.parent)!r}"
+    if not os.access(path.parent, os.W_OK):
+        return f"the folder {str(path.parent)!r} cannot be written to"
+    return "the file is there and cannot be written to" if path.exists() and not os.access(path, os.W_OK) else ""
+
+
+def _with_hyphens(word: str) -> str:
+    """`--output_format=webp` as `--output-format=webp`."""
+    option, equals, value = word.partition("=")
+    return option.replace("_", "-") + equals + value if option.startswith("--") else word
+
+
+def _value(name: str, value: Any) -> Any:
+    parameter = PARAMETERS[name]
+    if parameter.kind is dict:
+        return parameter.check(dict(_pair(text) for text in value))
+    return value if parameter.kind is bool else parameter.parse(value)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    key, _, value = text.partition("=")
+    try:
+        return key, json.loads(value if key else "")
+    except ValueError as error:
+        advice = "Write KEY=JSON: --extra seed=7, --extra 'style=\"vivid\"'. Nothing was sent."
+        raise InvalidRequest(f"extra={text!r}: expected KEY=JSON", advice, parameter="extra") from error
+
+
+def _identifier(name: str) -> str:
+    if name.isidentifier() and not keyword.iskeyword(name):
+        return name
+    why = "a Python keyword" if keyword.iskeyword(name) else "no Python name"
+    raise InvalidRequest(
+        f"NAME={name!r}: {why}", "Use letters, digits and _, as for any variable. Nothing was sent.", parameter="name"
+    )
+
+
+def _unknown(word: str) -> InvalidRequest:
+    if not word.startswith("-"):
+        what = f"%imagegen: {word!r} is one word too many"
+        return InvalidRequest(what, "One NAME and options; the prompt goes below %%imagegen, or after --. Nothing was sent.")
+    known = [option for action in PARSER._actions for option in action.option_strings]  # noqa: SLF001 - as argparse's own help
+    option = word.partition("=")[0]
+    hint = nearest(option, known) or f"Known are {', '.join(o for o in known if o.startswith('--'))}."
+    return InvalidRequest(f"{option}: no such option", f"{hint} Nothing was sent.")

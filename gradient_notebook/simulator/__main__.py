@@ -1,0 +1,72 @@
+"""`python -m gradient_notebook.simulator`: the service alone, for any client of the API."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from .faults import Fault, read_script
+from .server import Simulator
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 86_400:
+        raise ValueError
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 65_536:
+        raise ValueError
+    return value
+
+
+def _faults(text: str) -> list[Fault]:
+    try:
+        return read_script(Path(text))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
+
+
+_seconds.__name__ = "number of seconds"
+_port.__name__ = "port (0 to 65535)"
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m gradient_notebook.simulator",
+        description="Simulate the image generation service on 127.0.0.1. Its URL is printed when it is ready.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--port", type=_port, default=0, help="TCP port; a free one if not given")
+    parser.add_argument("--seconds-per-image", type=_seconds, help="time of one image; by quality if not given")
+    parser.add_argument("--faults", type=_faults, default=[], metavar="FILE", help="JSON list, one fault for each POST")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit status."""
+    given = _arguments(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    simulator = Simulator(seconds_per_image=given.seconds_per_image, faults=given.faults, port=given.port)
+    try:
+        simulator.start()
+    except OSError as error:
+        print(f"Port {given.port} cannot be used: {error.strerror}. Give another --port.", file=sys.stderr)
+        return 1
+    with simulator:
+        print(simulator.url, flush=True)
+        while not stop.wait(1):  # Windows hears no signal in an endless wait
+            pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

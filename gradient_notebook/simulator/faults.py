@@ -1,0 +1,115 @@
+"""How the simulator can be told to misbehave: a scripted list, one entry for one POST.
+
+`Fault` is the declaration of everything that can be scripted. An entry is a mapping of its fields, as many as make
+sense together (`{"delay": 2, "status": 503, "headers": {"retry-after": "1"}}`), or None to behave.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+CUTS = ("before_headers", "in_headers", "in_partial", "between_events", "in_final")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One scripted misbehaviour. A field that is not given leaves its part of the answer as it should be."""
+
+    delay: float = 0
+    """Seconds of silence before anything else happens."""
+    silence: bool = False
+    """Take the request and never answer, until the client leaves or the server stops."""
+    cut: str = ""
+    """Close the connection there, one of `CUTS`; a JSON answer knows of its body only that it is cut in the middle."""
+    reset: bool = False
+    """Cut with a TCP reset (RST) instead of an orderly end (FIN)."""
+    status: int = 0
+    """Answer with this HTTP status, with `body` or `body_text`, and paint nothing."""
+    headers: Mapping[str, Any] | None = None
+    """Headers of the answer, over the usual ones."""
+    body: Mapping[str, Any] | None = None
+    """JSON body of the answer."""
+    body_text: str | None = None
+    """Body of the answer, as it is."""
+    content_type: str = ""
+    """Content type of the answer that `status`, `body` or `body_text` makes."""
+    redirect: str = ""
+    """Answer 307 (or `status`) with this location."""
+    error_event: Mapping[str, Any] | None = None
+    """Send `{"error": this}` after the first partial image and end; instead of the answer if it is no stream."""
+    truncate_base64: bool = False
+    """Break the last picture's base64 off in the middle of a group of four."""
+    image_data: str | None = None
+    """Send this text, properly encoded, as the last picture."""
+    drip: int = 0
+    """Write so many bytes at a time, each on its own."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether the fault is an answer of its own, so that nothing is painted."""
+        return bool(self.status or self.redirect or self.content_type) or (self.body, self.body_text) != (None, None)
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "delay": (int, float),
+    "silence": (bool,),
+    "cut": (str,),
+    "reset": (bool,),
+    "status": (int,),
+    "headers": (Mapping,),
+    "body": (Mapping,),
+    "body_text": (str,),
+    "content_type": (str,),
+    "redirect": (str,),
+    "error_event": (Mapping,),
+    "truncate_base64": (bool,),
+    "image_data": (str,),
+    "drip": (int,),
+}
+
+
+def script(entries: Iterable[Mapping[str, Any] | Fault | None]) -> list[Fault]:
+    """Return `entries` as faults, or raise ValueError naming the entry, what is wrong and what is allowed."""
+    return [_fault(number, entry) for number, entry in enumerate(entries)]
+
+
+def read_script(path: Path) -> list[Fault]:
+    """Return the faults of a JSON file that holds a list of entries; raises OSError or ValueError."""
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(entries, list):
+        raise _unfit(type(entries).__name__, "a list of faults")
+    return script(entries)
+
+
+def _fault(number: int, entry: Mapping[str, Any] | Fault | None) -> Fault:
+    if isinstance(entry, Fault):
+        return entry
+    if not isinstance(entry, Mapping | None):
+        raise _unfit(f"fault {number}: {entry!r}", "a mapping or null")
+    for name, value in (entry or {}).items():
+        _check(f"fault {number}: {name}={value!r}", name, value)
+    return Fault(**(entry or {}))
+
+
+def _check(where: str, name: str, value: Any) -> None:
+    known = [declared.name for declared in fields(Fault)]
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
+        raise ValueError(f"{where}: no such fault. {hint}")
+    wanted = _TYPES[name]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        raise _unfit(where, " or ".join(kind.__name__ for kind in wanted))
+    if isinstance(value, int | float) and value < 0:
+        raise _unfit(where, "0 or more")
+    if name == "cut" and value not in CUTS:
+        raise _unfit(where, f"one of {', '.join(CUTS)}")
+
+
+def _unfit(got: str, expected: str) -> ValueError:
+    return ValueError(f"{got}: expected {expected}")

@@ -1,0 +1,152 @@
+"""The HTTP face of the simulator: what is answered to which request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from http.client import responses
+from typing import Any, TypeVar
+
+import tornado.web
+from tornado.httputil import HTTPServerRequest
+
+from . import orders
+from .records import RateLimit, Received, Records
+
+Result = TypeVar("Result")
+
+CONTROL_PLANE_TOKENS = ("dop_v1_", "doo_v1_", "dor_v1_")
+UNAUTHORIZED = {"id": "unauthorized", "message": "Unable to authenticate you."}
+TEXT_MODELS = ("alibaba-qwen3-32b", "anthropic-claude-4.5-sonnet", "llama3.3-70b-instruct", "openai-gpt-oss-120b")
+MODELS_CREATED = 1_745_366_400  # Unix seconds; any fixed date will do
+
+
+@dataclass
+class Service:
+    """What the handlers of one server share."""
+
+    records: Records
+    painters: Executor
+    limit: RateLimit
+    seconds_per_image: float | None
+    stopping: bool = False
+
+
+class Gone(Exception):
+    """Nobody is there any more to answer to."""
+
+
+class Handler(tornado.web.RequestHandler):
+    """What holds for every path: the record, the headers, the forms of errors, and noticing that a client left."""
+
+    def initialize(self, service: Service) -> None:
+        """Take what the handlers share."""
+        self.service = service
+        self.request_id = str(uuid.uuid4())
+        self.gone = asyncio.Event()
+
+    def prepare(self) -> None:
+        """Record the request and count it against the rate limit."""
+        self.received = self.service.records.add(_received(self.request))
+        if not self.service.limit.take():
+            raise tornado.web.HTTPError(429)
+        self.set_usual_headers()
+
+    def set_usual_headers(self) -> None:
+        """Set what every answer carries."""
+        for name, value in (self.service.limit.headers | {"x-request-id": self.request_id}).items():
+            self.set_header(name, value)
+
+    def authenticated(self) -> bool:
+        """Return whether there is a key of the right kind, or answer 401."""
+        scheme, _, key = self.request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and key.strip() and not key.strip().startswith(CONTROL_PLANE_TOKENS):
+            return True
+        self.answer(401, UNAUTHORIZED)
+        return False
+
+    def answer(self, status: int, body: dict[str, Any]) -> None:
+        """Answer with JSON."""
+        self.set_status(status)
+        self.set_header("content-type", "application/json")
+        self.finish(json.dumps(body))
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Answer what tornado found wrong, in the provider's form."""
+        self.set_usual_headers()
+        reason = responses.get(status_code, "error")
+        name = {429: "too_many_requests", 500: "server_error"}.get(status_code, reason.lower().replace(" ", "_"))
+        if status_code == 429:
+            self.set_header("retry-after", str(self.service.limit.retry_after_s))
+        body = {"id": name, "message": _MESSAGES.get(status_code, reason), "request_id": self.request_id}
+        self.answer(status_code, body)
+
+    def on_connection_close(self) -> None:
+        """Note that the client left, unless this server hung up itself."""
+        self.gone.set()
+        if not self.service.stopping:
+            self.service.records.note(self.received, disconnected=True)
+
+    def on_finish(self) -> None:
+        """Note that the whole answer went out."""
+        if not self.gone.is_set():
+            self.service.records.note(self.received, answered=True)
+
+    def compute_etag(self) -> None:
+        """Send no entity tag: nothing here is cached."""
+
+    async def pause(self, seconds: float | None) -> None:
+        """Wait, for ever if `seconds` is None; raises Gone as soon as the client has left."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.gone.wait(), None if seconds is None else max(0.0, seconds))
+        if self.gone.is_set():
+            raise Gone
+
+    async def painted(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` gives, done in a painter's thread; raises Gone if the client left meanwhile."""
+        result = await asyncio.get_running_loop().run_in_executor(self.service.painters, work)
+        await self.pause(0)
+        return result
+
+
+_MESSAGES = {
+    404: "The resource you were accessing could not be found.",
+    405: "The method is not allowed for this resource.",
+    429: "API rate limit exceeded.",
+    500: "Unexpected server-side error.",
+}
+
+
+def _received(request: HTTPServerRequest) -> Received:
+    try:
+        body = json.loads(request.body) if request.body else None
+    except (ValueError, RecursionError):
+        body = None
+    headers = {name.lower(): value for name, value in request.headers.get_all()}
+    return Received(method=request.method or "", path=request.path, headers=headers, body=body, at=time.time())
+
+
+class NotFound(Handler):
+    """Any other path."""
+
+    def prepare(self) -> None:
+        """Record, count, and answer 404."""
+        super().prepare()
+        raise tornado.web.HTTPError(404)
+
+
+class Models(Handler):
+    """`GET /v1/models`."""
+
+    def get(self) -> None:
+        """List the models."""
+        if self.authenticated():
+            names = sorted(orders.IMAGE_MODELS + TEXT_MODELS)
+            about = {"object": "model", "created": MODELS_CREATED, "owned_by": "digitalocean"}
+            self.answer(200, {"object": "list", "data": [{"id": name, **about} for name in names]})

@@ -1,0 +1,155 @@
+"""The server: its thread, its loop, its address."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+
+from . import faults as faults_module
+from .faults import Fault
+from .generations import Generations
+from .handlers import Handler, Models, NotFound, Service
+from .records import REQUESTS_PER_HOUR, RateLimit, Received, Records
+
+HOST = "127.0.0.1"
+PAINTERS = 2
+"""Threads that paint: Pillow works outside the interpreter's lock, but the machine has other things to do."""
+
+Script = Iterable[Mapping[str, Any] | Fault | None]
+
+
+class Simulator:
+    """An image generation service on loopback, on a thread and a loop of its own; also a context manager.
+
+    Args:
+        seconds_per_image: how long one image takes, 0 for as fast as it can; by quality if None.
+        faults: how to misbehave, one entry for one POST, see `faults.Fault`.
+        port: TCP port, 0 for a free one.
+        requests_per_hour: the rate limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        seconds_per_image: float | None = None,
+        faults: Script = (),
+        port: int = 0,
+        requests_per_hour: int = REQUESTS_PER_HOUR,
+    ) -> None:
+        self._records = Records(faults_module.script(faults))
+        self._seconds_per_image = seconds_per_image
+        self._limit = RateLimit(requests_per_hour)
+        self._port = port
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self.url = ""
+        """`http://127.0.0.1:PORT` once it listens, without a trailing slash."""
+
+    @property
+    def requests(self) -> list[Received]:
+        """Every request so far, oldest first."""
+        return self._records.received
+
+    @property
+    def posts(self) -> list[Received]:
+        """The requests that ordered images: on the real service, what is paid for."""
+        return [received for received in self.requests if received.method == "POST"]
+
+    @property
+    def disconnected(self) -> int:
+        """How many clients left before their answer was complete."""
+        return sum(received.disconnected for received in self.requests)
+
+    def script(self, faults: Script) -> None:
+        """Add faults for the next POSTs; raises ValueError for one that does not exist."""
+        self._records.script(faults_module.script(faults))
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 10) -> bool:
+        """Return True as soon as `condition()` about the requests holds, False if it does not in time."""
+        return self._records.wait_for(condition, timeout_s)
+
+    def start(self) -> Self:
+        """Listen, and return when it does; raises OSError if the port is taken. Starting twice is the same as once."""
+        if self._thread is None:
+            sockets = tornado.netutil.bind_sockets(self._port, HOST)
+            self.url = f"http://{HOST}:{sockets[0].getsockname()[1]}"
+            ready = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(sockets, ready), name="simulator", daemon=True)
+            self._thread.start()
+            ready.wait()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening, hang up on everybody, and return when it is done. Stopping twice is the same as once."""
+        if self._thread is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join()
+            self._thread = self._loop = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self, sockets: list[Any], ready: threading.Event) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._serve(sockets, ready))
+
+    async def _serve(self, sockets: list[Any], ready: threading.Event) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        painters = ThreadPoolExecutor(PAINTERS, thread_name_prefix="simulator-painter")
+        service = Service(self._records, painters, self._limit, self._seconds_per_image)
+        server = tornado.httpserver.HTTPServer(_application(service))
+        server.add_sockets(sockets)
+        ready.set()
+        await self._stopped.wait()
+        service.stopping = True
+        server.stop()
+        await server.close_all_connections()
+        painters.shutdown(wait=False, cancel_futures=True)
+
+
+def _application(service: Service) -> tornado.web.Application:
+    shared_by_all = {"service": service}
+    routes: list[tuple[str, type[Handler], dict[str, Any]]] = [
+        ("/v1/images/generations", Generations, shared_by_all),
+        ("/v1/models", Models, shared_by_all),
+        (".*", NotFound, shared_by_all),
+    ]
+    return tornado.web.Application(routes, log_function=lambda _: None)
+
+
+_lock = threading.Lock()
+_shared: Simulator | None = None
+_owner = 0
+
+
+def shared() -> Simulator:
+    """Return the one simulator of this process, which starts when it is first asked for."""
+    global _shared, _owner
+    with _lock:
+        if _shared is None or _owner != os.getpid():  # a fork has no copy of its parent's thread
+            _shared, _owner = Simulator().start(), os.getpid()
+        return _shared
+
+
+def _forget_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # Another thread may have held the lock at the moment of the fork; nobody would ever release it here.
+    os.register_at_fork(after_in_child=_forget_lock)
