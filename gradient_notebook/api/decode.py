@@ -50,9 +50,7 @@ class ImageSieve:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes, and return the text among them."""
-        if self._image and chunk.find(b'"') < 0 and self._image.feed(memoryview(chunk)):
-            return b""
-        return b"".join(self._text(self._held + chunk if self._held else chunk))
+        return b"".join(self._text(self._held + chunk))
 
     def close(self) -> bytes:
         """Return the text that was held back."""
@@ -74,10 +72,8 @@ class ImageSieve:
         self._held = b""
         while position < len(chunk):
             if self._image:
-                position = self._pass_image(chunk, position)
-                if self._image:
-                    return
-                yield self._left_behind
+                left_behind, position = self._pass_image(self._image, chunk, position)
+                yield left_behind
             elif key := _KEY.search(chunk, position):
                 yield chunk[position : key.start()]
                 self._image, position = _Base64(key.group()), key.end()
@@ -85,25 +81,22 @@ class ImageSieve:
                 yield self._hold_back(chunk[position:])
                 return
 
-    def _pass_image(self, chunk: bytes, position: int) -> int:
-        """Decode up to the closing quote, if it is here; `_left_behind` then stands for the image in the text."""
-        image = self._image
-        assert image is not None
+    def _pass_image(self, image: _Base64, chunk: bytes, position: int) -> tuple[bytes, int]:
+        """Decode up to the closing quote, if it is here. Return what stands for the image in the text, and where."""
         end = chunk.find(b'"', position)
         stop = len(chunk) if end < 0 else end
-        if not image.feed(memoryview(chunk)[position:stop]):
-            self._left_behind, self._image = image.text(), None
-        elif end >= 0:
-            self._left_behind, self._image = self._finish(image), None
-        return stop
+        plain = image.feed(memoryview(chunk)[position:stop])
+        if plain and end < 0:
+            return b"", stop
+        self._image = None
+        data = image.finish() if plain else None
+        return (image.text() if data is None else self._keep(image.key, data)), stop
 
-    def _finish(self, image: _Base64) -> bytes:
-        if (data := image.finish()) is None:
-            return image.text()
+    def _keep(self, key: bytes, data: bytes) -> bytes:
         mark = f"{_MARK}{self._count}"
         self._images[mark] = data
         self._count += 1
-        return image.key + mark.encode()
+        return key + mark.encode()
 
     def _hold_back(self, text: bytes) -> bytes:
         begun = _KEY_BEGUN.search(text, max(0, len(text) - _LONGEST_KEY))

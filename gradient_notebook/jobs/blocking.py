@@ -9,14 +9,18 @@ from ..api.client import AsyncClient
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, ModelListResponse
 from ..api.streams import EventStream, MergedStream
 from . import loop
+from .job import client_for
 
 
 class Client:
-    """The image generation API, synchronously; also inside a running loop. Arguments as of `AsyncClient`."""
+    """The image generation API, synchronously; also inside a running loop. Arguments as of `AsyncClient`.
+
+    Its connections are the package's, shared by all that has the same settings.
+    """
 
     def __init__(self, **arguments: Any) -> None:
-        self._client = AsyncClient(**arguments)
-        self.settings = self._client.settings
+        self.settings = AsyncClient(**arguments).settings
+        self._client = client_for(self.settings)
         self.images = Images(self._client)
         self.models = Models(self._client)
 
@@ -30,7 +34,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; the next request opens new ones."""
         loop.run(self._client.aclose())
 
 

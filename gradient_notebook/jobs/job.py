@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -172,16 +173,12 @@ class Job:
         return self.images if self.params.n > 1 else self.images[0]
 
     def start(self) -> None:
-        """Begin. Called once, by `submit`."""
-        started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        """Begin. Called once, by `launch`."""
+        loop.the_loop().call_soon_threadsafe(self._begin)
 
-        def begin() -> None:
-            _running.add(self)
-            self._task = asyncio.ensure_future(self._run())
-            started.set_result(None)
-
-        loop.the_loop().call_soon_threadsafe(begin)
-        started.result()
+    def _begin(self) -> None:
+        _running.add(self)
+        self._task = asyncio.ensure_future(self._run())
 
     async def _run(self) -> None:
         self._changed = asyncio.Event()
@@ -293,17 +290,14 @@ def _opened(files: list[bytes]) -> list[Image]:
 
 
 _running: set[Job] = set()  # a loop keeps no strong reference to its tasks
-_client: AsyncClient | None = None
 
 
+@cache
 def client_for(settings: Settings) -> AsyncClient:
-    """Return the one client of the process; a new one only when the settings have changed."""
+    """Return the one client of the process for these settings: connections are kept and used again."""
     from ..api.client import AsyncClient  # on the job's thread: a card need not wait for it
 
-    global _client
-    if _client is None or _client.settings != settings:
-        _client = AsyncClient(settings=settings)
-    return _client
+    return AsyncClient(settings=settings)
 
 
 def launch(

@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 from .faults import Fault, read_script
@@ -41,6 +42,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m gradient_notebook.simulator",
         description="Simulate the image generation service on 127.0.0.1. Its URL is printed when it is ready.",
+        epilog=f"What a fault can say: {', '.join(declared.name for declared in fields(Fault))}; null behaves.",
         allow_abbrev=False,
     )
     parser.add_argument("--port", type=_port, default=0, help="TCP port; a free one if not given")

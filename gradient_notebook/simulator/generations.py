@@ -35,6 +35,11 @@ class Generations(Handler):
 
     fault = Fault()
 
+    def prepare(self) -> None:
+        """Record and count the request; an event must not wait for the acknowledgement of the one before it."""
+        super().prepare()
+        self._connection.stream.set_nodelay(True)
+
     async def post(self) -> None:
         """Answer as the script says, or as it should be."""
         self.fault = self.service.records.next_fault()
@@ -44,7 +49,7 @@ class Generations(Handler):
                 await self._generate()
         except orders.Refused as refused:
             self.answer(refused.status, refused.body)
-        except (Gone, StreamClosedError):
+        except (Gone, StreamClosedError, asyncio.CancelledError):  # the client left, or the server stops
             self.gone.set()
 
     async def _misbehave(self) -> None:
@@ -54,8 +59,6 @@ class Generations(Handler):
             await self.pause(None if fault.silence else fault.delay)
         if fault.cut in ("before_headers", "in_headers"):
             await self._cut_head(b"" if fault.cut == "before_headers" else b"HTTP/1.1 200 OK\r\ncontent-type: text/ev")
-        for name, value in (fault.headers or {}).items():
-            self.set_header(name, str(value))
         if fault.answers:
             await self._scripted_answer()
 
@@ -65,8 +68,14 @@ class Generations(Handler):
         if fault.redirect:
             self.set_header("location", fault.redirect)
         self.set_header("content-type", fault.content_type or "application/json")
-        text = json.dumps(fault.body) if fault.body_text is None else fault.body_text
-        await self._send(b"" if (fault.body, fault.body_text) == (None, None) else text.encode())
+        text = fault.body_text or ("" if fault.body is None else json.dumps(fault.body))
+        self.set_header("content-length", str(len(text.encode())))
+        self._set_scripted_headers()
+        await self._send(text.encode())
+
+    def _set_scripted_headers(self) -> None:
+        for name, value in (self.fault.headers or {}).items():
+            self.set_header(name, str(value))
 
     async def _generate(self) -> None:
         order = orders.order_of(self.request.body)
@@ -91,6 +100,7 @@ class Generations(Handler):
         self.set_header("content-type", "application/json")
         body = self._response(order, pictures)
         self.set_header("content-length", str(len(body)))
+        self._set_scripted_headers()
         await self._send_or_cut(body, cut=self.fault.cut != "")
 
     def _response(self, order: Order, pictures: list[bytes]) -> bytes:
@@ -106,6 +116,7 @@ class Generations(Handler):
         """Answer with events, the partial images evenly spread over the time of one image."""
         self.set_header("content-type", "text/event-stream; charset=utf-8")
         self.set_header("cache-control", "no-cache")
+        self._set_scripted_headers()
         await self.flush()
         painting = await self.painted(partial(_painting, order, variation))
         for index in range(order.partial_images):

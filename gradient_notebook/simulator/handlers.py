@@ -110,7 +110,17 @@ class Handler(tornado.web.RequestHandler):
 
     async def painted(self, work: Callable[[], Result]) -> Result:
         """Return what `work` gives, done in a painter's thread; raises Gone if the client left meanwhile."""
-        result = await asyncio.get_running_loop().run_in_executor(self.service.painters, work)
+
+        def work_if_wanted() -> Result:
+            if self.gone.is_set():
+                raise Gone
+            return work()
+
+        try:
+            painting = asyncio.get_running_loop().run_in_executor(self.service.painters, work_if_wanted)
+        except RuntimeError as error:  # the interpreter is on its way out and starts no more work
+            raise Gone from error
+        result = await painting
         await self.pause(0)
         return result
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 
+from PIL import ImageChops, ImageFilter
+
 from .canvas import Colour, Point, curve, jagged, mix, scaled, waves
 from .scene import Scene
 
@@ -85,11 +87,12 @@ def mountains(scene: Scene, skyline: float, base: float) -> None:
     far = scene.line(jagged(scene.rng, 0.55, 8), skyline, scene.unit * 7)
     _layer(scene, [scene.down_to(far, base)], 0.02)
     room, count = base - skyline, scene.rng.randint(5, 6)
+    dry = room > scene.unit * 25
     places = [(index + scene.rng.uniform(0.15, 0.85)) / count for index in range(count)]
     scene.rng.shuffle(places)
     for number, place in enumerate(places):
         nearness = 0.1 + 0.32 * number / count
-        height = scene.unit * scene.rng.uniform(16, 31) * (1 - 0.45 * number / count)
+        height = scene.unit * scene.rng.uniform(18, 33) * (1 - 0.4 * number / count) * (1.25 if dry else 1)
         foot = skyline + room * 0.3 + scene.unit * 5
         _peak(
             scene,
@@ -98,7 +101,7 @@ def mountains(scene: Scene, skyline: float, base: float) -> None:
             nearness,
         )
     scene.haze(0.3)
-    if room > scene.unit * 25:
+    if dry:
         for nearness, level in scene.layers(3, skyline + room * 0.3, base):
             line = scene.line(waves(scene.rng, 1.2 + nearness, 5), level, scene.unit * 5)
             trees = [t for _ in range(4) for t in _scattered_trees(scene, line, 0.5 + nearness)]
@@ -183,7 +186,10 @@ def dunes(scene: Scene, skyline: float, base: float) -> None:
         shade = mix(scaled(lit, 0.55), scene.palette.near, 0.18 + 0.3 * nearness)
         heights = waves(scene.rng, 0.7 + 0.7 * scene.rng.random(), 2)
         line = scene.line(heights, level, scene.unit * (3.5 + 7 * nearness))
-        scene.canvas.paint(scene.canvas.mask([scene.down_to(line, base)]), lit, mix(lit, shade, 0.5))
+        dune = scene.canvas.mask([scene.down_to(line, base)])
+        hollow = ImageChops.offset(dune, 0, -round(scene.unit * 4)).filter(ImageFilter.BoxBlur(scene.unit * 4))
+        scene.canvas.paint(hollow, shade, opacity=0.45 * nearness)
+        scene.canvas.paint(dune, lit, mix(lit, shade, 0.6))
         _lee_sides(scene, line, shade, base, nearness)
         if nearness < 0.7:
             scene.haze(0.16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from dataclasses import dataclass, replace
@@ -96,6 +97,7 @@ TINTS = {
 
 SNOW = frozenset({"snow", "snowy", "winter", "snowfall", "ice", "icy", "arctic"})
 _EVERYTHING = {"tone", "shade", "palette", "mood", "colour", "color", "style", "hue", "theme", "haze", "mist"}
+_PREPOSITIONS = {"in", "on", "at", "by", "with", "over", "under", "of", "near", "behind", "before", "above"}
 _SKY = {"sky", "light", "sun", "sunset", "sunrise", "dawn", "dusk", "night", "cloud", "aurora", "glow", "hour", "moon"}
 
 
@@ -113,7 +115,7 @@ def palette_of(words: list[str], places: frozenset[str], rng: random.Random) -> 
     """
     chosen = _hour(words) or rng.choice((SUNSET, SUNSET, DAWN, DAY, DUSK))
     for at, word in enumerate(words):
-        following = set(words[at + 1 : at + 4])
+        following = set(itertools.takewhile(lambda word: word not in _PREPOSITIONS, words[at + 1 : at + 4]))
         if word in TINTS and not (word == "golden" and "hour" in following):
             if following & _SKY:
                 chosen = chosen.tinted(TINTS[word], 0.75, 0.2)

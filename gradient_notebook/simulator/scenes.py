@@ -26,15 +26,16 @@ def _vocabulary(text: str) -> frozenset[str]:
 
 _GROUNDS: tuple[tuple[frozenset[str], Ground], ...] = (
     (
-        _vocabulary(
-            "city town skyline skyscraper building street tokyo york paris london berlin metropolis downtown village"
-        ),
+        _vocabulary("city town skyline skyscraper building street tokyo york paris london berlin metropolis downtown"),
         town,
     ),
     (_vocabulary("mountain alp peak summit everest fjord himalaya glacier ridge cliff"), mountains),
     (_vocabulary("forest wood pine jungle taiga redwood conifer"), forest),
     (_vocabulary("desert dune sahara sand camel oasis"), dunes),
-    (_vocabulary("hill valley meadow field countryside landscape farm prairie grass vineyard garden park"), hills),
+    (
+        _vocabulary("hill village valley meadow field countryside landscape farm prairie grass vineyard garden park"),
+        hills,
+    ),
 )
 _WATER = _vocabulary("sea ocean lake water river bay harbor harbour beach coast shore island pond fjord lagoon")
 _PLACES = _WATER.union(*(names for names, _ in _GROUNDS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import tornado.httpserver
-import tornado.netutil
 import tornado.web
 
 from . import faults as faults_module
@@ -80,10 +80,11 @@ class Simulator:
     def start(self) -> Self:
         """Listen, and return when it does; raises OSError if the port is taken. Starting twice is the same as once."""
         if self._thread is None:
-            sockets = tornado.netutil.bind_sockets(self._port, HOST)
-            self.url = f"http://{HOST}:{sockets[0].getsockname()[1]}"
+            listening = socket.create_server((HOST, self._port), backlog=128)
+            listening.setblocking(False)
+            self.url = f"http://{HOST}:{listening.getsockname()[1]}"
             ready = threading.Event()
-            self._thread = threading.Thread(target=self._run, args=(sockets, ready), name="simulator", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(listening, ready), name="simulator", daemon=True)
             self._thread.start()
             ready.wait()
         return self
@@ -103,16 +104,16 @@ class Simulator:
     ) -> None:
         self.stop()
 
-    def _run(self, sockets: list[Any], ready: threading.Event) -> None:
+    def _run(self, listening: socket.socket, ready: threading.Event) -> None:
         with asyncio.Runner() as runner:
-            runner.run(self._serve(sockets, ready))
+            runner.run(self._serve(listening, ready))
 
-    async def _serve(self, sockets: list[Any], ready: threading.Event) -> None:
+    async def _serve(self, listening: socket.socket, ready: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         painters = ThreadPoolExecutor(PAINTERS, thread_name_prefix="simulator-painter")
         service = Service(self._records, painters, self._limit, self._seconds_per_image)
         server = tornado.httpserver.HTTPServer(_application(service))
-        server.add_sockets(sockets)
+        server.add_socket(listening)
         ready.set()
         await self._stopped.wait()
         service.stopping = True

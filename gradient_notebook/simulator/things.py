@@ -173,9 +173,9 @@ def house(scene: Scene, _shore: float) -> None:
 FIGURES: tuple[tuple[frozenset[str], Callable[[Scene, float], None]], ...] = (
     (frozenset({"balloon"}), balloons),
     (frozenset({"boat", "sailboat", "ship", "sail", "yacht", "sailing"}), boat),
-    (frozenset({"house", "cabin", "cottage", "hut", "chalet", "barn"}), house),
+    (frozenset({"house", "cabin", "cottage", "hut", "chalet", "barn", "village", "farm"}), house),
     (frozenset({"oak", "cherry", "maple", "sakura", "blossom"}), tree),
-    (frozenset({"flower", "tulip", "poppy", "poppie", "daisy", "rose", "sunflower", "bloom", "wildflower"}), flowers),
+    (frozenset({"flower", "tulip", "poppy", "poppie", "daisy", "sunflower", "bloom", "wildflower"}), flowers),
     (frozenset({"cat", "kitten", "kitty", "tomcat"}), cat),
     (frozenset({"otter"}), otter),
 )

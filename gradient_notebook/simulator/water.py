@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from PIL import Image, ImageFilter
 
 from .canvas import Point, gradient, mix
 from .scene import Scene
+
+Place = Callable[[Scene, float], float]
+"""Where across the canvas a wave of some nearness (0 to 1) lies, in pixels."""
 
 
 def reflect(scene: Scene, shore: float) -> None:
@@ -46,13 +50,10 @@ def _rippled(scene: Scene, mirrored: Image.Image) -> Image.Image:
 
 def _waves(scene: Scene, shore: float) -> None:
     """Draw the crests and troughs, and the path of light below sun or moon."""
-    palette, rng = scene.palette, scene.rng
-    canvas = scene.canvas
-    everywhere = lambda _: rng.uniform(0, canvas.width)  # noqa: E731
-    path = lambda near: rng.gauss(scene.light[0], canvas.width * (0.016 + 0.085 * near))  # noqa: E731
-    troughs = [_stroke(scene, shore, everywhere, 1.9) for _ in range(170)]
-    crests = [_stroke(scene, shore, everywhere, 1.5) for _ in range(170)]
-    glints = [_stroke(scene, shore, path, 0.75) for _ in range(210)]
+    palette, canvas = scene.palette, scene.canvas
+    troughs = [_stroke(scene, shore, _anywhere, 1.9) for _ in range(170)]
+    crests = [_stroke(scene, shore, _anywhere, 1.5) for _ in range(170)]
+    glints = [_stroke(scene, shore, _below_the_light, 0.75) for _ in range(210)]
     canvas.paint(canvas.mask(troughs), mix(palette.near, palette.far, 0.2), opacity=0.3)
     canvas.paint(canvas.mask(crests), mix(palette.horizon, palette.light, 0.3), opacity=0.2)
     glow = canvas.mask(glints)
@@ -60,11 +61,19 @@ def _waves(scene: Scene, shore: float) -> None:
     canvas.paint(glow, palette.light, mix(palette.light, palette.glow, 0.5), opacity=0.8)
 
 
-def _stroke(scene: Scene, shore: float, place: object, length: float) -> list[Point]:
+def _anywhere(scene: Scene, _near: float) -> float:
+    return scene.rng.uniform(0, scene.canvas.width)
+
+
+def _below_the_light(scene: Scene, near: float) -> float:
+    return scene.rng.gauss(scene.light[0], scene.canvas.width * (0.016 + 0.085 * near))
+
+
+def _stroke(scene: Scene, shore: float, place: Place, length: float) -> list[Point]:
     """Return one wave, a slender lens: small and dense at the horizon, long and sparse in front."""
     rng = scene.rng
     near = rng.random() ** 1.9
-    x, y = place(near), shore + scene.unit * 0.3 + near * (scene.canvas.height - shore)  # type: ignore[operator]
+    x, y = place(scene, near), shore + scene.unit * 0.3 + near * (scene.canvas.height - shore)
     half = scene.unit * length * (0.5 + 4.2 * near) * rng.uniform(0.4, 1.2)
     thick = scene.unit * (0.07 + 0.36 * near) * rng.uniform(0.5, 1.1)
     bend = rng.uniform(-0.6, 0.6) * thick

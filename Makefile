@@ -1,0 +1,49 @@
+PYTHON ?= python3
+VENV := .venv
+IN := $(VENV)/bin
+DEMO := demo
+QUICKSTART := notebooks/01-quickstart.ipynb
+
+# JupyterLab opens a browser where there is a display, and prints its address where there is none.
+HEADLESS := $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname))),,--no-browser)
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: lab demo test lint bench picture clean
+
+lab: $(VENV)/lab ## JupyterLab on the quickstart
+	$(IN)/jupyter lab $(HEADLESS) $(AS_ROOT) $(QUICKSTART)
+
+demo: $(VENV)/lab ## the quickstart, executed, as a page with its pictures
+	$(IN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.store_widget_state=False \
+		--log-level=WARN --output-dir=$(DEMO) --output=quickstart $(QUICKSTART)
+	@echo "The page: $(CURDIR)/$(DEMO)/quickstart.html"
+
+test: $(VENV)/test ## everything, in a real kernel and a real browser too
+	$(IN)/python -m pytest
+
+lint: $(VENV)/test ## style and types
+	$(IN)/ruff check
+	$(IN)/ruff format --check
+	$(IN)/mypy
+
+bench: $(VENV)/test ## speed, as ratios measured in one run
+	$(IN)/python tests/bench/run.py
+
+picture: $(VENV)/test ## the README's picture, taken anew
+	$(IN)/python tests/browser/picture.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.11' if sys.version_info < (3, 11) else 0)"
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/lab: $(VENV)/bin/python pyproject.toml
+	$(IN)/python -m pip install --quiet --editable ".[lab]"
+	touch $@
+
+$(VENV)/test: $(VENV)/bin/python pyproject.toml
+	$(IN)/python -m pip install --quiet --editable ".[test]"
+	$(IN)/python tests/browser/chromium.py
+	touch $(VENV)/lab $@
+
+clean:
+	rm -rf $(VENV) $(DEMO)

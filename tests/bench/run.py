@@ -1,0 +1,64 @@
+"""The benchmark: `python tests/bench/run.py [--quick]`.
+
+Everything runs against a server on the loopback device. Ratios are medians of what contestants took in the same
+round; milliseconds do not travel to another machine. Peers that are not installed are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+
+import processes
+import timing
+from contestants import missing, there
+from server import Server
+from table import Row, draw
+
+ROOT = Path(__file__).parents[2]
+
+
+def measure(*, quick: bool) -> Iterator[Row]:
+    """Yield the lines of the table."""
+    with Server() as server:
+        yield from timing.time_here(server, rounds=5 if quick else 25)
+        yield from processes.memory(server)
+        yield from processes.imports(rounds=3 if quick else 9)
+        yield from processes.load_ext(rounds=1 if quick else 5)
+        if not quick:
+            yield from processes.many(server)
+
+
+def use_checkout() -> None:
+    """Measure this checkout, here and in the processes that are started, and no proxy."""
+    sys.path.insert(0, str(ROOT))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and not the 256 images at once")
+    arguments = parser.parse_args()
+    use_checkout()
+    begun_s = time.perf_counter()
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {', '.join(_versions())}")
+    print(*(f"{name} is not installed: left out." for name in missing()), sep="\n", end="\n\n")
+    print(draw(measure(quick=arguments.quick)))
+    print(f"\n{time.perf_counter() - begun_s:.0f} s")
+
+
+def _versions() -> Iterator[str]:
+    return (f"{name} {version(name)}" for name in chain(["httpx", "pybase64"], there("openai", "gradient", "httpx-sse")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Real kernels, and simulators outside of them, which count what is sent and who hangs up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gradient_notebook.simulator import Simulator
+
+from .kernel import Kernel, pointed_at
+
+_LOAD = "%load_ext gradient_notebook"
+_RESET = """\
+shell = get_ipython()
+shell.extension_manager.unload_extension("gradient_notebook")
+shell.autoawait = True
+shell.reset(new_session=False)
+"""
+
+
+@pytest.fixture
+def simulate() -> Iterator[Callable[..., Simulator]]:
+    """Start a simulator: `simulate(seconds_per_image=0, faults=...)`."""
+    with ExitStack() as stack:
+
+        def start(seconds_per_image: float = 0, **more: Any) -> Simulator:
+            return stack.enter_context(Simulator(seconds_per_image=seconds_per_image, **more))
+
+        yield start
+
+
+@pytest.fixture
+def simulator(simulate: Callable[..., Simulator]) -> Simulator:
+    """A simulator that is as fast as it can be."""
+    return simulate()
+
+
+@pytest.fixture
+def slow(simulate: Callable[..., Simulator]) -> Simulator:
+    """A simulator whose images take ten minutes: nobody waits for one to its end."""
+    return simulate(seconds_per_image=600)
+
+
+@pytest.fixture
+def start_kernel(tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
+    """Start a kernel for this test alone: `start_kernel(simulator)`, or without one, and so without a key."""
+    started: list[Kernel] = []
+
+    def start(simulator: Simulator | None = None) -> Kernel:
+        environment = pointed_at(simulator) if simulator else {}
+        started.append(Kernel(tmp_path / f"kernel-{len(started)}", environment))
+        return started[-1]
+
+    yield start
+    for kernel in started:
+        kernel.stop()
+
+
+@pytest.fixture(scope="session")
+def _kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Kernel]]:
+    started: list[Kernel] = []
+    yield started
+    for kernel in started:
+        kernel.stop()
+
+
+@pytest.fixture
+def kernel(
+    _kernels: list[Kernel], simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kernel]:
+    """The kernel that the tests share, its variables and settings reset, the extension loaded, and a key set."""
+    if not _kernels:
+        _kernels.append(Kernel(tmp_path_factory.mktemp("kernel"), {}))
+    kernel = _kernels[0]
+    kernel.run(_RESET)
+    kernel.use(simulator)
+    assert kernel.run(_LOAD).outputs == []
+    yield kernel
+    if kernel.busy:  # a test has failed in the middle of a cell
+        _kernels.remove(kernel)
+        kernel.stop()

@@ -1,0 +1,197 @@
+"""Work that goes on while other cells run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from gradient_notebook.simulator import Simulator
+
+from .kernel import Kernel
+
+pytestmark = pytest.mark.kernel
+
+_NO_WAIT = "%%imagegen house --no-wait --quality low -p 3\nA red house"
+_SUBMIT = """\
+from gradient_notebook import submit
+house = submit("A red house", quality="low", stream=True, partial_images=3)
+"""
+# Nothing here gives the loop a chance: it computes in the main thread until the condition holds.
+_COMPUTE = """\
+import time
+job, ends, sum_ = {job}, time.monotonic() + 20, 0
+while not ({condition}) and time.monotonic() < ends:
+    sum_ += sum(range(1000))
+print({condition})
+"""
+
+
+@pytest.fixture
+def paced(kernel: Kernel, simulate: Callable[..., Simulator]) -> Simulator:
+    """A simulator whose images take a second, and the kernel pointed at it."""
+    simulator = simulate(seconds_per_image=1)
+    kernel.use(simulator)
+    return simulator
+
+
+@pytest.mark.parametrize("code", [_NO_WAIT, _SUBMIT])
+def test_a_job_goes_on_while_another_cell_computes(kernel: Kernel, paced: Simulator, code: str) -> None:
+    """A cell that computes in the main thread sees partial images come, and then the image."""
+    begun = kernel.run(code)
+    assert begun.status == "ok", begun
+    assert kernel.value("type(house).__name__") == "Job"
+    assert not any(post.answered for post in paced.posts)
+
+    seen = kernel.run(_COMPUTE.format(job="house", condition="len(job.partials) > 0"))
+    finished = kernel.run(_COMPUTE.format(job="job", condition="len(job.images) == 1"))
+
+    assert (seen.printed, finished.printed) == ("True\n", "True\n")
+    assert kernel.value("job.images[0].size") == (1024, 1024)
+    assert len(paced.posts) == 1
+
+
+def test_what_comes_later_lands_under_the_cell_that_ordered_it(kernel: Kernel, paced: Simulator) -> None:
+    """The image and the caption of a background job stand under its own cell; the next one shows only its own."""
+    first = kernel.run(_NO_WAIT)
+    assert first.views
+    second = kernel.run(_COMPUTE.format(job="house", condition="job.status == 'done'"))
+    third = kernel.run("job.wait()")
+    kernel.wait_for(lambda: first.images and "PIL" in first.texts[-1])
+
+    assert [output["output_type"] for output in first.outputs] == ["display_data", "display_data"]
+    assert not first.views
+    assert first.texts[0].startswith("house · PIL 1024×1024 png")
+    assert [output["output_type"] for output in second.outputs] == ["stream"]
+    assert second.printed == "True\n"
+    assert third.outputs == []
+
+
+def test_the_variable_holds_the_job_and_then_the_image(kernel: Kernel, paced: Simulator) -> None:
+    """With `--no-wait` the name is the job's until the image is there."""
+    kernel.run(_NO_WAIT)
+    kernel.run("job = house")
+    assert kernel.value("type(house).__name__") == "Job"
+
+    kernel.run("await job")
+
+    kernel.wait_for(lambda: kernel.value("type(house).__name__") == "PngImageFile")
+    assert kernel.value("house is job.images[0]")
+
+
+def test_a_name_that_is_used_anew_is_left_alone(kernel: Kernel, paced: Simulator) -> None:
+    """If the variable is something else when the image comes, it stays so; the image is in the output and the job."""
+    cell = kernel.run(_NO_WAIT)
+    kernel.run("job, house = house, 'mine'")
+    kernel.run("job.wait()")
+    kernel.wait_for(lambda: cell.images)
+
+    assert kernel.value("house") == "mine"
+    assert kernel.value("len(job.images)") == 1
+
+
+def test_a_background_failure_is_told_under_its_own_cell(kernel: Kernel, simulator: Simulator) -> None:
+    """A failed job puts its box under the cell that ordered it, and prints nothing anywhere."""
+    simulator.script([{"delay": 0.3, "status": 500, "body": {"message": "Out of paint."}}])
+    first = kernel.run(_NO_WAIT)
+    second = kernel.run(_COMPUTE.format(job="house", condition="job.status == 'failed'"))
+    kernel.wait_for(lambda: any("Out of paint." in text for text in first.texts))
+
+    assert not first.views
+    assert first.error == []
+    assert second.printed == "True\n"
+    assert len(second.outputs) == 1
+
+
+def test_cancel_stops_a_job_in_the_background(kernel: Kernel, slow: Simulator) -> None:
+    """The card of a background job still cancels when its cell has long ended."""
+    kernel.use(slow)
+    cell = kernel.run(_NO_WAIT)
+    kernel.wait_for(lambda: slow.posts)
+
+    kernel.send(cell.views[0], {"type": "cancel"})
+
+    kernel.wait_for(lambda: slow.disconnected == 1)
+    kernel.wait_for(lambda: any(text.startswith("Cancelled after") for text in cell.texts))
+    assert kernel.value("house.status") == "cancelled"
+
+
+def test_an_interrupt_of_another_cell_leaves_the_job_alone(kernel: Kernel, slow: Simulator) -> None:
+    """Interrupting what computes meanwhile does not stop what was ordered in the background."""
+    kernel.use(slow)
+    kernel.run(_NO_WAIT)
+    kernel.wait_for(lambda: slow.posts)
+    begun = kernel.start("print('begun', flush=True)\nwhile True: pass")
+    kernel.wait_for(lambda: begun.printed)
+
+    kernel.interrupt()
+    kernel.wait(begun)
+
+    assert kernel.value("house.status") == "running"
+    assert slow.disconnected == 0
+    kernel.run("house.cancel(); house.wait()")
+
+
+def test_several_jobs_run_at_once(kernel: Kernel, simulator: Simulator) -> None:
+    """Jobs do not wait for one another: all are sent before the first is answered."""
+    simulator.script([{"delay": 1}] * 3)
+
+    cell = kernel.run("""\
+import asyncio, gradient_notebook
+jobs = [gradient_notebook.submit(f"House {number}", quality="low") for number in range(3)]
+async def all_of_them():
+    return [await job for job in jobs]
+images = await all_of_them()
+""")
+
+    assert cell.status == "ok", cell
+    assert kernel.value("[image.size for image in images]") == [(1024, 1024)] * 3
+    sent = [post.at for post in simulator.posts]
+    assert len(sent) == 3
+    assert max(sent) - min(sent) < 1
+
+
+def test_a_restart_hangs_up(start_kernel: Callable[..., Kernel], slow: Simulator) -> None:
+    """A restarted kernel leaves no request behind."""
+    kernel = start_kernel(slow)
+    kernel.run("%load_ext gradient_notebook")
+    kernel.run(_NO_WAIT)
+    kernel.wait_for(lambda: slow.posts)
+
+    kernel.restart()
+
+    assert slow.wait_for(lambda: slow.disconnected == 1)
+
+
+def test_a_restarted_kernel_works_as_before(start_kernel: Callable[..., Kernel]) -> None:
+    """The embedded simulator leaves no port and no lock behind; each process says once that it paints."""
+    kernel = start_kernel()
+    for _ in range(2):
+        said = kernel.run("%load_ext gradient_notebook").printed
+        assert said.count("\n") == 1
+        assert "no key is set, so the embedded simulator paints" in said
+        cell = kernel.run("%%imagegen --quality low\nA red house")
+        assert cell.printed == ""
+        assert kernel.value("image.size, 'simulated' in str(image.info).lower()") == ((1024, 1024), True)
+        kernel.restart()
+
+
+def test_a_forked_child_can_generate(kernel: Kernel, simulator: Simulator) -> None:
+    """A child has a loop of its own: it generates, although its parent has done so before."""
+    cell = kernel.run("""\
+import os, warnings, gradient_notebook
+warnings.simplefilter("ignore", DeprecationWarning)
+gradient_notebook.generate("A red house", quality="low")
+child = os.fork()
+if child == 0:
+    status = 1
+    try:
+        status = 0 if gradient_notebook.generate("A blue house", quality="low").size == (1024, 1024) else 2
+    finally:
+        os._exit(status)
+status = os.waitpid(child, 0)[1]
+""")
+
+    assert cell.status == "ok", cell
+    assert kernel.value("status") == 0
+    assert [post.body["prompt"] for post in simulator.posts] == ["A red house", "A blue house"]

@@ -1,0 +1,410 @@
+"""What a line of options does, and every mistake in it: told in short, before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gradient_notebook.simulator import Simulator
+from gradient_notebook.simulator.orders import IMAGE_MODELS
+
+from .kernel import Cell, Kernel
+
+pytestmark = pytest.mark.kernel
+
+_LOW = "--quality low"
+_NO_KEY = "os.environ.pop('GRADIENT_MODEL_ACCESS_KEY')"
+
+# What is written, and what the message has to name.
+_BAD_VALUES = {
+    "--size big": "size='big': expected one of auto, 1024x1024, 1536x1024, 1024x1536",
+    "--size=1024X1024": "size='1024X1024'",
+    "--quality best": "quality='best': expected one of auto, high, medium, low",
+    "--background red": "background='red': expected one of auto, transparent, opaque",
+    "--moderation none": "moderation='none': expected one of auto, low",
+    "--output-format gif": "output_format='gif': expected one of png, webp, jpeg",
+    "-f webp --output-compression 101": "output_compression=101: expected a whole number, 0 to 100",
+    "-f webp --output-compression much": "output_compression='much'",
+    "-f webp --output-compression 1.5": "output_compression=1.5",
+    "-n 0": "n=0: expected a whole number, 1 to 10",
+    "-n 11": "n=11",
+    "-n two": "n='two'",
+    "-n true": "n=True",
+    "--partial-images=-1": "partial_images=-1",
+    "--partial-images -1": "partial",
+    "--partial-images some": "partial_images='some'",
+    "--model ''": "model=''",
+    f"--user {'u' * 257}": "user=",
+    "--stream=maybe": "stream",
+    "--extra seed": "extra='seed': expected KEY=JSON",
+    "--extra =7": "extra='=7'",
+    "--extra n=2": "n is a parameter of its own",
+    "--extra size=big": "extra='size=big'",
+    "--stream --partial-images 0": "needs partial_images of 1 or more",
+    "--background transparent -f jpeg": "needs output_format png or webp",
+    "--output-compression 50": "needs output_format webp or jpeg",
+    "--sise 1024x1024": "Did you mean --size?",
+    "--siz 1024x1024": "--siz: no such option",
+    "--size": "expected one argument",
+    "--user 'unclosed": "No closing quotation",
+    "2cats": "NAME='2cats'",
+    "class": "NAME='class': a Python keyword",
+    "None": "NAME='None'",
+    "my.cat": "NAME='my.cat'",
+    "one two": "'two' is one word too many",
+    "--save nowhere/house.png": "there is no folder 'nowhere'",
+    "--save house.jpg": "the image will be png",
+    "--save '{{missing}}.png'": "there is no 'missing'",
+    "--save /proc/version": "save='/proc/version'",
+}
+_BAD_PROMPTS = {
+    "A {{colour}} house": "there is no 'colour'",
+    "A {{colr}} house": "Did you mean color?",
+    "A {{1 +}} house": "not a Python expression",
+    "A {{}} house": "not a Python expression",
+    "A {{1 / 0}} house": "ZeroDivisionError",
+    "   ": "prompt=''",
+    "{{''}}": "prompt=''",
+    "{{'x' * 32_001}}": "32,001 characters",
+    "{{chr(0xD800)}}": "prompt=",
+}
+
+
+def _short(cell: Cell) -> None:
+    """Assert that a cell has failed with a few lines, and nothing of our insides."""
+    assert cell.status == "error", cell
+    lines = cell.said.splitlines()
+    assert 0 < len(lines) <= 3, cell.said
+    assert max(len(line) for line in lines) < 400, cell.said
+    assert "gradient_notebook/" not in cell.said
+    assert "Traceback" not in cell.said
+
+
+def _refused(kernel: Kernel, simulator: Simulator, code: str, word: str) -> None:
+    kernel.run("color, image, house = 'red', 'before', 'before'")
+    cell = kernel.run(code)
+
+    _short(cell)
+    assert word in cell.said
+    assert kernel.value("image, house") == ("before", "before")
+    assert simulator.posts == []
+    assert cell.images == cell.views == []
+
+
+@pytest.mark.parametrize("options", _BAD_VALUES)
+def test_a_wrong_option_is_told_before_anything_is_sent(kernel: Kernel, simulator: Simulator, options: str) -> None:
+    """A wrong value, option, NAME or path: the message names it and what is allowed, nothing is sent, nothing lost."""
+    _refused(kernel, simulator, f"%%imagegen {options}\nA red house", _BAD_VALUES[options])
+
+
+@pytest.mark.parametrize("prompt", _BAD_PROMPTS)
+def test_a_wrong_prompt_is_told_before_anything_is_sent(kernel: Kernel, simulator: Simulator, prompt: str) -> None:
+    """An unknown variable, an expression that fails, a prompt that is empty or too long: told, and nothing sent."""
+    _refused(kernel, simulator, f"%imagegen house -- {prompt}", _BAD_PROMPTS[prompt])
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ("%imagegen", "no prompt"),
+        ("%imagegen house", "no prompt"),
+        ("%imagegen A red house", "no prompt"),
+        ("%imagegen house --", "prompt=''"),
+        ("%%imagegen house\n", "prompt"),
+        ("%%imagegen house\n\n   \n", "prompt=''"),
+    ],
+)
+def test_a_missing_prompt_is_told(kernel: Kernel, simulator: Simulator, code: str, word: str) -> None:
+    """Without a prompt the message says where it goes."""
+    _refused(kernel, simulator, code, word)
+
+
+@pytest.mark.parametrize("form", ["%%time\n%%imagegen --size big\nA", "%autoawait off\n%imagegen --size big -- A"])
+def test_a_mistake_is_as_short_where_nothing_is_awaited(kernel: Kernel, simulator: Simulator, form: str) -> None:
+    """The same message, whichever way the cell waits."""
+    _refused(kernel, simulator, form, "size='big': expected one of")
+
+
+@pytest.mark.parametrize("options", ["--no-wait --size big", "--dry-run --size big", "--quiet --size big"])
+def test_a_mistake_is_told_with_every_flag(kernel: Kernel, simulator: Simulator, options: str) -> None:
+    """No flag hides a mistake."""
+    _refused(kernel, simulator, f"%%imagegen {options}\nA house", "size='big': expected one of")
+
+
+@pytest.mark.parametrize(
+    ("setting", "word"),
+    [
+        ("os.environ.pop('GRADIENT_MODEL_ACCESS_KEY')", "Set GRADIENT_MODEL_ACCESS_KEY"),
+        ("os.environ['GRADIENT_MODEL_ACCESS_KEY'] = 'dop_v1_c0ffee'", "control-plane token"),
+        ("os.environ['GRADIENT_MODEL_ACCESS_KEY'] = 'sk-do-c0ffee here'", "characters that no key has"),
+        ("os.environ['GRADIENT_INFERENCE_ENDPOINT'] = 'inference.do-ai.run'", "expected https://host"),
+        ("os.environ['GRADIENT_INFERENCE_ENDPOINT'] = 'http://inference.do-ai.run'", "Use https"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["", "--quiet", "--no-wait"])
+def test_a_key_or_an_endpoint_that_cannot_be_used_is_told(
+    kernel: Kernel, simulator: Simulator, setting: str, word: str, flag: str
+) -> None:
+    """No key, the wrong kind, a wrong endpoint: the message says what to do and never shows the key."""
+    kernel.run(f"import os; {setting}; image = 'before'")
+
+    cell = kernel.run(f"%%imagegen {flag}\nA red house")
+
+    _short(cell)
+    assert word in cell.said
+    assert "c0ffee" not in json.dumps(cell.outputs)
+    assert kernel.value("image") == "before"
+    assert simulator.requests == []
+
+
+def test_a_server_that_is_not_there_is_told(kernel: Kernel, simulator: Simulator) -> None:
+    """The message names the address, and says that nothing was sent."""
+    simulator.stop()
+    kernel.run("image = 'before'")
+
+    cell = kernel.run("%%imagegen\nA red house")
+
+    assert cell.status == "error"
+    assert len(cell.said.splitlines()) <= 3, cell.said
+    assert f"The service at {simulator.url} was not reached" in cell.said
+    assert "Nothing was sent." in cell.said
+    assert kernel.value("image") == "before"
+
+
+def test_an_unknown_model_is_told_with_those_that_there_are(kernel: Kernel, simulator: Simulator) -> None:
+    """Which models exist only the service knows: it is asked when it refuses one."""
+    cell = kernel.run("%%imagegen --model gpt-imagine\nA red house")
+
+    assert cell.status == "error"
+    assert len(cell.said.splitlines()) <= 3, cell.said
+    assert all(name in cell.said for name in IMAGE_MODELS)
+    assert [request.method for request in simulator.requests] == ["POST", "GET"]
+
+
+def test_a_name_error_is_not_swallowed_by_a_bug_of_ours(kernel: Kernel) -> None:
+    """What is no mistake of the person's keeps its whole traceback."""
+    kernel.run("import gradient_notebook.jobs.job as job_module; whole = job_module.Job.start")
+    kernel.run("def broken(self): raise ZeroDivisionError('a bug')\njob_module.Job.start = broken")
+
+    cell = kernel.run("%%imagegen\nA red house")
+    kernel.run("job_module.Job.start = whole")
+
+    assert cell.status == "error"
+    assert "ZeroDivisionError: a bug" in cell.said
+    assert "in broken(self)" in cell.said
+
+
+def test_a_dry_run_shows_the_very_request_and_sends_nothing(kernel: Kernel, simulator: Simulator) -> None:
+    """`--dry-run` prints the JSON that would be sent and an estimate; the real run then sends just that."""
+    options = "house --size 1536x1024 -q low -f webp --output-compression 40 --extra seed=7"
+    dry = kernel.run(f"%%imagegen {options} --dry-run\nA red \u201chouse\u201d & {{{{6 * 7}}}} trees")
+
+    assert (dry.status, dry.views, dry.images) == ("ok", [], [])
+    assert simulator.requests == []
+    assert kernel.value("'house' in globals()") is False
+    first, *lines, last = dry.printed.splitlines()
+    assert first == "POST /v1/images/generations"
+    assert "Nothing was sent" in last
+    assert "about 600 output tokens" in last
+
+    kernel.run(f"%%imagegen {options}\nA red \u201chouse\u201d & {{{{6 * 7}}}} trees")
+
+    assert json.loads("\n".join(lines)) == simulator.posts[0].body
+    assert simulator.posts[0].body["prompt"] == "A red \u201chouse\u201d & 42 trees"
+    assert simulator.posts[0].body["seed"] == 7
+
+
+def test_only_double_braces_are_special(kernel: Kernel, simulator: Simulator) -> None:
+    """JSON, CSS, prices and shell variables survive, and a value is inserted once."""
+    kernel.run("value = '{{other}} $HOME'")
+
+    kernel.run(f'%%imagegen {_LOW}\n{{"a": {{"b": 1}}}} p {{ color: red }} $5 $value {{value}} {{{{value}}}}')
+
+    assert simulator.posts[0].body["prompt"] == '{"a": {"b": 1} p { color: red } $5 $value {value} {{other}} $HOME'.replace(
+        "1} p", "1}} p"
+    )
+
+
+def test_a_line_is_no_more_special_than_a_body(kernel: Kernel, simulator: Simulator) -> None:
+    """The line form's prompt is left alone by IPython's own `{x}` and `$x`, too."""
+    kernel.run("value = 1")
+
+    kernel.run(f"%imagegen {_LOW} -- A {{value}} for $5 or $value -- and more")
+
+    assert simulator.posts[0].body["prompt"] == "A {value} for $5 or $value -- and more"
+
+
+def test_raw_sends_the_braces(kernel: Kernel, simulator: Simulator) -> None:
+    """`--raw` sends the prompt as it is."""
+    kernel.run(f"%%imagegen --raw {_LOW}\nA {{{{colour}}}} house")
+
+    assert simulator.posts[0].body["prompt"] == "A {{colour}} house"
+
+
+def test_a_name_can_be_any_identifier(kernel: Kernel) -> None:
+    """Letters of every language, also as an attribute of nothing: the variable is there under its name."""
+    kernel.run(f"%%imagegen größe_2 {_LOW}\nA red house")
+
+    assert kernel.value("größe_2.size") == (1024, 1024)
+
+
+def test_save_writes_the_bytes_that_came(kernel: Kernel, tmp_path: Path) -> None:
+    """`--save` writes the original file, the same that the archive has; `{{ }}` works in the path."""
+    kernel.run("colour = 'red'")
+
+    cell = kernel.run(f"%%imagegen {_LOW} --save '{tmp_path}/a {{{{colour}}}} house.png'\nA house")
+
+    assert cell.status == "ok", cell
+    saved = (tmp_path / "a red house.png").read_bytes()
+    assert saved == Path(kernel.value("image.filename")).read_bytes()
+    assert saved in [path.read_bytes() for path in kernel.originals]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a red house.png"]
+
+
+def test_save_numbers_several_images(kernel: Kernel, tmp_path: Path) -> None:
+    """Images of one cell are saved beside one another, in the order of the list."""
+    kernel.run(f"%%imagegen houses -n 3 {_LOW} -f jpeg --save {tmp_path}/house.jpeg\nA house")
+
+    names = kernel.value("[house.filename for house in houses]")
+    saved = [tmp_path / f"house-{number}.jpeg" for number in (1, 2, 3)]
+    assert sorted(tmp_path.iterdir()) == saved
+    assert [path.read_bytes() for path in saved] == [Path(name).read_bytes() for name in names]
+
+
+@pytest.mark.parametrize(("save", "name"), [("", "house.webp"), ("/", "house.webp"), ("/x", "x.webp")])
+def test_save_completes_the_name(kernel: Kernel, tmp_path: Path, save: str, name: str) -> None:
+    """A folder gets a file with the variable's name; a missing suffix is added."""
+    kernel.run(f"%%imagegen house {_LOW} -f webp --save {tmp_path}{save}\nA house")
+
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_save_works_in_the_background(kernel: Kernel, tmp_path: Path) -> None:
+    """A job of `--no-wait` saves when it is done."""
+    cell = kernel.run(f"%%imagegen house {_LOW} --no-wait --save {tmp_path}/house.png\nA house")
+    kernel.wait_for(lambda: cell.images)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["house.png"]
+
+
+def test_save_that_fails_at_the_end_loses_nothing(kernel: Kernel, simulator: Simulator, tmp_path: Path) -> None:
+    """If the folder is gone when the image comes, a line says so, and the variable holds the image."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    simulator.script([{"delay": 0.5}])
+    cell = kernel.start(f"%%imagegen {_LOW} --save {folder}/house.png\nA house")
+    kernel.wait_for(lambda: simulator.posts)
+    folder.rmdir()
+    kernel.wait(cell)
+
+    assert cell.status == "ok", cell
+    assert any("failed" in text and "image holds the image" in text for text in cell.texts), cell
+    assert kernel.value("image.size") == (1024, 1024)
+
+
+def test_models_lists_what_the_service_offers(kernel: Kernel, simulator: Simulator) -> None:
+    """`%imagegen_models` prints the image models, and which one is used."""
+    printed = kernel.run("%imagegen_models").printed.splitlines()
+
+    assert sorted(line.split()[0] for line in printed) == sorted(IMAGE_MODELS)
+    assert [line.split()[0] for line in printed if "unless told otherwise" in line] == ["openai-gpt-image-1"]
+    assert simulator.posts == []
+
+
+def test_models_fails_as_shortly(kernel: Kernel, simulator: Simulator) -> None:
+    """Without a server `%imagegen_models` says so in two lines."""
+    simulator.stop()
+
+    _short(kernel.run("%imagegen_models"))
+
+
+def test_help_shows_every_option(kernel: Kernel) -> None:
+    """`%imagegen?` has what the declaration says."""
+    cell = kernel.run("%imagegen?")
+
+    assert cell.reply
+    text = cell.reply["payload"][0]["data"]["text/plain"]
+    assert all(option in text for option in ("--size", "--output-compression", "--no-stream", "--dry-run", "--save"))
+
+
+def test_config_lists_each_setting_with_its_help(kernel: Kernel) -> None:
+    """`%config ImageGen` shows the parameters, what they allow, and their values."""
+    printed = kernel.run("%config ImageGen").printed
+
+    for name in ("model", "size", "quality", "background", "output_format", "partial_images", "archive", "preview_px"):
+        assert f"ImageGen.{name}=" in printed
+    assert "one of auto, high, medium, low" in printed
+    assert "More quality takes more time and more tokens." in printed
+
+
+def test_config_sets_a_default_for_the_session(kernel: Kernel, simulator: Simulator) -> None:
+    """A session's default is sent with each request; an option wins over it."""
+    assert kernel.run("%config ImageGen.quality = 'low'").outputs == []
+
+    kernel.run("%%imagegen\nA house")
+    kernel.run("%%imagegen --quality medium\nA house")
+
+    assert [post.body["quality"] for post in simulator.posts] == ["low", "medium"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "option"),
+    [("quality = 'best'", "--quality best"), ("size = 'big'", "--size big"), ("partial_images = -1", "-p=-1")],
+)
+def test_config_refuses_a_wrong_value_in_the_same_words(kernel: Kernel, setting: str, option: str) -> None:
+    """A wrong default is refused at once, with the message that the option gives, and changes nothing."""
+    name = setting.split()[0]
+    before = kernel.value(f"get_ipython().magics_manager.registry['ImageGenMagics'].settings.{name}")
+
+    refused = kernel.run(f"%config ImageGen.{setting}").said
+    words = kernel.run(f"%%imagegen {option}\nA house").said.splitlines()[0]
+
+    assert words in refused
+    assert len(refused.splitlines()) <= 3, refused
+    assert kernel.value(f"get_ipython().magics_manager.registry['ImageGenMagics'].settings.{name}") == before
+
+
+def test_config_without_an_archive_keeps_nothing(kernel: Kernel) -> None:
+    """`%config ImageGen.archive = False`: no file is left anywhere."""
+    kernel.run("%config ImageGen.archive = False")
+    before = sorted(kernel.folder.rglob("*.png"))
+
+    kernel.run(f"%%imagegen {_LOW}\nA house")
+
+    assert kernel.value("image.size") == (1024, 1024)
+    assert sorted(kernel.folder.rglob("*.png")) == before
+
+
+def test_config_moves_the_archive(kernel: Kernel, tmp_path: Path) -> None:
+    """`%config ImageGen.archive_dir` is where originals go, readable by their owner only."""
+    kernel.run(f"%config ImageGen.archive_dir = '{tmp_path}/kept'")
+
+    kernel.run(f"%%imagegen {_LOW}\nA house")
+
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert kernel.value("image.filename") == str(kept)
+    assert kept.stat().st_mode & 0o077 == 0
+    assert (tmp_path / "kept").stat().st_mode & 0o077 == 0
+
+
+def test_a_full_disk_is_no_loss(kernel: Kernel, tmp_path: Path) -> None:
+    """An archive that cannot be written is told in a box; the image is in the variable all the same."""
+    (tmp_path / "file").write_text("no folder")
+    kernel.run(f"%config ImageGen.archive_dir = '{tmp_path}/file/kept'")
+
+    cell = kernel.run(f"%%imagegen {_LOW}\nA house")
+
+    assert cell.status == "ok", cell
+    assert any("could not be kept" in text for text in cell.texts), cell
+    assert kernel.value("image.size") == (1024, 1024)
+
+
+def test_config_debug_shows_whole_tracebacks(kernel: Kernel) -> None:
+    """`%config ImageGen.debug = True` shows mistakes in full, until it is set back."""
+    kernel.run("%config ImageGen.debug = True")
+    assert len(kernel.run("%%imagegen --size big\nA house").error) > 3
+
+    kernel.run("%config ImageGen.debug = False")
+    _short(kernel.run("%%imagegen --size big\nA house"))

@@ -1,0 +1,342 @@
+"""The client against the simulator over real HTTP: both forms, every error, nothing sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import socket
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import gradient_notebook as gn
+from gradient_notebook.api import settings as settings_module
+from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
+from gradient_notebook.api.settings import Settings
+from gradient_notebook.simulator import Simulator
+
+KEY = "sk-do-for-tests-only"
+UPSTREAM = {"error": {"message": "It is wrong.", "type": "invalid_request_error", "code": "bad", "param": "size"}}
+PROVIDER = {"id": "bad", "message": "It is wrong.", "request_id": "abc-1"}
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """A simulator that takes longer than any test."""
+    with Simulator(seconds_per_image=600) as service:
+        monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", service.url)
+        monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
+        yield service
+
+
+def run(work: Any) -> Any:
+    return asyncio.run(work)
+
+
+async def generate(**params: Any) -> Any:
+    async with gn.AsyncClient() as client:
+        answer = await client.images.generate(**{"prompt": "hills", "quality": "low", **params})
+        return answer if isinstance(answer, gn.ImageGenerateResponse) else [event async for event in answer]
+
+
+def opened(image_bytes: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(image_bytes))
+    image.load()
+    return image
+
+
+def test_the_sdks_example_runs_with_another_import(configured: Simulator) -> None:
+    """The example of the SDK's page works with only the import and the class's name changed."""
+    client = gn.Client(access_token=KEY)
+    response = client.images.generate(prompt="A cute baby sea otter floating on its back in calm blue water")
+    print(response.created)
+    assert opened(__import__("base64").b64decode(response.data[0].b64_json)).size == (1024, 1024)
+    assert response.data[0].revised_prompt
+    assert response.usage.output_tokens > 0
+    client.close()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_answer_has_n_images(configured: Simulator, n: int) -> None:
+    """Not streaming, n images come from one request."""
+    answer = run(generate(n=n, size="1536x1024"))
+    assert [opened(image.image_bytes).size for image in answer.data] == [(1536, 1024)] * n
+    assert len({image.image_bytes for image in answer.data}) == n
+    assert (answer.size, answer.quality, answer.output_format) == ("1536x1024", "low", "png")
+    assert answer.usage.output_tokens == 400 * n
+    assert [post.body["n"] for post in configured.posts] == [n]
+
+
+def test_a_stream_has_partial_images_and_then_the_finished_one(configured: Simulator) -> None:
+    """The events come in order, each a whole picture of full size."""
+    events = run(generate(stream=True, partial_images=2))
+    assert [type(event) for event in events] == [ImageGenPartialImageEvent] * 2 + [ImageGenCompletedEvent]
+    assert [event.partial_image_index for event in events[:-1]] == [0, 1]
+    assert {opened(event.image_bytes).size for event in events} == {(1024, 1024)}
+    assert events[-1].usage.output_tokens == 272 + 2 * 100
+
+
+def test_n_streams_are_n_requests_of_one_image(configured: Simulator) -> None:
+    """Streaming, each image is a request of its own, and each event says which image it is of."""
+    events = run(generate(stream=True, partial_images=1, n=3))
+    finished = {event.image_index: event.image_bytes for event in events if isinstance(event, ImageGenCompletedEvent)}
+    assert sorted(finished) == [0, 1, 2]
+    assert len(set(finished.values())) == 3
+    assert [post.body["n"] for post in configured.posts] == [1, 1, 1]
+
+
+def test_one_of_n_streams_that_fails_leaves_the_others(configured: Simulator) -> None:
+    """The error is raised after the last event of the others."""
+    configured.script([None, {"status": 500}, None])
+
+    async def collect() -> tuple[list[Any], Exception | None]:
+        events = []
+        async with gn.AsyncClient() as client:
+            try:
+                async for event in await client.images.generate(prompt="x", n=3, stream=True, partial_images=1):
+                    events.append(event)
+            except gn.ServerError as error:
+                return events, error
+        return events, None
+
+    events, error = run(collect())
+    assert sum(isinstance(event, ImageGenCompletedEvent) for event in events) == 2
+    assert error is not None
+
+
+def test_leaving_a_stream_hangs_up(slow: Simulator) -> None:
+    """A stream that is left early closes its connection, in both clients, of one image and of several."""
+    wanted = {"prompt": "x", "stream": True, "partial_images": 3}
+
+    async def leave(n: int) -> None:
+        async with gn.AsyncClient() as client, await client.images.generate(n=n, **wanted) as events:
+            assert await asyncio.to_thread(slow.wait_for, lambda: len(slow.posts) == n)
+            assert events is not None
+
+    run(leave(1))
+    assert slow.wait_for(lambda: slow.disconnected == 1)
+    with gn.Client().images.generate(n=2, **wanted):
+        assert slow.wait_for(lambda: len(slow.posts) == 3)
+    assert slow.wait_for(lambda: slow.disconnected == 3)
+
+
+@pytest.mark.parametrize("body", [UPSTREAM, PROVIDER])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, gn.BadRequest),
+        (401, gn.Unauthorized),
+        (403, gn.Unauthorized),
+        (404, gn.NotFound),
+        (422, gn.BadRequest),
+        (418, gn.ApiError),
+        (429, gn.RateLimited),
+        (500, gn.ServerError),
+        (503, gn.ServerError),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_errors_of_both_shapes_become_the_right_class(
+    configured: Simulator, body: dict[str, Any], status: int, kind: type, stream: bool
+) -> None:
+    """An error has its class, message, status and request id, and its request is sent once."""
+    configured.script([{"status": status, "body": body, "headers": {"x-request-id": "abc-1", "retry-after": "3"}}])
+    with pytest.raises(gn.ApiError, match="It is wrong") as caught:
+        run(generate(**({"stream": True, "partial_images": 1} if stream else {})))
+    assert type(caught.value) is kind
+    assert (caught.value.status, caught.value.request_id, caught.value.code) == (status, "abc-1", "bad")
+    assert getattr(caught.value, "retry_after_s", 3.0) == 3.0
+    assert len(configured.posts) == 1
+
+
+def test_a_refusal_says_where_and_what_for(configured: Simulator) -> None:
+    """A refusal is a class of its own, with its stage and categories, before and during a stream."""
+    with pytest.raises(gn.ContentRefused, match="refused this prompt") as caught:
+        run(generate(prompt="[refuse] this"))
+    assert (caught.value.stage, caught.value.categories) == ("input", ("violence",))
+    with pytest.raises(gn.ContentRefused) as caught:
+        run(generate(prompt="[refuse-output] this", stream=True, partial_images=2))
+    assert caught.value.stage == "output"
+
+
+def test_an_unknown_model_answers_with_the_image_models(configured: Simulator) -> None:
+    """Who names a model that is not there reads which are."""
+    with pytest.raises(gn.NotFound) as caught:
+        run(generate(model="gpt-imagine"))
+    assert "Image models here: openai-gpt-image-1" in str(caught.value)
+
+
+def test_models_are_listed(configured: Simulator) -> None:
+    """The list of models has all, and says which paint."""
+    models = gn.Client().models.list()
+    assert models.object == "list"
+    assert "openai-gpt-image-1" in models.image_models
+    assert len(models.image_models) < len(models.data)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        ({"cut": "before_headers"}, gn.NoAnswer, "may have been billed"),
+        ({"cut": "in_headers"}, gn.NoAnswer, "may have been billed"),
+        ({"cut": "in_headers", "reset": True}, gn.NoAnswer, "may have been billed"),
+        ({"cut": "in_partial"}, gn.StreamBroken, "after 0 partial images"),
+        ({"cut": "between_events"}, gn.StreamBroken, "after 1 partial image, "),
+        ({"cut": "in_final"}, gn.StreamBroken, "after 2 partial images"),
+        ({"cut": "in_final", "reset": True}, gn.StreamBroken, "after 2 partial images"),
+        ({"content_type": "text/html", "body_text": "<p>hello"}, gn.InvalidResponse, "text/html, not an image"),
+        ({"truncate_base64": True}, gn.InvalidResponse, "base64 is broken"),
+        ({"error_event": {"message": "Overloaded.", "code": "overloaded"}}, gn.ApiError, "Overloaded"),
+        ({"redirect": "http://127.0.0.1:9/elsewhere"}, gn.ApiError, "no key is sent after it"),
+        ({"status": 502, "body_text": "<html>Bad gateway</html>", "content_type": "text/html"}, gn.ServerError, "502"),
+    ],
+)
+def test_a_broken_answer_is_named_and_never_asked_for_again(
+    configured: Simulator, fault: dict[str, Any], kind: type, words: str
+) -> None:
+    """Whatever happens after the request went out, it is not sent again."""
+    configured.script([fault])
+    with pytest.raises(gn.GradientNotebookError) as caught:
+        run(generate(stream=True, partial_images=2))
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert len(configured.posts) == 1
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_slow_drip_is_read_to_its_end(configured: Simulator) -> None:
+    """Small pieces make an answer slower, not wrong."""
+    configured.script([{"drip": 4096}])
+    assert opened(run(generate()).data[0].image_bytes).size == (1024, 1024)
+
+
+def test_silence_ends_with_the_read_timeout(configured: Simulator) -> None:
+    """A service that never answers is given up after the configured time, as sent and perhaps billed."""
+    configured.script([{"silence": True}])
+    client = gn.Client(settings=Settings.discover(read_timeout_s=0.3))
+    with pytest.raises(gn.NoAnswer, match=r"no answer within 0\.3 s; may have been billed"):
+        client.images.generate(prompt="x")
+
+
+def test_nobody_listening_is_said_to_be_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a connection nothing was sent, and the message says so."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
+    with pytest.raises(gn.ConnectionFailed, match="was not reached.*Nothing was sent"):
+        run(generate())
+
+
+def test_a_streamed_answer_to_a_plain_request_is_understood(configured: Simulator) -> None:
+    """The answer's own content type says how it is read."""
+    configured.script([{"content_type": "application/json", "body_text": '{"created":1,"data":[{"b64_json":"AAAA"}]}'}])
+    (event,) = run(generate(stream=True, partial_images=2))
+    assert (event.image_bytes, event.created_at) == (b"\0\0\0", 1)
+    line = 'data: {"type": "image_generation.completed", "b64_json": "AAAA", "created_at": 3, "size": "auto"}\n\n'
+    configured.script([{"content_type": "text/event-stream", "body_text": line}])
+    answer = run(generate())
+    assert (answer.data[0].image_bytes, answer.created, answer.size) == (b"\0\0\0", 3, "auto")
+
+
+def test_the_key_goes_into_one_header_only(configured: Simulator) -> None:
+    """The key arrives at the service, and shows in no repr."""
+    client = gn.Client()
+    client.images.generate(prompt="x", quality="low")
+    assert configured.posts[0].headers["authorization"] == f"Bearer {KEY}"
+    assert KEY not in f"{client!r}{client.settings!r}{client._client.settings.key!r}{vars(client)!r}"
+
+
+def test_loopback_is_never_behind_a_proxy(configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the environment does not stand between the kernel and its own machine."""
+    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert run(generate()).data
+
+
+def test_a_client_works_from_one_loop_after_another(configured: Simulator) -> None:
+    """Connections belong to a loop; the client does not."""
+    client = gn.AsyncClient()
+
+    async def generate_once() -> Any:
+        async with client:
+            return await client.images.generate(prompt="x", quality="low")
+
+    for _ in range(2):
+        assert run(generate_once()).data
+
+
+def test_without_a_key_the_simulator_paints_and_one_line_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing configured: the embedded simulator, announced once."""
+    monkeypatch.setattr(settings_module, "_announced", False)
+    with caplog.at_level(logging.WARNING):
+        first, second = Settings.discover(), Settings.discover()
+    assert first == second
+    assert first.is_loopback
+    assert [record.getMessage().count("\n") for record in caplog.records] == [0]
+    assert "simulator" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["GRADIENT_MODEL_ACCESS_KEY", "MODEL_ACCESS_KEY"])
+def test_with_a_key_it_is_never_the_simulator(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A key alone means the real service."""
+    monkeypatch.setenv(name, KEY)
+    settings = Settings.discover()
+    assert (settings.endpoint, settings.key_source) == ("https://inference.do-ai.run", name)
+
+
+def test_the_sdks_variable_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two keys the one in the SDK's own variable is taken."""
+    monkeypatch.setenv("MODEL_ACCESS_KEY", "sk-do-second")
+    monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
+    assert Settings.discover().key.reveal() == KEY
+
+
+def test_a_dotenv_file_gives_a_key_and_its_own_endpoint_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """A key may come from `.env`; a key from elsewhere is never sent where a `.env` says."""
+    pytest.importorskip("dotenv")
+    (tmp_path / ".env").write_text(f"MODEL_ACCESS_KEY={KEY}\nGRADIENT_INFERENCE_ENDPOINT=https://own.example/\n")
+    found = Settings.discover()
+    assert (found.key.reveal(), found.endpoint, found.key_source) == (KEY, "https://own.example", "MODEL_ACCESS_KEY in .env")
+    monkeypatch.setenv("MODEL_ACCESS_KEY", "sk-do-other")
+    assert Settings.discover().endpoint == "https://inference.do-ai.run"
+
+
+@pytest.mark.parametrize(
+    ("key", "endpoint", "words"),
+    [
+        ("dop_v1_0123", None, "starts with dop_v1_: a control-plane token"),
+        ("doo_v1_0123", None, "starts with doo_v1_"),
+        ("dor_v1_0123", None, "starts with dor_v1_"),
+        ("sk do", None, "has characters that no key has"),
+        (" ", None, "is empty"),
+        ("sk-do-\u00e9", None, "has characters that no key has"),
+        (KEY, "inference.do-ai.run", "expected https://host"),
+        (KEY, "http://inference.do-ai.run", "http would show the key to everybody"),
+        (KEY, "https://user:secret@host", "holds a user name or a password"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_before_anything_is_sent(
+    key: str, endpoint: str | None, words: str
+) -> None:
+    """The message says what is wrong and where it came from, never the key."""
+    with pytest.raises(gn.InvalidSettings, match=words) as caught:
+        Settings.discover(key=key, endpoint=endpoint)
+    assert "0123" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_endpoint_without_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a configuration is a mistake, not the simulator."""
+    monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", "https://own.example")
+    with pytest.raises(gn.InvalidSettings, match="no key for the endpoint"):
+        Settings.discover()

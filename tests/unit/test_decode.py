@@ -1,0 +1,218 @@
+"""The decoder: the same values however the bytes are cut, and everything that the protocol calls legal."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradient_notebook.api import decode
+from gradient_notebook.api.decode import AnswerDecoder, StreamDecoder
+from gradient_notebook.api.errors import InvalidResponse
+from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
+
+FIRST, LAST = bytes(range(256)) * 3, b"\x89PNG\r\n\x1a\n" + bytes(range(255))
+
+
+class ServiceError(Exception):
+    pass
+
+
+def make_error(body: Mapping[str, Any]) -> Exception:
+    return ServiceError(body.get("message"))
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+PARTIAL = {"type": "image_generation.partial_image", "b64_json": b64(FIRST), "created_at": 7, "partial_image_index": 0}
+PARTIAL |= {"size": "1024x1024", "quality": "low", "background": "opaque", "output_format": "png"}
+USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+USAGE |= {"input_tokens_details": {"text_tokens": 1, "image_tokens": 0}}
+COMPLETED = {"type": "image_generation.completed", "b64_json": b64(LAST), "created_at": 8, "usage": USAGE}
+
+
+def event(data: Mapping[str, Any], name: str | None = "", end: str = "\n") -> str:
+    kind = name or data.get("type")
+    return (f"event: {kind}{end}" if name is not None else "") + f"data: {json.dumps(data)}{end}{end}"
+
+
+def cut(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+def decoded(stream: str | bytes, size: int = 1 << 20) -> list[Any]:
+    decoder = StreamDecoder(make_error)
+    data = stream.encode() if isinstance(stream, str) else stream
+    return [value for chunk in cut(data, size) for value in decoder.feed(chunk)] + list(decoder.close())
+
+
+def images(values: list[Any]) -> list[bytes]:
+    return [value.image_bytes for value in values]
+
+
+STREAM = event(PARTIAL) + event(COMPLETED)
+
+
+def test_a_stream_gives_its_events() -> None:
+    """Partial and finished image, with everything that the service says of them."""
+    partial, completed = decoded(STREAM)
+    assert isinstance(partial, ImageGenPartialImageEvent)
+    assert (partial.image_bytes, partial.created_at, partial.size, partial.quality) == (FIRST, 7, "1024x1024", "low")
+    assert isinstance(completed, ImageGenCompletedEvent)
+    assert (completed.image_bytes, completed.usage.total_tokens, completed.b64_json) == (LAST, 3, b64(LAST))
+
+
+def test_two_pieces_cut_at_every_border() -> None:
+    """One cut at each byte of a stream changes nothing."""
+    data, whole = STREAM.encode(), decoded(STREAM)
+    for border in range(len(data)):
+        decoder = StreamDecoder(make_error)
+        found = [*decoder.feed(data[:border]), *decoder.feed(data[border:]), *decoder.close()]
+        assert found == whole, border
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64])
+def test_pieces_of_any_size(size: int) -> None:
+    """Pieces down to one byte change nothing, with any line ends."""
+    for end in ("\n", "\r", "\r\n"):
+        stream = "\ufeff: hello" + end + event(PARTIAL, end=end) + event(COMPLETED, end=end)
+        assert images(decoded(stream, size)) == [FIRST, LAST]
+
+
+LEGAL = {
+    "comments": ": ping\n\n:\n" + STREAM,
+    "bom": "\ufeff" + STREAM,
+    "done": STREAM + "data: [DONE]\n\n",
+    "no event names": event(PARTIAL, None) + event(COMPLETED, None),
+    "type wins over name": event(PARTIAL, "something.else") + event(COMPLETED, "another"),
+    "name only": event({k: v for k, v in PARTIAL.items() if k != "type"}, PARTIAL["type"]) + event(COMPLETED),
+    "unknown events": event({"type": "keepalive"}) + STREAM + event({"type": "new", "b64_json": b64(b"other")}),
+    "id and retry": "id: 1\nretry: 10\n" + STREAM,
+    "no space after colon": STREAM.replace("data: ", "data:"),
+    "last blank line lost": STREAM[:-1],
+    "last line end lost": STREAM[:-2],
+    "escaped slashes": STREAM.replace("/", "\\/"),
+    "spaces in json": STREAM.replace('"b64_json": "', '"b64_json"  :   "'),
+    "no spaces in json": STREAM.replace('": ', '":'),
+    "base64 with white space": STREAM.replace(b64(LAST)[:40], b64(LAST)[:20] + "\\n" + b64(LAST)[20:40]),
+    "escaped key": STREAM.replace('"b64_json"', '"b64\\u005fjson"'),
+    "several data lines": STREAM.replace('"b64_json": ', '"b64_json":\ndata: '),
+    "key in a text": event({**PARTIAL, "note": 'a "b64_json": "AAAA" in a text'}) + event(COMPLETED),
+    "image first": event({"b64_json": b64(FIRST), **PARTIAL}) + event({"b64_json": b64(LAST), **COMPLETED}),
+}
+
+
+@pytest.mark.parametrize("name", LEGAL)
+@pytest.mark.parametrize("size", [1, 3, 1 << 20])
+def test_what_the_protocol_calls_legal(name: str, size: int) -> None:
+    """Each legal way to write the same stream gives the same images, however it is cut."""
+    assert images(decoded(LEGAL[name], size)) == [FIRST, LAST]
+
+
+@given(data=st.binary(max_size=400), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30))
+@settings(max_examples=200)
+def test_any_image_however_it_is_cut(data: bytes, sizes: list[int]) -> None:
+    """The bytes of an image come out as they went in, for any bytes and any cuts."""
+    stream = event({**COMPLETED, "b64_json": b64(data)}).encode()
+    decoder = StreamDecoder(make_error)
+    found, at, turn = [], 0, 0
+    while at < len(stream):
+        size = sizes[turn % len(sizes)]
+        found += decoder.feed(stream[at : at + size])
+        at, turn = at + size, turn + 1
+    assert images([*found, *decoder.close()]) == [data]
+
+
+@pytest.mark.parametrize("size", [1, 4, 1 << 20])
+@pytest.mark.parametrize(
+    "text",
+    [b64(LAST)[:-5], b64(LAST)[:8] + "====" + b64(LAST)[8:], b64(LAST)[:9] + "!" + b64(LAST)[10:], "AA==AAAA", "A", "é"],
+)
+def test_broken_base64_is_no_image(text: str, size: int) -> None:
+    """Characters that are missing or foreign are found, wherever a read ends: no broken image passes for a whole one."""
+    stream = f'data: {{"type":"image_generation.completed","b64_json":"{text}"}}\n\n'
+    with pytest.raises(InvalidResponse, match="base64 is broken"):
+        decoded(stream, size)
+
+
+def test_a_stream_cut_within_its_image_has_no_finished_image() -> None:
+    """What is cut off is no event, and no error of its own."""
+    data = STREAM.encode()
+    for border in range(len(event(PARTIAL)) + 1, len(data) - 3):
+        assert images(decoded(data[:border])) == [FIRST]
+
+
+@pytest.mark.parametrize("body", [{"message": "no"}, "no"])
+def test_an_error_event_is_raised_after_what_came_before(body: Any) -> None:
+    """An error in mid-stream does not lose the partial image before it."""
+    decoder = StreamDecoder(make_error)
+    feed = decoder.feed((event(PARTIAL) + event({"error": body}, "error")).encode())
+    assert next(feed).image_bytes == FIRST
+    with pytest.raises(ServiceError, match="no"):
+        next(feed)
+
+
+@pytest.mark.parametrize(("data", "message"), [("{", "not JSON"), ("[1]", "a JSON list"), ("null", "a JSON NoneType")])
+def test_an_event_that_is_no_json_object_is_said_to_be(data: str, message: str) -> None:
+    """Nonsense is named, not guessed at."""
+    with pytest.raises(InvalidResponse, match=message):
+        decoded(f"data: {data}\n\n")
+
+
+def test_an_endless_line_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text beside the images is bounded, in a stream and in an answer."""
+    monkeypatch.setattr(decode, "MAX_TEXT_BYTES", 1000)
+    for decoder in (StreamDecoder(make_error), AnswerDecoder(make_error)):
+        with pytest.raises(InvalidResponse, match="over 1,000 bytes"):
+            for _ in range(20):
+                list(decoder.feed(b"data: " + b"x" * 100))
+
+
+def answer(**changes: Any) -> bytes:
+    whole = {"created": 5, "data": [{"b64_json": b64(FIRST), "revised_prompt": "p"}, {"b64_json": b64(LAST)}]}
+    return json.dumps(whole | {"usage": USAGE, "size": "1024x1024"} | changes, indent=1).encode()
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 10, 1 << 20])
+def test_an_answer_gives_its_images(size: int) -> None:
+    """A plain answer's images come as finished events, the usage of all with the first."""
+    decoder = AnswerDecoder(make_error)
+    assert [list(decoder.feed(chunk)) for chunk in cut(answer(), size)].count([]) > 0
+    first, second = decoder.close()
+    assert (first.image_bytes, first.revised_prompt, first.usage.total_tokens) == (FIRST, "p", 3)
+    assert (second.image_bytes, second.revised_prompt, second.usage, second.created_at) == (LAST, None, None, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"<html>", "not JSON"),
+        (b"", "not JSON"),
+        (answer()[:-20], "not JSON"),
+        (answer(data=[]), "has no data"),
+        (answer(data="x"), "has no data"),
+        (answer(data=[{"url": "x"}]), "has no b64_json"),
+        (answer(data=[{"b64_json": None}]), "base64 is broken"),
+    ],
+)
+def test_an_answer_that_is_none_is_said_to_be(text: bytes, message: str) -> None:
+    """Each way to be no answer has its words."""
+    decoder = AnswerDecoder(make_error)
+    list(decoder.feed(text))
+    with pytest.raises(InvalidResponse, match=message):
+        list(decoder.close())
+
+
+def test_no_image_stays_behind() -> None:
+    """What was decoded is handed out once: a long stream does not pile up."""
+    decoder = StreamDecoder(make_error)
+    for _ in range(3):
+        list(decoder.feed(event({"type": "new", "b64_json": b64(FIRST)}).encode()))
+    assert decoder._sieve._images == {}

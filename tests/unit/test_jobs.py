@@ -1,0 +1,191 @@
+"""Jobs: waiting, cancelling, n images, what is kept on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gradient_notebook as gn
+from gradient_notebook.api.params import ImageGenerateParams
+from gradient_notebook.jobs import loop
+from gradient_notebook.jobs.archive import Archive, default_folder
+from gradient_notebook.jobs.job import Job, launch
+from gradient_notebook.simulator import Simulator
+
+STREAMED = {"stream": True, "partial_images": 2, "quality": "low"}
+
+
+def params(**values: Any) -> ImageGenerateParams:
+    return ImageGenerateParams.of({"prompt": "hills", **STREAMED, **values})
+
+
+def test_generate_returns_a_pil_image_at_full_size(configured: Simulator) -> None:
+    """The image is decoded from the bytes that the service sent, and knows where they lie."""
+    image = gn.generate("hills", quality="low", size="1024x1536")
+    assert image.size == (1024, 1536)
+    assert Path(image.filename).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_n_images_are_a_list(configured: Simulator) -> None:
+    """n > 1 gives a list, streaming or not."""
+    assert [image.size for image in gn.generate("x", n=2, quality="low")] == [(1024, 1024)] * 2
+    assert [image.size for image in gn.generate("x", n=2, **STREAMED)] == [(1024, 1024)] * 2
+
+
+def test_a_job_goes_on_by_itself_and_tells(configured: Simulator) -> None:
+    """`submit` returns at once; observers are told until the end, and the last time of the end."""
+    told: list[str] = []
+    job = launch(params(), observer=lambda job: told.append(job.status))
+    assert isinstance(job, Job)
+    image = job.result()
+    assert (job.status, job.images, told[-1]) == ("done", [image], "done")
+    assert len(job.partials) == 2
+    assert job.usage.output_tokens == 272 + 200
+    assert "done: 1 of 1 image" in repr(job)
+
+
+def test_an_observer_that_fails_does_not_take_the_image_along(
+    configured: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug in a front end is logged, and the image comes all the same."""
+    job = launch(params(), observer=lambda _job: 1 / 0)
+    assert job.result()
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_job_can_be_awaited_in_any_loop(configured: Simulator) -> None:
+    """`await job` and `asyncio.gather` of jobs work outside of the package's loop."""
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(gn.submit("a", **STREAMED), gn.submit("b", **STREAMED))
+
+    assert [image.size for image in asyncio.run(both())] == [(1024, 1024)] * 2
+
+
+def test_one_of_n_that_fails_leaves_the_others(configured: Simulator) -> None:
+    """The images that came are the result; the error of the other is kept."""
+    configured.script([None, {"status": 500}, None])
+    job = launch(params(n=3))
+    assert len(job.result()) == 2
+    assert [type(error) for error in job.errors] == [gn.ServerError]
+    assert sorted(tile.status for tile in job.tiles) == ["done", "done", "failed"]
+    assert len(configured.posts) == 3
+
+
+def test_a_job_of_which_nothing_came_raises(configured: Simulator) -> None:
+    """Where no image came, the error is raised."""
+    configured.script([{"status": 500}] * 2)
+    with pytest.raises(gn.ServerError):
+        launch(params(n=2)).result()
+
+
+def test_an_answer_with_fewer_images_than_asked_for_says_so(configured: Simulator) -> None:
+    """Fewer images than paid for is an error of the missing ones, not silence."""
+    with Simulator(seconds_per_image=0) as other:
+        whole = gn.Client(model_access_key="k", inference_endpoint=other.url).images.generate(prompt="x", quality="low")
+    configured.script([{"body": {"created": 1, "data": [{"b64_json": whole.data[0].b64_json}]}, "status": 200}])
+    job = gn.submit("x", n=2)
+    assert len(job.result()) == 1
+    assert "fewer than the 2 images" in str(job.errors[0])
+
+
+def test_cancelling_hangs_up_and_keeps_the_partial_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is closed at once, and what has come is still there."""
+    with Simulator(seconds_per_image=60) as service:
+        monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", service.url)
+        monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-x")
+        service.script([{"delay": 0}])
+        job = launch(params())
+        assert service.wait_for(lambda: len(service.posts) == 1)
+        job.cancel()
+        job.cancel()
+        with pytest.raises(gn.JobCancelled, match="Cancelled after"):
+            job.result()
+        assert job.status == "cancelled"
+        assert service.wait_for(lambda: service.disconnected == 1)
+
+
+def test_cancelling_after_the_end_changes_nothing(configured: Simulator) -> None:
+    """A cancellation that comes too late does not take the image away."""
+    job = launch(params())
+    image = job.result()
+    job.cancel()
+    assert job.result() is image
+
+
+def test_a_cancelled_wait_cancels_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time-out around `await job` stops paying."""
+    with Simulator(seconds_per_image=60) as service:
+        monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", service.url)
+        monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-x")
+
+        async def impatient() -> Job:
+            job = gn.submit("x", **STREAMED)
+            assert await asyncio.to_thread(service.wait_for, lambda: len(service.posts) == 1)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(job, 0.01)
+            return job
+
+        job = asyncio.run(impatient())
+        assert service.wait_for(lambda: service.disconnected == 1)
+        with pytest.raises(gn.JobCancelled):
+            job.result()
+
+
+def test_waiting_works_in_a_thread(configured: Simulator) -> None:
+    """`generate` works where there is no loop at all."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(gn.generate("x", quality="low")))
+    thread.start()
+    thread.join()
+    assert found[0].size == (1024, 1024)
+
+
+def test_a_jobs_own_thread_cannot_wait_for_a_job(configured: Simulator) -> None:
+    """Waiting where the work is done would wait for ever: it is refused."""
+
+    async def wait_there() -> None:
+        gn.submit("x", quality="low").result()
+
+    with pytest.raises(RuntimeError, match="await it"):
+        loop.run(wait_there())
+
+
+def test_the_original_is_on_disk_byte_for_byte(configured: Simulator) -> None:
+    """What is kept is what the service sent, readable by its owner only."""
+    job = gn.submit("x", quality="low")
+    job.result()
+    (path,) = default_folder().iterdir()
+    assert path.read_bytes() == job.tiles[0].image_bytes
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_disk_that_fails_costs_no_image(configured: Simulator, tmp_path: Path) -> None:
+    """Where the original cannot be kept, the image comes and a notice says so."""
+    (tmp_path / "file").write_text("no folder")
+    job = launch(params(), archive=Archive(tmp_path / "file"))
+    assert job.result()
+    assert "could not be kept" in job.notices[0]
+
+
+def test_what_is_no_image_is_kept_and_named(configured: Simulator, tmp_path: Path) -> None:
+    """Bytes that Pillow cannot open are on disk, and the error says where."""
+    configured.script([{"image_data": "not an image"}])
+    job = launch(params(), archive=Archive(tmp_path / "kept"))
+    with pytest.raises(gn.InvalidResponse, match="no image that can be opened") as caught:
+        job.result()
+    (path,) = (tmp_path / "kept").iterdir()
+    assert path.read_bytes() == b"not an image"
+    assert str(path) in str(caught.value)
+
+
+def test_a_mistake_is_found_before_anything_is_sent(configured: Simulator) -> None:
+    """Wrong parameters raise at once, from `submit` too."""
+    with pytest.raises(gn.InvalidRequest):
+        gn.submit("x", size="big")
+    assert configured.requests == []
