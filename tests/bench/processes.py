@@ -98,9 +98,9 @@ def _loading_ms() -> float:
     from jupyter_client.manager import start_new_kernel
 
     with tempfile.TemporaryDirectory() as folder:
-        manager, client = start_new_kernel(env={**os.environ, "IPYTHONDIR": folder})
+        manager, client = start_new_kernel(stderr=subprocess.DEVNULL, env={**os.environ, "IPYTHONDIR": folder})
         try:
-            return float(_printed(client, LOAD))
+            return float(_printed(client, LOAD).split()[-1])  # before it may stand that the simulator paints
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=True)

@@ -8,6 +8,7 @@ import re
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +65,13 @@ class Lab:
             yield self
         finally:
             server.terminate()
-            server.communicate(timeout=30)
+            try:
+                server.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+            assert server.stderr
+            server.stderr.close()
 
     def write(self, name: str, sources: Sequence[str]) -> Path:
         """Write a notebook with these code cells."""
@@ -87,8 +94,6 @@ def _clean_environment(folder: Path) -> dict[str, str]:
 
 def _address(server: subprocess.Popen[str]) -> str:
     """Read the server's own words until it says where it listens; then keep its pipe from filling up."""
-    import threading
-
     assert server.stderr
     heard = []
     for line in server.stderr:
@@ -113,10 +118,11 @@ class NotebookPage:
 
     def __init__(self, page: Page, lab: Lab, name: str, *, kernel: bool = True) -> None:
         self.page = page
+        self.name = name
         page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}")
         page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         if kernel:
-            expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+            self.idle()
 
     def cell(self, index: int) -> Locator:
         """Return cell `index`, from 0."""
@@ -140,6 +146,10 @@ class NotebookPage:
         """Wait until a cell has ended."""
         prompt = self.cell(index).locator(".jp-InputPrompt")
         expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout_s * 1000)
+
+    def idle(self) -> None:
+        """Wait until the kernel is there and has nothing to do."""
+        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
 
     def save(self) -> None:
         """Save the notebook, and wait until it is on disk."""

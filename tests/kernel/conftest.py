@@ -18,6 +18,7 @@ _RESET = """\
 shell = get_ipython()
 shell.extension_manager.unload_extension("gradient_notebook")
 shell.autoawait = True
+shell.config.pop("ImageGen", None)
 shell.reset(new_session=False)
 """
 

@@ -43,6 +43,11 @@ def pointed_at(simulator: Simulator) -> dict[str, str]:
     return {"GRADIENT_INFERENCE_ENDPOINT": simulator.url, "GRADIENT_MODEL_ACCESS_KEY": "sk-do-tested"}
 
 
+def plain(text: str) -> str:
+    """Return `text` without colours."""
+    return _ANSI.sub("", text)
+
+
 class Cell:
     """A cell that runs or has run. `outputs` is what stands under it by now, as a notebook would save it."""
 
@@ -101,7 +106,7 @@ class Cell:
     def error(self) -> list[str]:
         """The lines under the cell that say how it failed."""
         tracebacks = ["\n".join(output["traceback"]) for output in self.of("error")]
-        return [line for text in tracebacks for line in _ANSI.sub("", text).splitlines()]
+        return [line for text in tracebacks for line in plain(text).splitlines()]
 
     @property
     def said(self) -> str:

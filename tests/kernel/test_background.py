@@ -99,6 +99,7 @@ def test_a_background_failure_is_told_under_its_own_cell(kernel: Kernel, simulat
 
     assert not first.views
     assert first.error == []
+    assert "in the background" not in first.said
     assert second.printed == "True\n"
     assert len(second.outputs) == 1
 

@@ -12,7 +12,7 @@ from pexpect.popen_spawn import PopenSpawn
 
 from gradient_notebook.simulator import Simulator
 
-from .kernel import PATIENCE_S, clean_environment, pointed_at
+from .kernel import PATIENCE_S, clean_environment, plain, pointed_at
 
 pytestmark = pytest.mark.kernel
 
@@ -23,7 +23,8 @@ class Terminal:
     """A person at IPython's prompt."""
 
     def __init__(self, folder: Path, simulator: Simulator) -> None:
-        command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"]
+        command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit"]
+        command += ["--colors=NoColor"]
         environment = clean_environment(folder, PYTHONUNBUFFERED="1", **pointed_at(simulator))
         self.process = PopenSpawn(command, timeout=PATIENCE_S, env=environment, cwd=folder, encoding="utf-8")
         self.process.expect(_PROMPT)
@@ -35,7 +36,7 @@ class Terminal:
     def ended(self) -> str:
         """Wait for the next prompt, and return what was written before it."""
         self.process.expect(_PROMPT)
-        return str(self.process.before)
+        return plain(str(self.process.before))
 
     def run(self, *lines: str) -> str:
         """Type lines, and return what is written."""
@@ -79,10 +80,11 @@ def test_a_terminal_gets_plain_lines_and_the_image(
     assert terminal.run("print(image.size, len(image.tobytes()))").strip() == f"(1536, 1024) {1536 * 1024 * 3}"
     assert len(simulator.posts) == 1
 
-    assert "PIL 1024×1024 png" in terminal.run("%%imagegen other -q low", "A blue house", "")
+    assert "PIL 1024×1024 png" in terminal.run("%%imagegen other -q low", "A blue house", "", "")
     assert terminal.run("print(other.size)").strip() == "(1024, 1024)"
     assert "PIL 1024×1024" in terminal.run("%time get_ipython().run_line_magic('imagegen', 'third -q low -- A house')")
-    terminal.run("from gradient_notebook import generate, submit", "fourth = generate('A house', quality='low')")
+    terminal.run("from gradient_notebook import generate, submit")
+    terminal.run("fourth = generate('A house', quality='low')")
     terminal.run("fifth = await submit('A house', quality='low')")
     assert terminal.run("print(third.size, fourth.size, fifth.size)").strip() == " ".join(["(1024, 1024)"] * 3)
     assert len(simulator.posts) == 5
@@ -112,7 +114,7 @@ def test_a_mistake_in_a_terminal_is_short(
         "%imagegen image -- A red house",
         "get_ipython().run_line_magic('imagegen', 'image -- A house'); 1",
         "import gradient_notebook; image = gradient_notebook.generate('A house')",
-        "import gradient_notebook; image = await gradient_notebook.submit('A house')",
+        "import gradient_notebook; image = gradient_notebook.submit('A house').result()",
     ],
 )
 def test_an_interrupt_in_a_terminal_hangs_up(
@@ -150,7 +152,7 @@ def test_leaving_a_terminal_hangs_up(open_terminal: Callable[[Simulator], Termin
     terminal.run("import gradient_notebook; job = gradient_notebook.submit('A house')")
     assert slow.wait_for(lambda: slow.posts != [])
 
-    terminal.start("import sys; sys.exit()")
+    terminal.start("exit()")
 
     assert slow.wait_for(lambda: slow.disconnected == 1)
     assert terminal.process.wait() == 0

@@ -1,0 +1,52 @@
+"""One JupyterLab and one Chromium for all tests of this folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from lab import Lab, NotebookPage, browser
+from playwright.sync_api import Browser, expect
+
+expect.set_options(timeout=15_000)
+
+LOAD = "%load_ext gradient_notebook"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("lab")).running() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with browser() as launched:
+        yield launched
+
+
+@pytest.fixture
+def notebook(lab: Lab, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., NotebookPage]]:
+    """Open a notebook of these cells; the first, which loads the extension, has run."""
+    with ExitStack() as pages:
+
+        def opened(*cells: str, width: int = 1100, theme: str = "Light") -> NotebookPage:
+            lab.set_theme(f"JupyterLab {theme}")
+            name = re.sub(r"\W+", "-", request.node.name)
+            path = lab.write(f"{name}.ipynb", [LOAD, *cells])
+            page = chromium.new_page(viewport={"width": width, "height": 900})
+            pages.callback(page.close)
+            found = NotebookPage(page, lab, path.name)
+            found.run(0)
+            return found
+
+        yield opened
