@@ -84,7 +84,9 @@ class Parameter:
         shown = repr(value)
         if len(shown) > 60:
             shown = f"{shown[:50]}… ({len(value):,} characters)" if isinstance(value, str) else f"{shown[:50]}…"
-        return InvalidRequest(f"{self.name}={shown}: expected {self.expected}", "Nothing was sent.", parameter=self.name)
+        return InvalidRequest(
+            f"{self.name}={shown}: expected {self.expected}", "Nothing was sent.", parameter=self.name
+        )
 
     def _check_text(self, value: Any) -> str:
         if not isinstance(value, str) or (self.choices and value not in self.choices):
@@ -115,7 +117,9 @@ class Parameter:
         if known := copy.keys() & PARAMETERS.keys():
             name = min(known)
             advice = f"Give {name} by its own name, or rename it."
-            raise InvalidRequest(f"{self.name}={value!r}: {name} is a parameter of its own", advice, parameter=self.name)
+            raise InvalidRequest(
+                f"{self.name}={value!r}: {name} is a parameter of its own", advice, parameter=self.name
+            )
         return typing.cast("dict[str, Any]", copy)
 
     _checks: typing.ClassVar[dict[type, Callable[[Parameter, Any], Any]]] = {

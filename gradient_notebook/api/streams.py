@@ -23,8 +23,11 @@ class Body(Protocol):
 
     headers: Mapping[str, str]
 
-    async def read(self) -> bytes | None: ...
-    async def aclose(self) -> None: ...
+    async def read(self) -> bytes | None:
+        """Return the next bytes, or None at the end."""
+
+    async def aclose(self) -> None:
+        """Hang up."""
 
 
 def content_type(headers: Mapping[str, str]) -> str:

@@ -20,7 +20,7 @@ _OPTIONS = {option: action.dest for action in PARSER._actions for option in acti
 def make_matcher(shell: InteractiveShell) -> Any:
     """Return a matcher for `Completer.custom_matchers` that answers in our cells only."""
 
-    @context_matcher()
+    @context_matcher()  # type: ignore[untyped-decorator] # as IPython has it
     def imagegen_matcher(context: CompletionContext) -> SimpleMatcherResult:
         found = _matches(shell, context)
         if found is None:

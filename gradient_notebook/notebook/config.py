@@ -46,9 +46,9 @@ _Parameters: Any = type(
 class ImageGen(_Parameters):  # type: ignore[misc] # made from the declaration
     """Session defaults of gradient_notebook."""
 
-    preview_px = Int(768, min=64, max=4096, help="Long edge of the pictures shown and saved in the notebook, pixels.").tag(
-        config=True
-    )
+    preview_px = Int(
+        768, min=64, max=4096, help="Long edge of the pictures shown and saved in the notebook, pixels."
+    ).tag(config=True)
     archive = Bool(True, help="Keep the original of every finished image on disk.").tag(config=True)
     archive_dir = Unicode("", help="Folder of the originals; empty for the system's own place.").tag(config=True)
     connect_timeout_s = Float(10.0, min=0.001, help="Time for reaching the service, in seconds.").tag(config=True)
@@ -71,7 +71,7 @@ class ImageGen(_Parameters):  # type: ignore[misc] # made from the declaration
         values = {name: getattr(self, name) for name in SESSION_PARAMETERS}
         return {name: value for name, value in values.items() if value is not None}
 
-    def timeouts(self) -> dict[str, float]:
+    def timeouts(self) -> dict[str, Any]:
         """Return the timeouts, as keyword arguments of `Settings.discover`."""
         return {name: getattr(self, name) for name in ("connect_timeout_s", "read_timeout_s")}
 

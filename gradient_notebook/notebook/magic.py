@@ -37,7 +37,9 @@ class ImageGenInterrupted(KeyboardInterrupt):
 class CellRun:
     """One run of a magic: the request is checked when it is made, and nothing has been sent yet."""
 
-    def __init__(self, shell: InteractiveShell, config: ImageGen, order: Order, text: str, names: Mapping[str, Any]) -> None:
+    def __init__(
+        self, shell: InteractiveShell, config: ImageGen, order: Order, text: str, names: Mapping[str, Any]
+    ) -> None:
         fill = partial(interpolate, namespace=names)
         values = complete_given(order.given, config.defaults())
         self.order = order
@@ -160,7 +162,9 @@ class ImageGenMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
-    def imagegen(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> None:
+    def imagegen(  # noqa: D102 - its text is made from the declaration, below
+        self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None
+    ) -> None:
         run = self._run(line, cell, local_ns)
         if not self._at_once(run):
             run.wait()

@@ -55,9 +55,16 @@ class _Parser(MagicArgumentParser):
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser: an option for each parameter, and the notebook's own."""
-    parser = _Parser("imagegen", usage=_escaped(_USAGE), description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser: argparse.ArgumentParser = _Parser(  # type: ignore[no-untyped-call] # as IPython has it
+        "imagegen",
+        usage=_escaped(_USAGE),
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.allow_abbrev = False
-    parser.add_argument("name", nargs="?", metavar="NAME", help=f"Variable for the image; {DEFAULT_NAME} if none is given.")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help=f"Variable for the image; {DEFAULT_NAME} if none is given."
+    )
     for parameter in PARAMETERS.values():
         if parameter.name != "prompt":
             _add(parser, parameter)
@@ -91,7 +98,9 @@ def parse(line: str) -> Order:
     try:
         words = [_with_hyphens(word) for word in shlex.split(line)]
     except ValueError as error:
-        raise InvalidRequest(f"%imagegen: {error} in {line!r}", "Close the quotation mark. Nothing was sent.") from error
+        raise InvalidRequest(
+            f"%imagegen: {error} in {line!r}", "Close the quotation mark. Nothing was sent."
+        ) from error
     found, rest = PARSER.parse_known_args(words)
     if rest:
         raise _unknown(rest[0])
@@ -183,7 +192,9 @@ def _identifier(name: str) -> str:
 def _unknown(word: str) -> InvalidRequest:
     if not word.startswith("-"):
         what = f"%imagegen: {word!r} is one word too many"
-        return InvalidRequest(what, "One NAME and options; the prompt goes below %%imagegen, or after --. Nothing was sent.")
+        return InvalidRequest(
+            what, "One NAME and options; the prompt goes below %%imagegen, or after --. Nothing was sent."
+        )
     known = [option for action in PARSER._actions for option in action.option_strings]  # noqa: SLF001 - as argparse's own help
     option = word.partition("=")[0]
     hint = nearest(option, known) or f"Known are {', '.join(o for o in known if o.startswith('--'))}."

@@ -82,7 +82,9 @@ def estimate(params: ImageGenerateParams) -> str:
     """Return what a request may cost, in tokens."""
     least, most = estimated_output_tokens(params)
     count = f"{params.n} image{'' if params.n == 1 else 's'}"
-    return f"{count}, about {least:,} output tokens" if least == most else f"{count}, {least:,} to {most:,} output tokens"
+    return (
+        f"{count}, about {least:,} output tokens" if least == most else f"{count}, {least:,} to {most:,} output tokens"
+    )
 
 
 def line(parts: Sequence[str]) -> dict[str, str]:

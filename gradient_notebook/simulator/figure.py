@@ -29,7 +29,7 @@ class Figure:
         """Paint a polygon."""
         self.scene.canvas.shape(self.place(points), top, bottom, opacity, blur * self.size)
 
-    def oval(  # noqa: PLR0913, PLR0917 - an ellipse has so many sides
+    def oval(  # noqa: PLR0917 - an ellipse has so many sides
         self,
         centre: Point,
         axes: Point,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 KEY = "sk-do-benchmark"
+_BEFORE = b'"b64_json": "'
 PATH = "/v1/images/generations"
 ORDER = {"prompt": "A low sun over blue hills", "model": "openai-gpt-image-1"}
 STREAM: dict[str, Any] = {**ORDER, "n": 1, "stream": True, "partial_images": 3}
@@ -21,7 +22,7 @@ Seen = Callable[[bytes], bytes]
 
 
 class Contestant(Protocol):
-    """One way to images from an endpoint; its connection is kept from one call to the next."""
+    """One way to images from an endpoint; the connection is kept from one call to the next."""
 
     async def stream(self, seen: Seen) -> list[bytes]:
         """Return the three partial images and the finished one."""
@@ -44,22 +45,19 @@ class Floor:
         self._incoming = self._socket.makefile("rb", buffering=64 * 1024)
 
     async def stream(self, seen: Seen) -> list[bytes]:
-        return [seen(image) for image in self._images(STREAM)]
-
-    async def answer(self, n: int) -> list[bytes]:
-        return list(self._images({**ORDER, "n": n}))
-
-    async def close(self) -> None:
-        self._incoming.close()
-        self._socket.close()
-
-    def _images(self, order: dict[str, Any]) -> Iterator[bytes]:
-        body = json.dumps(order).encode()
+        body = json.dumps(STREAM).encode()
         head = f"POST {self._path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n\r\n"
         self._socket.sendall(head.encode() + body)
         while self._incoming.readline().strip():
             pass  # the answer's head
-        return _decoded(_chunks(self._incoming))
+        return [seen(image) for image in _decoded(_chunks(self._incoming))]
+
+    async def answer(self, n: int) -> list[bytes]:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        self._incoming.close()
+        self._socket.close()
 
 
 def _chunks(incoming: BufferedReader) -> Iterator[bytes]:
@@ -70,21 +68,22 @@ def _chunks(incoming: BufferedReader) -> Iterator[bytes]:
 
 
 def _decoded(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the images. The server begins a chunk with each event, so no key is ever cut."""
+    """Yield the images. The server begins a chunk with each event, so that no key is cut in two."""
     import pybase64
 
     image: BytesIO | None = None
     carry = b""
     for chunk in chunks:
-        if image is None:
-            if (key := chunk.find(b'"b64_json": "')) < 0:
-                continue
-            image, carry, chunk = BytesIO(), b"", chunk[key + 13 :]
-        end = chunk.find(b'"')
-        text = carry + (chunk if end < 0 else chunk[:end])
+        key = chunk.find(_BEFORE) if image is None else 0
+        if key < 0:
+            continue  # what an event has after its image
+        start = key + len(_BEFORE) if image is None else 0
+        image = image or BytesIO()
+        end = chunk.find(b'"', start)
+        text = carry + chunk[start : len(chunk) if end < 0 else end]
         whole = len(text) & ~3
-        carry = text[whole:]
         image.write(pybase64.b64decode(memoryview(text)[:whole], validate=True))
+        carry = text[whole:]
         if end >= 0:
             yield image.getvalue()
             image = None
@@ -174,7 +173,7 @@ def _image(message: dict[str, str]) -> bytes:
     return base64.b64decode(message["b64_json"])
 
 
-CONTESTANTS: dict[str, type[Contestant]] = {
+CONTESTANTS: dict[str, Callable[[str], Contestant]] = {
     "floor": Floor,
     "ours": Ours,
     "openai": OpenAI,

@@ -8,16 +8,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING, Any
 
 from contestants import there
 from server import Server
 from table import Row
 
+if TYPE_CHECKING:
+    from jupyter_client.blocking.client import BlockingKernelClient
+
 HERE = Path(__file__).parent
-PEERS = ("openai", "gradient")
+UNBOUNDED = "resident; informative: nothing bounds how many come at once"
 IMPORTS = {
     "ours": "import gradient_notebook",
     "openai": "import openai",
@@ -30,6 +34,10 @@ async def ready(): return gradient_notebook.AsyncClient(model_access_key="sk-do-
 asyncio.run(ready())""",
     "openai": "import openai; openai.AsyncOpenAI(api_key='x')",
     "gradient": "import gradient; gradient.AsyncGradient(access_token='x', model_access_key='x', agent_access_key='x')",
+    "httpx": """
+import asyncio, httpx
+async def ready(): return httpx.AsyncClient()
+asyncio.run(ready())""",
 }
 LOAD = """
 from time import perf_counter
@@ -38,9 +46,9 @@ get_ipython().run_line_magic("load_ext", "gradient_notebook")
 print(1e3 * (perf_counter() - begun_s))"""
 
 
-def memory(server: Server) -> Iterator[Row]:
+def memory(server: Server, names: Sequence[str]) -> Iterator[Row]:
     """Measure what one stream takes beside its images."""
-    peaks = {name: _memory(name, server.url()) for name in there("ours", *PEERS, "httpx-sse")}
+    peaks = {name: _memory(name, server.url()) for name in there(*names)}
     what = "peak memory over the images, one stream"
     yield Row(what=what, reached=peaks.pop("ours"), unit="MiB", target=6, peers=peaks, note="tracemalloc")
 
@@ -49,7 +57,7 @@ def many(server: Server) -> Iterator[Row]:
     """Measure the memory of 256 images at once."""
     peaks = {name: _memory(name, server.url(), "256") for name in there("ours", "openai")}
     what = "256 images at once, dropped: peak of the process"
-    yield Row(what=what, reached=peaks.pop("ours"), unit="MiB", peers=peaks, note="RSS; informative: nothing bounds it yet")
+    yield Row(what=what, reached=peaks.pop("ours"), unit="MiB", peers=peaks, note=UNBOUNDED)
 
 
 def _memory(name: str, url: str, *count: str) -> float:
@@ -60,13 +68,13 @@ def _output(*arguments: str) -> str:
     return subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def imports(rounds: int) -> Iterator[Row]:
+def imports(rounds: int, names: Sequence[str]) -> Iterator[Row]:
     """Measure what Python takes longer to start with the package, and with a client that can send."""
     for what, codes, target in (
         ("import gradient_notebook", IMPORTS, 15),
         ("first client, ready to send, with the import", FIRST_CLIENTS, 110),
     ):
-        over_bare = _over_bare({name: codes[name] for name in there(*codes)}, rounds)
+        over_bare = _over_bare({name: codes[name] for name in there(*names) if name in codes}, rounds)
         yield Row(what=what, reached=over_bare.pop("ours"), unit="ms", target=target, peers=over_bare)
 
 
@@ -106,10 +114,10 @@ def _loading_ms() -> float:
             manager.shutdown_kernel(now=True)
 
 
-def _printed(client: object, code: str) -> str:
+def _printed(client: BlockingKernelClient, code: str) -> str:
     texts: list[str] = []
 
-    def note(message: dict) -> None:
+    def note(message: dict[str, Any]) -> None:
         if message["msg_type"] == "stream":
             texts.append(message["content"]["text"])
 

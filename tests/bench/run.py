@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 
 import processes
@@ -27,10 +26,11 @@ ROOT = Path(__file__).parents[2]
 
 def measure(*, quick: bool) -> Iterator[Row]:
     """Yield the lines of the table."""
+    names = ["ours"] if quick else ["ours", "openai", "gradient", "httpx-sse"]
     with Server() as server:
-        yield from timing.time_here(server, rounds=5 if quick else 25)
-        yield from processes.memory(server)
-        yield from processes.imports(rounds=3 if quick else 9)
+        yield from timing.time_here(server, rounds=5 if quick else 15, small_for=["floor", *names])
+        yield from processes.memory(server, names)
+        yield from processes.imports(rounds=5 if quick else 7, names=[*names, "httpx"])
         yield from processes.load_ext(rounds=1 if quick else 5)
         if not quick:
             yield from processes.many(server)
@@ -46,18 +46,27 @@ def use_checkout() -> None:
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, and not the 256 images at once")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and peers, and not the 256 images at once")
     arguments = parser.parse_args()
     use_checkout()
     begun_s = time.perf_counter()
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {', '.join(_versions())}")
     print(*(f"{name} is not installed: left out." for name in missing()), sep="\n", end="\n\n")
     print(draw(measure(quick=arguments.quick)))
-    print(f"\n{time.perf_counter() - begun_s:.0f} s")
+    print(f"\n{time.perf_counter() - begun_s:.0f} s{_load()}")
 
 
 def _versions() -> Iterator[str]:
-    return (f"{name} {version(name)}" for name in chain(["httpx", "pybase64"], there("openai", "gradient", "httpx-sse")))
+    names = ["httpx", "pybase64", *there("openai", "gradient", "httpx-sse")]
+    return (f"{name} {version(name)}" for name in names)
+
+
+def _load() -> str:
+    if not hasattr(os, "getloadavg"):
+        return ""
+    return (
+        f", load {os.getloadavg()[0]:.1f} (the benchmark alone makes about 1.3: with more, the numbers are others' too)"
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """A loopback server that replays canned answers over raw sockets, so that what is measured is the client.
 
 The first two parts of a request's path say how it writes: `/16384/200/v1/images/generations` answers in writes of
-16,384 bytes, one http chunk each, on a link of 200 Mbit/s (0: as fast as it goes). The order's `stream` and `n` say
-what. `GET /sent` tells when the events of the last answer left, on the clock of `time.perf_counter`.
+16,384 bytes, on a link of 200 Mbit/s (0: as fast as it goes). The order's `stream` and `n` say what: an event stream,
+one http chunk a write, or JSON of a known length. `GET /sent` tells when the events of the last answer left, on the clock of `time.perf_counter`.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import random
@@ -19,7 +20,6 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from io import BufferedIOBase
-from types import TracebackType
 from typing import Any, Self
 
 IMAGE_BYTES = (2_000_000, 2_200_000, 2_450_000, 2_700_000)
@@ -32,8 +32,12 @@ _USAGE = {
     "input_tokens_details": {"text_tokens": 10, "image_tokens": 0},
 }
 _REPORTED = {"size": "1536x1024", "quality": "high", "background": "opaque", "output_format": "png"}
-_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nTransfer-Encoding: chunked\r\n\r\n"
+_STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_ANSWER_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
+
+Write = tuple[bytes, bool]
+"""What is written at once, and whether an event ends with it."""
 
 _sent_s: list[float] = []
 
@@ -46,17 +50,17 @@ def images() -> tuple[bytes, ...]:
 
 
 @cache
-def stream_parts() -> tuple[bytes, ...]:
+def stream_events() -> tuple[bytes, ...]:
     """Return the events of a stream."""
     *partials, finished = images()
-    names = ["image_generation.partial_image"] * len(partials) + ["image_generation.completed"]
-    more: list[dict[str, Any]] = [{"partial_image_index": index} for index in range(len(partials))] + [{"usage": _USAGE}]
-    return tuple(map(_event, names, [*partials, finished], more))
+    events = [_event("partial_image", image, partial_image_index=index) for index, image in enumerate(partials)]
+    return (*events, _event("completed", finished, usage=_USAGE))
 
 
-def _event(name: str, image: bytes, more: dict[str, Any]) -> bytes:
-    message = {"type": name, **_image(image), "created_at": 1_750_000_000, **_REPORTED, **more}
-    return f"event: {name}\ndata: {json.dumps(message)}\n\n".encode()
+def _event(name: str, image: bytes, **more: Any) -> bytes:
+    kind = f"image_generation.{name}"
+    message = {"type": kind, **_image(image), "created_at": 1_750_000_000, **_REPORTED, **more}
+    return f"event: {kind}\ndata: {json.dumps(message)}\n\n".encode()
 
 
 def _image(image: bytes) -> dict[str, str]:
@@ -64,23 +68,26 @@ def _image(image: bytes) -> dict[str, str]:
 
 
 @cache
-def answer_parts(n: int) -> tuple[bytes, ...]:
-    """Return an answer that is not streamed, image by image."""
-    entry = json.dumps({**_image(images()[-1]), "revised_prompt": "A low sun over blue hills"})
-    rest = json.dumps({**_REPORTED, "usage": _USAGE}).removeprefix("{")
-    before = ['{"created": 1750000000, "data": ['] + [", "] * (n - 1)
-    after = [""] * (n - 1) + [f"], {rest}"]
-    return tuple(f"{start}{entry}{end}".encode() for start, end in zip(before, after, strict=True))
+def _answer(n: int) -> bytes:
+    data = [{**_image(images()[-1]), "revised_prompt": "A low sun over blue hills"}] * n
+    return json.dumps({"created": 1_750_000_000, "data": data, **_REPORTED, "usage": _USAGE}).encode()
 
 
 @cache
-def _writes(parts: tuple[bytes, ...], write_bytes: int) -> list[tuple[bytes, bool]]:
-    """Return what is written at once, and whether an event ends with it. Each event begins a write."""
-    return [
-        (_chunk(part[start : start + write_bytes]), start + write_bytes >= len(part))
-        for part in parts
-        for start in range(0, len(part), write_bytes)
-    ]
+def _stream_writes(write_bytes: int) -> list[Write]:
+    """Return the chunks of a stream. Each event begins a chunk, as where a server flushes after it."""
+    cut = [list(pieces(event, write_bytes)) for event in stream_events()]
+    return [(_chunk(piece), piece is event[-1]) for event in cut for piece in event] + [(_LAST_CHUNK, False)]
+
+
+@cache
+def _answer_writes(n: int, write_bytes: int) -> list[Write]:
+    return [(piece, False) for piece in pieces(_answer(n), write_bytes)]
+
+
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    """Yield `data` cut into pieces of `size` bytes."""
+    return (data[start : start + size] for start in range(0, len(data), size))
 
 
 def _chunk(data: bytes) -> bytes:
@@ -89,15 +96,15 @@ def _chunk(data: bytes) -> bytes:
 
 def _reply(connection: socket.socket, path: str, order: dict[str, Any]) -> None:
     write_bytes, megabits = map(int, path.split("/")[1:3])
-    streaming = order.get("stream")
-    parts = stream_parts() if streaming else answer_parts(order["n"])
-    writes = _writes(parts, write_bytes)
-    connection.sendall(_HEAD.format("text/event-stream" if streaming else "application/json").encode())
+    if order.get("stream"):
+        head, writes = _STREAM_HEAD, _stream_writes(write_bytes)
+    else:
+        head, writes = _ANSWER_HEAD % len(_answer(order["n"])), _answer_writes(order["n"], write_bytes)
+    connection.sendall(head)
     _send(connection, writes, bits_per_s=megabits * 1e6)
-    connection.sendall(_LAST_CHUNK)
 
 
-def _send(connection: socket.socket, writes: list[tuple[bytes, bool]], bits_per_s: float) -> None:
+def _send(connection: socket.socket, writes: list[Write], bits_per_s: float) -> None:
     _sent_s.clear()
     due_s = time.perf_counter()
     for data, ends in writes:
@@ -128,10 +135,8 @@ def _requests(incoming: BufferedIOBase) -> Iterator[tuple[str, str, bytes]]:
 
 
 def _talk_while_there(connection: socket.socket) -> None:
-    try:
+    with contextlib.suppress(ConnectionError):  # the client has hung up
         _talk(connection)
-    except ConnectionError:
-        pass  # the client has hung up
 
 
 def _accept(listener: socket.socket) -> None:
@@ -150,7 +155,7 @@ class Server:
         self.port = int(self._process.stdout.readline())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._process.communicate()
 
     def url(self, *, write_bytes: int = 16 * 1024, megabits: int = 0) -> str:

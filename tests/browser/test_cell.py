@@ -150,7 +150,7 @@ def test_a_mistake_and_a_refusal_read_like_what_they_are(notebook: Opener, cell:
 
 def test_a_prompt_is_never_markup(notebook: Opener) -> None:
     """HTML in a prompt is shown as text, in the card and in the error."""
-    opened = notebook("%%imagegen\n<img src=x onerror=\"window.hacked=1\"> [refuse-output]")
+    opened = notebook('%%imagegen\n<img src=x onerror="window.hacked=1"> [refuse-output]')
     opened.begin(1)
     expect(opened.output(1).locator(".gradient-prompt")).to_contain_text("<img src=x")
     opened.ended(1)

@@ -366,7 +366,7 @@ def test_config_sets_a_default_for_the_session(kernel: Kernel, simulator: Simula
 )
 def test_config_refuses_a_wrong_value_in_the_same_words(kernel: Kernel, setting: str, option: str) -> None:
     """A wrong default is refused at once, with the message that the option gives, and changes nothing."""
-    name = setting.split()[0]
+    name = setting.split(maxsplit=1)[0]
     before = kernel.value(f"get_ipython().magics_manager.registry['ImageGenMagics'].settings.{name}")
 
     refused = kernel.run(f"%config ImageGen.{setting}").said

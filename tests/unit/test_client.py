@@ -229,7 +229,7 @@ def test_nobody_listening_is_said_to_be_unsent(monkeypatch: pytest.MonkeyPatch) 
         port = free.getsockname()[1]
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
-    with pytest.raises(gn.ConnectionFailed, match="was not reached.*Nothing was sent"):
+    with pytest.raises(gn.ConnectionFailed, match=r"was not reached.*Nothing was sent"):
         run(generate())
 
 
@@ -299,14 +299,16 @@ def test_the_sdks_variable_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.discover().key.reveal() == KEY
 
 
-def test_a_dotenv_file_gives_a_key_and_its_own_endpoint_only(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+def test_a_dotenv_file_gives_a_key_and_its_own_endpoint_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """A key may come from `.env`; a key from elsewhere is never sent where a `.env` says."""
     pytest.importorskip("dotenv")
     (tmp_path / ".env").write_text(f"MODEL_ACCESS_KEY={KEY}\nGRADIENT_INFERENCE_ENDPOINT=https://own.example/\n")
     found = Settings.discover()
-    assert (found.key.reveal(), found.endpoint, found.key_source) == (KEY, "https://own.example", "MODEL_ACCESS_KEY in .env")
+    assert (found.key.reveal(), found.endpoint, found.key_source) == (
+        KEY,
+        "https://own.example",
+        "MODEL_ACCESS_KEY in .env",
+    )
     monkeypatch.setenv("MODEL_ACCESS_KEY", "sk-do-other")
     assert Settings.discover().endpoint == "https://inference.do-ai.run"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -133,7 +134,14 @@ def test_any_image_however_it_is_cut(data: bytes, sizes: list[int]) -> None:
 @pytest.mark.parametrize("size", [1, 4, 1 << 20])
 @pytest.mark.parametrize(
     "text",
-    [b64(LAST)[:-5], b64(LAST)[:8] + "====" + b64(LAST)[8:], b64(LAST)[:9] + "!" + b64(LAST)[10:], "AA==AAAA", "A", "é"],
+    [
+        b64(LAST)[:-5],
+        b64(LAST)[:8] + "====" + b64(LAST)[8:],
+        b64(LAST)[:9] + "!" + b64(LAST)[10:],
+        "AA==AAAA",
+        "A",
+        "é",
+    ],
 )
 def test_broken_base64_is_no_image(text: str, size: int) -> None:
     """Characters that are missing or foreign are found, wherever a read ends: no broken image passes for a whole one."""
@@ -171,8 +179,7 @@ def test_an_endless_line_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(decode, "MAX_TEXT_BYTES", 1000)
     for decoder in (StreamDecoder(make_error), AnswerDecoder(make_error)):
         with pytest.raises(InvalidResponse, match="over 1,000 bytes"):
-            for _ in range(20):
-                list(decoder.feed(b"data: " + b"x" * 100))
+            list(itertools.chain.from_iterable(decoder.feed(b"data: " + b"x" * 100) for _ in range(20)))
 
 
 def answer(**changes: Any) -> bytes:

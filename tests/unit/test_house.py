@@ -134,7 +134,9 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
 def test_importing_the_package_loads_nothing_heavy() -> None:
     """`import gradient_notebook` loads none of the libraries; each is loaded at its first use."""
     code = "import sys; before = set(sys.modules); import gradient_notebook; print(*(set(sys.modules) - before))"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
     assert {"gradient_notebook"} == {name for name in loaded if name.startswith("gradient_notebook")}
     assert loaded & LATE == set()
 
@@ -164,7 +166,13 @@ def readme_table() -> str:
         if parameter.name == "prompt":
             continue
         option = f"`{parameter.option}`" + (f", `-{parameter.short}`" if parameter.short else "")
-        default = "" if parameter.default is None else str(parameter.default).lower() if parameter.kind is bool else parameter.default
+        default = (
+            ""
+            if parameter.default is None
+            else str(parameter.default).lower()
+            if parameter.kind is bool
+            else parameter.default
+        )
         rows.append(f"| {option} | {parameter.help} | {parameter.expected} | {default} |")
     return "\n".join(rows)
 

@@ -22,8 +22,15 @@ def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("size", "px", "shown"), [((1536, 1024), 768, (768, 512)), ((1024, 1536), 768, (512, 768)),
-                                                  ((1024, 1024), 768, (768, 768)), ((300, 200), 768, (300, 200))])
+@pytest.mark.parametrize(
+    ("size", "px", "shown"),
+    [
+        ((1536, 1024), 768, (768, 512)),
+        ((1024, 1536), 768, (512, 768)),
+        ((1024, 1024), 768, (768, 768)),
+        ((300, 200), 768, (300, 200)),
+    ],
+)
 def test_the_long_edge_is_bounded(size: tuple[int, int], px: int, shown: tuple[int, int]) -> None:
     """Width x height keep their ratio; a small picture stays as it is."""
     small = preview(picture(size), px)
@@ -45,7 +52,9 @@ def test_a_transparent_picture_stays_transparent() -> None:
     assert open_image(small.data).convert("RGBA").getpixel((5, 5))[3] == 0
 
 
-@pytest.mark.parametrize(("count", "lines"), [(1, [1]), (2, [2]), (3, [3]), (4, [2, 2]), (5, [3, 2]), (7, [3, 2, 2]), (10, [4, 3, 3])])
+@pytest.mark.parametrize(
+    ("count", "lines"), [(1, [1]), (2, [2]), (3, [3]), (4, [2, 2]), (5, [3, 2]), (7, [3, 2, 2]), (10, [4, 3, 3])]
+)
 def test_rows_hold_every_picture_and_none_is_empty(count: int, lines: list[int]) -> None:
     """The rows of a sheet are as even as they can be."""
     assert rows(count) == lines

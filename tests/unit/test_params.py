@@ -19,7 +19,9 @@ def make(**values: Any) -> ImageGenerateParams:
 
 def test_all_documented_parameters_are_declared() -> None:
     """The twelve of the API, and `extra`."""
-    documented = "prompt model n size quality background moderation output_format output_compression stream partial_images user"
+    documented = (
+        "prompt model n size quality background moderation output_format output_compression stream partial_images user"
+    )
     assert list(PARAMETERS) == [*documented.split(), "extra"]
 
 
@@ -48,7 +50,10 @@ def test_extra_goes_through_as_it_is() -> None:
         ({"prompt": " \n"}, "prompt=' \\n': expected text, 1 to 32,000 characters"),
         ({"prompt": "a\ud800"}, "prompt='a\\ud800': expected text"),
         ({"prompt": "x" * 32_001}, "(32,001 characters): expected text, 1 to 32,000 characters"),
-        ({"output_compression": 101, "output_format": "webp"}, "output_compression=101: expected a whole number, 0 to 100"),
+        (
+            {"output_compression": 101, "output_format": "webp"},
+            "output_compression=101: expected a whole number, 0 to 100",
+        ),
         ({"partial_images": -1}, "partial_images=-1: expected a whole number, 0 or more"),
         ({"user": "x" * 257}, "(257 characters): expected text, 0 to 256 characters"),
         ({"stream": "yes"}, "stream='yes': expected True or False"),
@@ -58,7 +63,10 @@ def test_extra_goes_through_as_it_is() -> None:
         ({"sise": "big"}, "sise='big': no such parameter\nDid you mean size?"),
         ({"stream": True}, "stream=True: needs partial_images of 1 or more"),
         ({"stream": True, "partial_images": 0}, "stream=True: needs partial_images of 1 or more"),
-        ({"background": "transparent", "output_format": "jpeg"}, "background='transparent': needs output_format png or webp"),
+        (
+            {"background": "transparent", "output_format": "jpeg"},
+            "background='transparent': needs output_format png or webp",
+        ),
         ({"output_compression": 50}, "output_compression=50: needs output_format webp or jpeg"),
         ({"output_compression": 50, "output_format": "png"}, "output_compression=50: needs output_format webp or jpeg"),
     ],

@@ -1,0 +1,161 @@
+"""The line of options and the braces of a prompt: what is understood, and what a mistake is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradient_notebook.api.errors import InvalidRequest
+from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
+from gradient_notebook.notebook.interpolation import interpolate
+from gradient_notebook.notebook.options import complete_given, numbered, parse, save_path, split_prompt
+
+NAMES = {"colour": "blue", "table": {"a": {"b": 1}}, "sly": "{{colour}} {{1/0}}"}
+
+
+def test_every_parameter_is_an_option_with_hyphens_or_underscores() -> None:
+    """Each parameter but the prompt can be given by its own name, both ways."""
+    values = {"str": "x", "int": "1", "dict": "a=1"}
+    for parameter in PARAMETERS.values():
+        if parameter.name == "prompt":
+            continue
+        value = parameter.choices[0] if parameter.choices else values.get(parameter.kind.__name__, "")
+        for option in (parameter.option, "--" + parameter.name):
+            assert parameter.name in parse(f"{option} {value}").given
+
+
+def test_a_line_is_read_as_a_shell_would() -> None:
+    """Name, long and short options, quotes and repeated --extra."""
+    order = parse(
+        "otter -s 1536x1024 -n3 --no-stream --user 'a b' --extra seed=7 --extra 'style=\"vivid\"' --save out.png"
+    )
+    assert (order.name, order.save) == ("otter", "out.png")
+    assert order.given == {
+        "n": 3,
+        "size": "1536x1024",
+        "stream": False,
+        "user": "a b",
+        "extra": {"seed": 7, "style": "vivid"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--size big", "size='big': expected one of auto"),
+        ("--n three", "n='three': expected a whole number, 1 to 10"),
+        ("--n 1.5", "n=1.5: expected a whole number"),
+        ("--siz auto", "--siz: no such option\nDid you mean --size?"),
+        ("--guidance 5", "--guidance: no such option\nKnown are --model"),
+        ("--size", "%imagegen: --size/-s: expected one argument"),
+        ("--extra seed", "extra='seed': expected KEY=JSON"),
+        ("--extra size=1", "size is a parameter of its own"),
+        ("--extra a=b", "extra='a=b': expected KEY=JSON"),
+        ("a b", "%imagegen: 'b' is one word too many"),
+        ("class", "NAME='class': a Python keyword"),
+        ("my-image", "NAME='my-image': no Python name"),
+        ("'open", "No closing quotation"),
+        ("--output-compression x", "output_compression='x': expected a whole number, 0 to 100"),
+    ],
+)
+def test_a_mistake_in_the_line_is_told_in_two_lines(line: str, message: str) -> None:
+    """What is wrong, and what to do."""
+    with pytest.raises(InvalidRequest, match=re.escape(message)) as caught:
+        parse(line)
+    assert str(caught.value).count("\n") <= 1
+
+
+def test_the_line_form_is_cut_at_its_dashes() -> None:
+    """What stands before -- are options, what stands after it is the prompt, further dashes included."""
+    assert split_prompt("otter -n 2 -- a -- b --size x") == ("otter -n 2", "a -- b --size x")
+    assert split_prompt("-- x") == ("", "x")
+    with pytest.raises(InvalidRequest, match="no prompt after --"):
+        split_prompt("otter a prompt")
+
+
+@pytest.mark.parametrize(
+    ("given_values", "sent"),
+    [
+        ({}, {"stream": True, "partial_images": 2}),
+        ({"partial_images": 3}, {"stream": True, "partial_images": 3}),
+        ({"stream": False}, {"stream": False}),
+        ({"partial_images": 0}, {"stream": False, "partial_images": 0}),
+        ({"stream": True, "partial_images": 1}, {"stream": True, "partial_images": 1}),
+    ],
+)
+def test_the_sessions_defaults_give_way(given_values: dict[str, Any], sent: dict[str, Any]) -> None:
+    """Streaming with two partial images, unless the cell says otherwise in whatever way."""
+    values = complete_given(given_values, {"stream": True, "partial_images": 2})
+    assert values == sent
+    ImageGenerateParams.of({"prompt": "x", **values})
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("{{colour}} sky", "blue sky"),
+        ("{{ colour.upper() }}{{colour}}", "BLUEblue"),
+        ("{{ table['a'] }}", "{'b': 1}"),
+        ("{{ {'a': {'b': 1}}['a'] }} }}", "{'b': 1} }}"),
+        ("{colour} $5 {{", "{colour} $5 {{"),
+        ('{"css": "a{b:c}", "deep": {"x": {}}}', '{"css": "a{b:c}", "deep": {"x": {}}}'),
+        ("{{sly}}", "{{colour}} {{1/0}}"),
+        ("{{ [n for n in (1, 2)] }}", "[1, 2]"),
+    ],
+)
+def test_braces_insert_a_value_once_and_nothing_else_is_special(text: str, filled: str) -> None:
+    """Values go in as they are, and are not looked at again; prices, JSON and CSS survive."""
+    assert interpolate(text, NAMES) == filled
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{color}}", "{{color}}: there is no 'color'\nDid you mean colour?"),
+        ("{{ colour + missing }}", "there is no 'missing'"),
+        ("{{ 1 + }}", "{{1 +}}: not a Python expression"),
+        ("{{}}", "{{}}: not a Python expression"),
+        ("{{ 1/0 }}", "{{1/0}}: ZeroDivisionError: division by zero"),
+        ("{{ table['x'] }}", "KeyError"),
+    ],
+)
+def test_braces_that_make_no_sense_are_told(text: str, message: str) -> None:
+    """A missing name comes with the nearest one."""
+    with pytest.raises(InvalidRequest, match=re.escape(message)):
+        interpolate(text, NAMES)
+
+
+@given(st.text().filter(lambda text: "{{" not in text))
+def test_text_without_double_braces_is_untouched(text: str) -> None:
+    """Nothing but `{{` is special."""
+    assert interpolate(text, NAMES) == text
+
+
+@given(st.text())
+def test_any_value_can_be_inserted(value: str) -> None:
+    """What a value contains does not matter."""
+    assert interpolate("<{{value}}>", {"value": value}) == f"<{value}>"
+
+
+def test_where_to_save_is_known_before_anything_is_sent(tmp_path: Path) -> None:
+    """A folder gets the variable's name, a name without an ending gets the format's, and n images are numbered."""
+    params = ImageGenerateParams(prompt="x", output_format="jpeg")
+    assert save_path(str(tmp_path), "otter", params) == tmp_path / "otter.jpeg"
+    assert save_path(str(tmp_path / "a"), "otter", params) == tmp_path / "a.jpeg"
+    assert save_path(str(tmp_path / "a.JPG"), "otter", params) == tmp_path / "a.JPG"
+    assert numbered(tmp_path / "a.jpg", 1, 3) == tmp_path / "a-2.jpg"
+
+
+@pytest.mark.parametrize(
+    ("save", "message"),
+    [("no/such/a.png", "there is no folder"), ("a.jpg", "the image will be png"), ("a.v2", "will be png")],
+)
+def test_a_place_that_cannot_be_written_is_told(save: str, message: str) -> None:
+    """An impossible --save is found before a request is sent."""
+    with pytest.raises(InvalidRequest, match=message):
+        save_path(save, "otter", ImageGenerateParams(prompt="x"))
