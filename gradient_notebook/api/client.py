@@ -128,7 +128,7 @@ class AsyncClient:
         body = answer if isinstance(answer, dict) else {}
         error = api_error(body, status=response.status_code, headers=response.headers)
         if isinstance(error, Unauthorized):
-            error.advice = f"Check the key (from {self.settings.key_source}): a model access key starts with sk-do-."
+            error.advice = f"The key came from {self.settings.key_source}. {error.advice}"
         return error
 
 
@@ -186,7 +186,7 @@ class Images:
         try:
             response = await self._client.open("POST", "/v1/images/generations", params.body())
         except NotFound as error:
-            error.advice = await self._known_models(params) or error.advice
+            error.advice = f"{await self._known_models(params)} {error.advice}".strip()
             raise
         body = _Body(response, self._client.settings)
         if content_type(body.headers) not in DECODERS:

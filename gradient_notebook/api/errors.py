@@ -179,11 +179,11 @@ def api_error(answer: Mapping[str, Any], *, status: int | None, headers: Mapping
     code = next((str(body[name]) for name in ("code", "id", "type") if body.get(name)), None)
     request_id = str(body.get("request_id") or headers.get("x-request-id") or "") or None
     kind = _kind(status, code)
-    facts = ", ".join(filter(None, [str(status or ""), code, f"request {request_id}" if request_id else ""]))
     message = str(body.get("message") or "The service gives no reason.")[:1000]
-    lead = _refusal(body) if kind is ContentRefused else ""
-    what = f"{lead}{message} ({facts})" if facts else f"{lead}{message}"
-    advice = _redirected(headers) if status in range(300, 400) else _ADVICE.get(kind, "")
+    facts = " ".join(filter(None, [str(status or ""), code]))
+    what = f"{_refusal(body) if kind is ContentRefused else ''}{message}{f' ({facts})' if facts else ''}"
+    todo = _redirected(headers) if status in range(300, 400) else _ADVICE.get(kind, "")
+    advice = " ".join(filter(None, [todo, f"Request {request_id}." if request_id else ""]))
     error = kind(what, advice, status=status, request_id=request_id, code=code, body=body)
     if isinstance(error, RateLimited):
         error.retry_after_s = _seconds(headers.get("retry-after"))

@@ -68,7 +68,7 @@ class Text(Output):
         if job is None or not job.images:
             return False
         self._say(wording.DOT.join(self.caption(job)[1:]))
-        for notice in [*job.notices, *(wording.failure_box(error, job)["text/plain"] for error in job.errors)]:
+        for notice in [*job.notices, *(words["text/plain"] for words in wording.missing_boxes(job))]:
             self._say(notice)
         return False
 
@@ -135,9 +135,8 @@ class Card(Output):
     def _said(self, job: Job | None, error: BaseException | None) -> list[dict[str, str]]:
         """Return what is to be read under the picture, in order."""
         said = [wording.line(self.caption(job))] if job and job.images else []
-        errors: list[BaseException] = list(job.errors) if job and job.images else []
-        errors = [error] if error and not errors else errors
-        said += [wording.failure_box(each, job) for each in _distinct(errors)]
+        said += wording.missing_boxes(job) if job and job.images else []
+        said += [wording.failure_box(error)] if error else []
         said += [wording.box(notice, "") for notice in (job.notices if job else ())]
         return said
 
@@ -153,7 +152,7 @@ class Card(Output):
         from .live import LivePicture
 
         size = self.params.effective("size")
-        width, height = (3, 2) if size == "auto" else map(int, size.split("x"))
+        width, height = (1, 1) if size == "auto" else map(int, size.split("x"))
         partials = (self.params.partial_images or 0) if self.params.stream else 0
         return LivePicture(
             prompt=self.params.prompt,
@@ -229,7 +228,3 @@ def _image(picture: Preview, alt: str) -> tuple[dict[str, str], dict[str, Any]]:
     """Return an ordinary image output: exactly one type of image, and the prompt as its text."""
     data = {picture.mime: pybase64.b64encode_as_string(picture.data), "text/plain": alt}
     return data, {picture.mime: {"alt": alt, "width": picture.width, "height": picture.height}}
-
-
-def _distinct(errors: list[Any]) -> list[BaseException]:
-    return list({wording.said(error): error for error in errors}.values())

@@ -14,7 +14,7 @@ from ..jobs.job import Job, Tile
 
 DOT = " · "
 _EDGES = (
-    (ContentRefused, "--jp-warn-color-normal,var(--jp-warn-color1,#b58100)"),
+    (ContentRefused, "--jp-warn-color1,#b58100"),
     (JobCancelled, "--jp-border-color1,#8a8a8a"),
 )
 _FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
@@ -111,12 +111,20 @@ def box(what: str, advice: str, error: BaseException | None = None) -> dict[str,
     }
 
 
-def failure_box(error: BaseException, job: Job | None = None) -> dict[str, str]:
+def failure_box(error: BaseException) -> dict[str, str]:
     """Return what went wrong as something to display."""
-    what, advice = said(error)
-    short = len(job.tiles) - len(job.images) if job and job.images else 0
-    lead = f"{short} of {len(job.tiles)} images did not come. " if job and short else ""
-    return box(f"{lead}{what}", advice, error)
+    return box(*said(error), error)
+
+
+def missing_boxes(job: Job) -> list[dict[str, str]]:
+    """Return why some of a job's images did not come, each reason once."""
+    reasons: dict[str, list[Exception]] = {}
+    for error in job.errors:
+        reasons.setdefault(said(error)[0], []).append(error)
+    return [
+        box(f"{len(same)} of {len(job.tiles)} did not come. {what}", said(same[0])[1], same[0])
+        for what, same in reasons.items()
+    ]
 
 
 def said(error: BaseException) -> tuple[str, str]:

@@ -28,10 +28,10 @@ def measure(*, quick: bool) -> Iterator[Row]:
     """Yield the lines of the table."""
     names = ["ours"] if quick else ["ours", "openai", "gradient", "httpx-sse"]
     with Server() as server:
-        yield from timing.time_here(server, rounds=5 if quick else 15, small_for=["floor", *names])
+        yield from timing.time_here(server, rounds=4 if quick else 15, small_for=["floor", *names])
         yield from processes.memory(server, names)
-        yield from processes.imports(rounds=5 if quick else 7, names=[*names, "httpx"])
-        yield from processes.load_ext(rounds=1 if quick else 5)
+        yield from processes.imports(rounds=3 if quick else 5, names=[*names, "httpx"])
+        yield from processes.load_ext(rounds=1 if quick else 3)
         if not quick:
             yield from processes.many(server)
 

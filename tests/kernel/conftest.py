@@ -70,9 +70,7 @@ def _kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Kernel]]
 
 
 @pytest.fixture
-def kernel(
-    _kernels: list[Kernel], simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Kernel]:
+def kernel(_kernels: list[Kernel], simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """The kernel that the tests share, its variables and settings reset, the extension loaded, and a key set."""
     if not _kernels:
         _kernels.append(Kernel(tmp_path_factory.mktemp("kernel"), {}))

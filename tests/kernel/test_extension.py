@@ -159,7 +159,9 @@ def test_a_completion_replaces_just_the_word(kernel: Kernel) -> None:
         assert (reply["cursor_start"], reply["cursor_end"]) == (begins, len(code)), code
 
 
-@pytest.mark.parametrize("code", ["--si", "x = '%%imagegen'\n--si", "%%timeit\n--si", "print(--si", "%%imagegen_models --si"])
+@pytest.mark.parametrize(
+    "code", ["--si", "x = '%%imagegen'\n--si", "%%timeit\n--si", "print(--si", "%%imagegen_models --si"]
+)
 def test_tab_is_left_alone_outside_of_our_cells(kernel: Kernel, code: str) -> None:
     """Nothing of ours is offered in other cells."""
     assert "--size" not in kernel.completions(code)

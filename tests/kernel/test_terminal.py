@@ -90,9 +90,7 @@ def test_a_terminal_gets_plain_lines_and_the_image(
     assert len(simulator.posts) == 5
 
 
-def test_a_mistake_in_a_terminal_is_short(
-    open_terminal: Callable[[Simulator], Terminal], simulator: Simulator
-) -> None:
+def test_a_mistake_in_a_terminal_is_short(open_terminal: Callable[[Simulator], Terminal], simulator: Simulator) -> None:
     """A wrong value gives two lines, a failure three."""
     terminal = open_terminal(simulator)
 

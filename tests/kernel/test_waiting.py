@@ -241,7 +241,9 @@ def test_an_interrupt_shows_no_line_of_ours(kernel: Kernel, slow: Simulator, for
     assert "gradient_notebook/" not in "\n".join(cell.error), "\n".join(cell.error)
 
 
-@pytest.mark.parametrize("call", ["run_cell_magic('imagegen', '', 'A house')", "run_line_magic('imagegen', '-- A house')"])
+@pytest.mark.parametrize(
+    "call", ["run_cell_magic('imagegen', '', 'A house')", "run_line_magic('imagegen', '-- A house')"]
+)
 def test_an_interrupt_stops_a_loop_that_goes_on_after_errors(kernel: Kernel, slow: Simulator, call: str) -> None:
     """`except Exception` does not swallow an interrupt: nothing more is sent, and paid for."""
     kernel.use(slow)
@@ -315,4 +317,6 @@ def test_no_picture_stays_in_the_saved_state_of_the_widgets(tmp_path: Path, simu
     client.execute(env=clean_environment(tmp_path, **pointed_at(simulator)))
 
     saved = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
-    assert [len(buffer["data"]) for model in saved.values() for buffer in model.get("buffers", ()) if buffer["data"]] == []
+    assert [
+        len(buffer["data"]) for model in saved.values() for buffer in model.get("buffers", ()) if buffer["data"]
+    ] == []
