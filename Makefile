@@ -11,7 +11,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 .PHONY: lab demo test lint bench picture clean
 
 lab: $(VENV)/lab ## JupyterLab on the quickstart
-	$(IN)/jupyter lab $(HEADLESS) $(AS_ROOT) $(QUICKSTART)
+	$(IN)/jupyter lab $(HEADLESS) $(AS_ROOT) --LabApp.default_url=/lab/tree/$(QUICKSTART)
 
 demo: $(VENV)/lab ## the quickstart, executed, as a page with its pictures
 	$(IN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.store_widget_state=False \
