@@ -128,9 +128,9 @@ class Job:
 
     def _stop(self) -> None:
         # Only once: a second cancellation would hit the clearing up after the first.
-        if not self._stopping and self._elapsed_s is None:
+        if not self._stopping:
             self._stopping = True
-            self._task.cancel()
+            self._work.cancel()
 
     def result(self) -> Any:
         """Wait, and return the PIL image, or with n > 1 the list of those that came.
@@ -178,22 +178,20 @@ class Job:
 
     def _begin(self) -> None:
         _running.add(self)
-        self._task = asyncio.ensure_future(self._run())
-
-    async def _run(self) -> None:
         self._changed = asyncio.Event()
+        self._work = asyncio.ensure_future(self._make_all())
+        self._run = asyncio.ensure_future(self._run_to_the_end())
+
+    async def _run_to_the_end(self) -> None:
+        """See the work end, whatever becomes of it. Only the work is ever cancelled, never this."""
         teller = asyncio.ensure_future(self._tell())
-        try:
-            await self._make_all()
-        except asyncio.CancelledError:
-            self._cancelled = any(tile.status == "running" for tile in self.tiles)  # else it came too late
-        finally:
-            self._close_tiles()
-            self._elapsed_s = time.monotonic() - self._started_s
-            self._changed.set()
-            await teller
-            _running.discard(self)
-            self.ended.set_result(None)
+        await asyncio.wait({self._work})
+        self._cancelled = self._close_tiles()
+        self._elapsed_s = time.monotonic() - self._started_s
+        self._changed.set()
+        await teller
+        _running.discard(self)
+        self.ended.set_result(None)
 
     async def _tell(self) -> None:
         """Tell the observers on a thread: a slow front end must not slow the stream."""
@@ -263,10 +261,12 @@ class Job:
                 error.advice = f"The bytes as they came lie in {tile.path}. {error.advice}"
             tile.status, tile.error = "failed", error
 
-    def _close_tiles(self) -> None:
-        for tile in self.tiles:
-            if tile.status == "running":
-                tile.status = "cancelled"
+    def _close_tiles(self) -> bool:
+        """Return whether anything was left to cancel: a cancellation can come too late."""
+        left = [tile for tile in self.tiles if tile.status == "running"]
+        for tile in left:
+            tile.status = "cancelled"
+        return bool(left)
 
 
 async def _whatever_comes(work: Any) -> None:

@@ -80,9 +80,12 @@ class ImageGen(_Parameters):  # type: ignore[misc] # made from the declaration
         return Archive(Path(self.archive_dir) if self.archive_dir else None) if self.archive else None
 
     def cost(self, usage: Usage) -> str:
-        """Return what the tokens cost at the session's prices; empty where they are not set."""
+        """Return what a request's tokens cost at the session's prices; empty where they are not set."""
+        return self.price(usage.output_tokens, usage.input_tokens_details.text_tokens or usage.input_tokens)
+
+    def price(self, output_tokens: int, text_tokens: int = 0) -> str:
+        """Return what output image tokens and input text tokens cost; empty where prices are not set."""
         if self.price_output_image_tokens is None:
             return ""
-        text = usage.input_tokens_details.text_tokens or usage.input_tokens
-        millionths = text * (self.price_input_text_tokens or 0) + usage.output_tokens * self.price_output_image_tokens
+        millionths = text_tokens * (self.price_input_text_tokens or 0) + output_tokens * self.price_output_image_tokens
         return f"{self.currency}{millionths / 1e6:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import threading
@@ -34,6 +35,10 @@ class ImageGenInterrupted(KeyboardInterrupt):
         return [f"KeyboardInterrupt: {self}"]
 
 
+# A cell that awaits is cancelled, one that blocks gets the signal itself.
+_INTERRUPTIONS = (asyncio.CancelledError, KeyboardInterrupt)
+
+
 class CellRun:
     """One run of a magic: the request is checked when it is made, and nothing has been sent yet."""
 
@@ -54,7 +59,7 @@ class CellRun:
         job = self._begin(self._output().update)
         try:
             job.wait()
-        except BaseException as interruption:
+        except _INTERRUPTIONS as interruption:
             loop.wait(job.ended)
             raise self._interrupted(job) from interruption
         self._end(job)
@@ -64,7 +69,7 @@ class CellRun:
         job = self._begin(self._output().update)
         try:
             await job.wait_async()
-        except BaseException as interruption:
+        except _INTERRUPTIONS as interruption:
             await loop.wait_async(job.ended)
             raise self._interrupted(job) from interruption
         self._end(job)
@@ -80,7 +85,7 @@ class CellRun:
         """Show the request and what it may cost."""
         print("POST /v1/images/generations")  # noqa: T201 - this is the output
         print(json.dumps(self.params.body(), indent=2, ensure_ascii=False))  # noqa: T201
-        print(f"Estimate: {wording.estimate(self.params)}. Nothing was sent.")  # noqa: T201
+        print(f"Estimate: {wording.estimate(self.params, self._config.price)}. Nothing was sent.")  # noqa: T201
 
     def _output(self, *, background: bool = False) -> Output:
         arguments = (self.order.name, self.params, self._config)
@@ -97,8 +102,9 @@ class CellRun:
         try:
             settings = Settings.discover(**self._config.timeouts())
             job = launch(self.params, settings=settings, archive=self._config.the_archive(), observer=observer)
-        except GradientNotebookError as error:
-            raise self._told(error, None) from error.__cause__
+        except Exception as error:
+            self._told(error, None)
+            raise
         self.output.attach(job)
         return job
 
@@ -144,7 +150,8 @@ class CellRun:
     def _left(self, job: Job | None) -> str:
         """Return what the variable holds after a failure."""
         count = len(job.images) if job else 0
-        return f"{self.order.name} holds the {count} finished." if count else f"{self.order.name} was not assigned."
+        finished = f"{self.order.name} holds what had finished: {count} of {self.params.n}."
+        return finished if count else f"{self.order.name} was not assigned."
 
 
 @magics_class

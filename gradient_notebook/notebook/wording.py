@@ -6,7 +6,7 @@ Prompts, model names and the service's messages are data: everything is escaped.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..api.errors import ContentRefused, GradientNotebookError, JobCancelled
 from ..api.params import ImageGenerateParams, estimated_output_tokens
@@ -78,13 +78,13 @@ def seconds(elapsed_s: float) -> str:
     return f"{elapsed_s:.1f} s" if elapsed_s < 60 else f"{elapsed_s // 60:.0f} min {elapsed_s % 60:.0f} s"
 
 
-def estimate(params: ImageGenerateParams) -> str:
-    """Return what a request may cost, in tokens."""
-    least, most = estimated_output_tokens(params)
+def estimate(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
+    """Return what a request may cost, in output tokens and at the session's prices."""
+    tokens = dict.fromkeys(estimated_output_tokens(params))
     count = f"{params.n} image{'' if params.n == 1 else 's'}"
-    return (
-        f"{count}, about {least:,} output tokens" if least == most else f"{count}, {least:,} to {most:,} output tokens"
-    )
+    costs = list(filter(None, map(price, tokens)))
+    cost = f", {' to '.join(costs)}" if costs else ""
+    return f"{count}, about {' to '.join(f'{number:,}' for number in tokens)} output tokens{cost}"
 
 
 def line(parts: Sequence[str]) -> dict[str, str]:

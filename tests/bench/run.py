@@ -28,9 +28,9 @@ def measure(*, quick: bool) -> Iterator[Row]:
     """Yield the lines of the table."""
     names = ["ours"] if quick else ["ours", "openai", "gradient", "httpx-sse"]
     with Server() as server:
-        yield from timing.time_here(server, rounds=4 if quick else 15, small_for=["floor", *names])
+        yield from timing.time_here(server, rounds=3 if quick else 15, small_for=["floor", *names])
         yield from processes.memory(server, names)
-        yield from processes.imports(rounds=3 if quick else 5, names=[*names, "httpx"])
+        yield from processes.imports(rounds=2 if quick else 5, names=[*names, "httpx"])
         yield from processes.load_ext(rounds=1 if quick else 3)
         if not quick:
             yield from processes.many(server)
@@ -51,7 +51,9 @@ def main() -> None:
     use_checkout()
     begun_s = time.perf_counter()
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {', '.join(_versions())}")
-    print(*(f"{name} is not installed: left out." for name in missing()), sep="\n", end="\n\n")
+    for name in missing():
+        print(f"{name} is not installed: left out.")
+    print()
     print(draw(measure(quick=arguments.quick)))
     print(f"\n{time.perf_counter() - begun_s:.0f} s{_load()}")
 
@@ -64,9 +66,7 @@ def _versions() -> Iterator[str]:
 def _load() -> str:
     if not hasattr(os, "getloadavg"):
         return ""
-    return (
-        f", load {os.getloadavg()[0]:.1f} (the benchmark alone makes about 1.3: with more, the numbers are others' too)"
-    )
+    return f"; load of the machine, others' work included: {os.getloadavg()[0]:.1f}"
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def time_here(server: Server, rounds: int, small_for: Sequence[str]) -> Iterator
     asyncio.run(check(server.url()))
     yield from asyncio.run(streams(server, rounds))
     yield from asyncio.run(answers(server, rounds))
-    yield from asyncio.run(paced(server, max(2, rounds // 3)))
+    yield from asyncio.run(paced(server, max(1, rounds // 3)))
     yield from asyncio.run(decoder(rounds))
     yield from asyncio.run(small_reads(server, 3, small_for))
 

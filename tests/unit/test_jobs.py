@@ -109,6 +109,14 @@ def test_cancelling_hangs_up_and_keeps_the_partial_images(monkeypatch: pytest.Mo
         assert service.wait_for(lambda: service.disconnected == 1)
 
 
+def test_cancelling_at_once_ends_the_job_too(configured: Simulator) -> None:
+    """A job that is cancelled before it has taken its first step still ends."""
+    job = launch(params())
+    job.cancel()
+    with pytest.raises(gn.JobCancelled):
+        job.result()
+
+
 def test_cancelling_after_the_end_changes_nothing(configured: Simulator) -> None:
     """A cancellation that comes too late does not take the image away."""
     job = launch(params())
