@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from .jobs.job import Job, generate, submit
 
 # Where a name lives is asked for at its first use, in this order: importing the package loads nothing else.
-_MODULES = ("api.errors", "api.params", "api.events", "api.settings", "jobs.job", "jobs.blocking", "api.client")
+_MODULES = ("api.errors", "api.params", "api.events", "api.settings", "api.client", "jobs.job", "jobs.blocking")
 
 
 def __getattr__(name: str) -> Any:

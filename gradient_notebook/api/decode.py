@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
@@ -36,20 +37,24 @@ MAX_TEXT_BYTES = 64 * 1024 * 1024
 _KEY = re.compile(rb'"b64_json"\s*:\s*"')
 _KEY_BEGUN = re.compile(rb'"(?:b(?:6(?:4(?:_(?:j(?:s(?:o(?:n(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?)?\Z')
 _LONGEST_KEY = 256
-_MARK = "#"  # no base64 begins with it: "b64_json":"#3" stands for the sieve's image 3
+_DECODED_AT_ONCE = 64 * 1024  # bytes: smaller reads are put together, so that their number does not count
 
 
 class ImageSieve:
-    """Takes the images out of JSON text while it passes, and leaves `"b64_json":"#k"` for the k-th of them."""
+    """Takes the images out of JSON text while it passes, and leaves `"b64_json":"#…"` for each: its mark."""
 
     def __init__(self) -> None:
         self._images: dict[str, bytes] = {}
+        # No base64, and of no other sieve: an answer that has a "#0" of its own must not be given image 0.
+        self._mark = f"#{os.urandom(8).hex()}."
         self._count = 0
         self._held = b""  # outside an image: what may be the beginning of a key
         self._image: _Base64 | None = None
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes, and return the text among them."""
+        if self._image and b'"' not in chunk:  # nearly always: an image is hundreds of reads
+            return b"" if self._image.feed(chunk) else self._leave(self._image)
         return b"".join(self._text(self._held + chunk))
 
     def close(self) -> bytes:
@@ -85,15 +90,18 @@ class ImageSieve:
         """Decode up to the closing quote, if it is here. Return what stands for the image in the text, and where."""
         end = chunk.find(b'"', position)
         stop = len(chunk) if end < 0 else end
-        plain = image.feed(memoryview(chunk)[position:stop])
+        plain = image.feed(chunk[position:stop])
         if plain and end < 0:
             return b"", stop
+        return self._leave(image, image.finish() if plain else None), stop
+
+    def _leave(self, image: _Base64, data: bytes | None = None) -> bytes:
+        """Return what stands for an image in the text: its mark, or all of it where it is no plain base64."""
         self._image = None
-        data = image.finish() if plain else None
-        return (image.text() if data is None else self._keep(image.key, data)), stop
+        return image.text() if data is None else self._keep(image.key, data)
 
     def _keep(self, key: bytes, data: bytes) -> bytes:
-        mark = f"{_MARK}{self._count}"
+        mark = f"{self._mark}{self._count}"
         self._images[mark] = data
         self._count += 1
         return key + mark.encode()
@@ -110,52 +118,43 @@ _ASK = "Nothing can be made of it here. If it happens again, report it to the se
 
 
 class _Base64:
-    """One image being decoded, in quartets. Gives its text back if it turns out to be no plain base64."""
+    """One image being decoded, in whole quartets. Gives its text back if it turns out to be no plain base64."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
         self._decoded = BytesIO()
-        self._carry = b""  # up to 3 characters of a quartet cut in two
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._padded = False
-        self._foreign = b""
 
-    def feed(self, piece: memoryview) -> bool:
-        """Decode the next characters. False: they are no plain base64, and `text` has all that came."""
-        if self._carry:
-            head = 4 - len(self._carry)
-            quartet, piece = self._carry + bytes(piece[:head]), piece[head:]
-            self._carry = b""
-            if len(quartet) < 4:
-                self._carry = quartet
-                return True
-            if not self._decode(memoryview(quartet)):
-                self._foreign += bytes(piece)
-                return False
-        whole = len(piece) & ~3
-        self._carry = bytes(piece[whole:])
-        return not whole or self._decode(piece[:whole])
-
-    def _decode(self, quartets: memoryview) -> bool:
-        try:
-            data = pybase64.b64decode(quartets, validate=True)
-        except (binascii.Error, ValueError):
-            data = b""
-        # Padding stands at the very end: after it, whatever comes is foreign.
-        if not data or self._padded:
-            self._foreign = bytes(quartets) + self._carry
-            self._carry = b""
-            return False
-        self._padded = len(data) * 4 < len(quartets) * 3
-        self._decoded.write(data)
-        return True
+    def feed(self, piece: bytes) -> bool:
+        """Take the next characters. False: they are no plain base64, and `text` has all that came."""
+        self._waiting.append(piece)
+        self._waiting_bytes += len(piece)
+        return self._waiting_bytes < _DECODED_AT_ONCE or self._decode()
 
     def finish(self) -> bytes | None:
         """Return the image, or None if its text is no plain base64."""
-        return None if self._carry else self._decoded.getvalue()
+        return self._decoded.getvalue() if self._decode() and not self._waiting_bytes else None
 
     def text(self) -> bytes:
         """Return the key and all that came, as it came."""
-        return self.key + pybase64.b64encode(self._decoded.getvalue()) + self._foreign + self._carry
+        return b"".join([self.key, pybase64.b64encode(self._decoded.getvalue()), *self._waiting])
+
+    def _decode(self) -> bool:
+        text = b"".join(self._waiting)
+        whole = len(text) & ~3
+        self._waiting = [text]
+        if self._padded and text:  # padding stands at the very end: after it, whatever comes is foreign
+            return False
+        try:
+            data = pybase64.b64decode(memoryview(text)[:whole], validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        self._padded = len(data) * 4 < whole * 3
+        self._decoded.write(data)
+        self._waiting, self._waiting_bytes = [text[whole:]], len(text) - whole
+        return True
 
 
 class EventLines:
@@ -225,10 +224,13 @@ class StreamDecoder:
         self._lines = EventLines()
 
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
-        """Yield the events that are complete; an error event is raised."""
-        if text := self._sieve.feed(chunk):
-            for name, data in self._lines.feed(text):
-                yield from self._event(name, data)
+        """Return the events that are complete, one after the other; an error event is raised."""
+        text = self._sieve.feed(chunk)
+        return self._events(text) if text else iter(())
+
+    def _events(self, text: bytes) -> Iterator[ImageGenStreamEvent]:
+        for name, data in self._lines.feed(text):
+            yield from self._event(name, data)
 
     def close(self) -> Iterator[ImageGenStreamEvent]:
         """Yield what the end of the stream completes. A rest that is cut off is no event."""

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 from gradient_notebook.simulator import Simulator
 
-from .kernel import VIEW, Kernel, clean_environment, image_types, pointed_at
+from .kernel import VIEW, Cell, Kernel, clean_environment, image_types, pointed_at
 
 pytestmark = pytest.mark.kernel
 
@@ -45,7 +45,12 @@ _MAGICS = {
 }
 _PYTHON = {
     "generate": f"from gradient_notebook import generate\nimage = generate('A red house', {_IN_PYTHON})",
-    "result": f"from gradient_notebook import submit\nimage = submit('A red house', {_IN_PYTHON}).result()",
+    "result": f"""\
+        from gradient_notebook import submit
+        job = submit("A red house", {_IN_PYTHON})
+        print("waiting", flush=True)
+        image = job.result()
+        """,
     "await": f"from gradient_notebook import submit\nimage = await submit('A red house', {_IN_PYTHON})",
     "client": """\
         import base64, io, PIL.Image, gradient_notebook
@@ -168,15 +173,19 @@ def test_a_cell_that_runs_a_cell_goes_on_as_it_was(kernel: Kernel, simulator: Si
     assert len(simulator.posts) == 1
 
 
+def _interrupted(kernel: Kernel, slow: Simulator, code: str) -> Cell:
+    """Run a cell that waits for `slow`, and interrupt it when its request is there."""
+    kernel.use(slow)
+    cell = kernel.start(code)
+    kernel.wait_for(lambda: slow.posts and (cell.printed or "waiting" not in code))
+    kernel.interrupt()
+    return kernel.wait(cell)
+
+
 @pytest.mark.parametrize("form", _INTERRUPTED)
 def test_an_interrupt_ends_every_way_to_wait(kernel: Kernel, simulator: Simulator, slow: Simulator, form: str) -> None:
     """An interrupt hangs up, assigns nothing, and leaves a kernel in which the next cells run."""
-    kernel.use(slow)
-    cell = kernel.start(_FORMS[form])
-    kernel.wait_for(lambda: slow.posts)
-
-    kernel.interrupt()
-    kernel.wait(cell)
+    cell = _interrupted(kernel, slow, _FORMS[form])
 
     assert cell.error, cell
     assert cell.status == ("ok" if form == "capture" else "error"), cell  # `%%capture` is content with showing it
@@ -190,12 +199,7 @@ def test_an_interrupt_ends_every_way_to_wait(kernel: Kernel, simulator: Simulato
 def test_an_interrupt_without_autoawait(kernel: Kernel, simulator: Simulator, slow: Simulator, form: str) -> None:
     """With `%autoawait off` an interrupt does the same."""
     kernel.run("%autoawait off")
-    kernel.use(slow)
-    cell = kernel.start(_FORMS[form])
-    kernel.wait_for(lambda: slow.posts)
-
-    kernel.interrupt()
-    kernel.wait(cell)
+    cell = _interrupted(kernel, slow, _FORMS[form])
 
     kernel.wait_for(lambda: slow.disconnected == 1)
     assert kernel.value("'image' in globals()") is False
@@ -216,12 +220,7 @@ def _usable(kernel: Kernel, simulator: Simulator) -> None:
 @pytest.mark.parametrize("form", _OURS)
 def test_an_interrupted_magic_says_so_in_a_line(kernel: Kernel, slow: Simulator, form: str) -> None:
     """An interrupt is told in one line without a traceback, and what it may have cost with it."""
-    kernel.use(slow)
-    cell = kernel.start(_FORMS[form])
-    kernel.wait_for(lambda: slow.posts)
-
-    kernel.interrupt()
-    kernel.wait(cell)
+    cell = _interrupted(kernel, slow, _FORMS[form])
 
     assert len(cell.error) == 1, cell
     assert cell.error[0].startswith("KeyboardInterrupt: image was not assigned."), cell
@@ -231,12 +230,7 @@ def test_an_interrupted_magic_says_so_in_a_line(kernel: Kernel, slow: Simulator,
 @pytest.mark.parametrize("form", [form for form in _INTERRUPTED if form not in _OURS])
 def test_an_interrupt_shows_no_line_of_ours(kernel: Kernel, slow: Simulator, form: str) -> None:
     """An interrupt of a person's own code may show that code, but not the insides of the package."""
-    kernel.use(slow)
-    cell = kernel.start(_FORMS[form])
-    kernel.wait_for(lambda: slow.posts)
-
-    kernel.interrupt()
-    kernel.wait(cell)
+    cell = _interrupted(kernel, slow, _FORMS[form])
 
     assert "gradient_notebook/" not in "\n".join(cell.error), "\n".join(cell.error)
 

@@ -217,6 +217,14 @@ def test_an_answer_that_is_none_is_said_to_be(text: bytes, message: str) -> None
         list(decoder.close())
 
 
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_an_answers_own_text_is_never_taken_for_an_image(size: int) -> None:
+    """What stands for an image between the stages can't be forged: a text in its place is broken base64."""
+    forged = event({**COMPLETED, "b64_json": "#0"}) + event({**COMPLETED, "b64_json": "#"})
+    with pytest.raises(InvalidResponse, match="base64 is broken"):
+        decoded(event(PARTIAL) + forged, size)
+
+
 def test_no_image_stays_behind() -> None:
     """What was decoded is handed out once: a long stream does not pile up."""
     decoder = StreamDecoder(make_error)
