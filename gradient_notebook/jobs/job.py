@@ -51,23 +51,29 @@ class Tile:
 
 
 class Job:
-    """n images being made in the background. Made by `submit`.
+    """n images being made in the background. Made by `submit`; `archive` None keeps no originals.
 
     `await job` and `job.result()` give the PIL image (with n > 1 the list of those that came); interrupting either
     cancels the job. `images` and `partials` have what there is so far.
     """
 
-    def __init__(self, params: ImageGenerateParams, settings: Settings, archive: Archive | None) -> None:
+    def __init__(
+        self,
+        params: ImageGenerateParams,
+        settings: Settings,
+        archive: Archive | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self.params = params
         self.tiles = [Tile() for _ in range(params.n)]
         self.notices: list[str] = []
         """What went wrong beside the images: the archive's disk is full."""
         self._settings = settings
         self._archive = archive
-        self._observers: list[Observer] = []
+        self._observers: list[Observer] = [observer] if observer else []
         self._started_s = time.monotonic()
         self._elapsed_s: float | None = None
-        self._stopping = False
+        self._begun = self._stopping = False
         self._cancelled = False
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
 
@@ -127,6 +133,7 @@ class Job:
         loop.the_loop().call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
+        self._begin()  # what is cancelled before it has begun ends all the same, and sends nothing
         # Only once: a second cancellation would hit the clearing up after the first.
         if not self._stopping:
             self._stopping = True
@@ -143,6 +150,7 @@ class Job:
     def wait(self) -> None:
         """Wait for the end, whatever it is. Interrupting cancels the job."""
         try:
+            self.start()  # in here: an interrupt may come before this has returned
             loop.wait(self.ended)
         except BaseException:
             self.cancel()
@@ -151,6 +159,7 @@ class Job:
     async def wait_async(self) -> None:
         """Wait for the end, whatever it is. Cancelling the wait cancels the job."""
         try:
+            self.start()
             await loop.wait_async(self.ended)
         except BaseException:
             self.cancel()
@@ -173,10 +182,13 @@ class Job:
         return self.images if self.params.n > 1 else self.images[0]
 
     def start(self) -> None:
-        """Begin. Called once, by `launch`."""
+        """Begin, if it has not begun."""
         loop.the_loop().call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
         _running.add(self)
         self._changed = asyncio.Event()
         self._work = asyncio.ensure_future(self._make_all())
@@ -184,27 +196,31 @@ class Job:
 
     async def _run_to_the_end(self) -> None:
         """See the work end, whatever becomes of it. Only the work is ever cancelled, never this."""
-        teller = asyncio.ensure_future(self._tell())
+        teller = asyncio.ensure_future(self._tell_changes())
         await asyncio.wait({self._work})
-        self._cancelled = self._close_tiles()
-        self._elapsed_s = time.monotonic() - self._started_s
         self._changed.set()
         await teller
+        self._cancelled = self._close_tiles()
+        self._elapsed_s = time.monotonic() - self._started_s
+        await self._tell()
         _running.discard(self)
         self.ended.set_result(None)
 
-    async def _tell(self) -> None:
-        """Tell the observers on a thread: a slow front end must not slow the stream."""
-        ended = False
-        while not ended:
+    async def _tell_changes(self) -> None:
+        while True:
             await self._changed.wait()
             self._changed.clear()
-            ended = self._elapsed_s is not None
-            for observer in self._observers:
-                try:
-                    await asyncio.to_thread(observer, self)
-                except Exception:
-                    _logger.exception("An observer of %r failed", self)
+            if self._work.done():
+                return  # the end is told once, when all of it is known
+            await self._tell()
+
+    async def _tell(self) -> None:
+        """Tell the observers on a thread: a slow front end must not slow the stream."""
+        for observer in self._observers:
+            try:
+                await asyncio.to_thread(observer, self)
+            except Exception:
+                _logger.exception("An observer of %r failed", self)
 
     async def _make_all(self) -> None:
         """Make n images: streaming they are n requests at once, and one that fails leaves the others alone."""
@@ -300,28 +316,15 @@ def client_for(settings: Settings) -> AsyncClient:
     return AsyncClient(settings=settings)
 
 
-def launch(
-    params: ImageGenerateParams,
-    *,
-    settings: Settings | None = None,
-    archive: Archive | None = None,
-    observer: Observer | None = None,
-) -> Job:
-    """Start making images, and return the job. `archive` None keeps no originals."""
-    job = Job(params, settings or Settings.discover(), archive)
-    if observer:
-        job.observe(observer)
-    job.start()
-    return job
-
-
 def submit(prompt: str, **params: Any) -> Job:
     """Start making images in the background, and return at once.
 
     The parameters are those of `ImageGenerateParams`. Raises InvalidRequest and InvalidSettings before anything is
     sent; all else is raised by `await job` and `job.result()`.
     """
-    return launch(ImageGenerateParams.of({"prompt": prompt, **params}), archive=Archive())
+    job = _job(prompt, params)
+    job.start()
+    return job
 
 
 def generate(prompt: str, **params: Any) -> Any:
@@ -330,4 +333,8 @@ def generate(prompt: str, **params: Any) -> Any:
     The parameters are those of `ImageGenerateParams`. Works in a cell, in a script and in a thread; interrupting it
     cancels the request. Each image costs; nothing is sent twice.
     """
-    return submit(prompt, **params).result()
+    return _job(prompt, params).result()
+
+
+def _job(prompt: str, params: dict[str, Any]) -> Job:
+    return Job(ImageGenerateParams.of({"prompt": prompt, **params}), Settings.discover(), Archive())

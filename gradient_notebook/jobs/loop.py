@@ -9,14 +9,33 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 TICK_S = 0.1
 """An interrupt is noticed only when a waiting loop wakes, so it wakes this often (seconds)."""
+
+
+_CANCELLED = "what was waited for is cancelled; a request that had been sent may be billed."
+
+
+class Interrupted(KeyboardInterrupt):
+    """A wait was interrupted. Stops a loop, as any interrupt does; a notebook shows one line of it."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self}"]
+
+
+class InterruptedAwait(asyncio.CancelledError):
+    """The same where a task awaits, which a kernel cancels."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self}"]
 
 
 class _Thread:
@@ -74,6 +93,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def wait(future: concurrent.futures.Future[Any]) -> None:
     """Block until `future` is done, from wherever; Ctrl-C and the interrupt button raise KeyboardInterrupt."""
     try:
+        _wait(future)
+    except KeyboardInterrupt as interruption:
+        raise Interrupted(_CANCELLED) from interruption
+
+
+def _wait(future: concurrent.futures.Future[Any]) -> None:
+    try:
         running = asyncio.get_running_loop()
     except RuntimeError:
         running = None
@@ -83,7 +109,8 @@ def wait(future: concurrent.futures.Future[Any]) -> None:
         msg = "A job's own thread can't wait for a job: await it."
         raise RuntimeError(msg)
     elif _make_nestable(running):
-        running.run_until_complete(wait_async(future))
+        with _interrupts_raise():
+            running.run_until_complete(wait_async(future))
     else:
         _wait_plainly(future)
 
@@ -91,8 +118,24 @@ def wait(future: concurrent.futures.Future[Any]) -> None:
 async def wait_async(future: concurrent.futures.Future[Any]) -> None:
     """Wait until `future` is done, in ticks; a cancelled wait leaves `future` alone."""
     wrapped = asyncio.wrap_future(future)
-    while not wrapped.done():
-        await asyncio.wait({wrapped}, timeout=TICK_S)
+    try:
+        while not wrapped.done():
+            await asyncio.wait({wrapped}, timeout=TICK_S)
+    except asyncio.CancelledError as cancelled:
+        raise InterruptedAwait(_CANCELLED) from cancelled
+
+
+@contextmanager
+def _interrupts_raise() -> Iterator[None]:
+    """Let SIGINT raise: a kernel would cancel the task that waits, which hears nothing while it is nested."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 def _wait_plainly(future: concurrent.futures.Future[Any]) -> None:

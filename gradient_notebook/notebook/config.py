@@ -19,7 +19,7 @@ NOTEBOOK_DEFAULTS = {"stream": True, "partial_images": 2}
 _NOT_FOR_A_SESSION = ("prompt", "n", "extra")
 
 
-class _ParameterTrait(AnyTrait):  # type: ignore[type-arg, unused-ignore]
+class ParameterDefault(AnyTrait):  # type: ignore[type-arg, unused-ignore]
     """A session's default for a parameter, checked as everywhere; None leaves it to the service."""
 
     def __init__(self, parameter: Parameter) -> None:
@@ -28,6 +28,7 @@ class _ParameterTrait(AnyTrait):  # type: ignore[type-arg, unused-ignore]
         self._parameter = parameter
 
     def validate(self, obj: HasTraits, value: Any) -> Any:  # noqa: ARG002 - traitlets' signature
+        """Return the checked value, or refuse it with the declaration's own message."""
         try:
             return None if value is None else self._parameter.check(value)
         except InvalidRequest as error:
@@ -36,14 +37,14 @@ class _ParameterTrait(AnyTrait):  # type: ignore[type-arg, unused-ignore]
 
 SESSION_PARAMETERS = {name: p for name, p in PARAMETERS.items() if name not in _NOT_FOR_A_SESSION}
 
-_Parameters: Any = type(
-    "_Parameters",
+Parameters: Any = type(
+    "Parameters",
     (Configurable,),
-    {name: _ParameterTrait(parameter).tag(config=True) for name, parameter in SESSION_PARAMETERS.items()},
+    {name: ParameterDefault(parameter).tag(config=True) for name, parameter in SESSION_PARAMETERS.items()},
 )
 
 
-class ImageGen(_Parameters):  # type: ignore[misc] # made from the declaration
+class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
     """Session defaults of gradient_notebook."""
 
     preview_px = Int(

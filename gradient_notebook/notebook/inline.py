@@ -128,9 +128,17 @@ class Card(Output):
             self._picture.update(said.pop(0), raw=True)
         for words in said:
             self._add(words)
-        self._live.tiles = []  # no image stays behind in the widget's state
-        self._live.close()
+        if self._line:
+            self._line.update({"text/plain": ""}, raw=True)  # nothing is in the background any more
+        self._close_live()
         return True
+
+    def _close_live(self) -> None:
+        """Leave no image behind in a widget's state: nbclient keeps the last of each buffer that it has seen."""
+        self._live.tiles = [{**tile, "picture": b""} for tile in self._live.tiles]
+        self._live.tiles = []
+        self._live.layout.close()
+        self._live.close()
 
     def _said(self, job: Job | None, error: BaseException | None) -> list[dict[str, str]]:
         """Return what is to be read under the picture, in order."""

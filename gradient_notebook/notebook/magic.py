@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import threading
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,27 +12,20 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+from traitlets import TraitError
 
 from ..api.errors import GradientNotebookError
 from ..api.params import DEFAULT_MODEL, ImageGenerateParams
 from ..api.settings import Settings, announce_simulator, without_key
 from ..jobs import loop
 from ..jobs.archive import write_whole
-from ..jobs.job import Job, client_for, launch
+from ..jobs.job import Job, client_for
 from . import wording
 from .completion import make_matcher
 from .config import ImageGen
 from .inline import Card, Output, Text
 from .interpolation import interpolate
 from .options import PARSER, Order, complete_given, numbered, parse, save_path, split_prompt
-
-
-class ImageGenInterrupted(KeyboardInterrupt):
-    """The cell was interrupted, and its request cancelled. Stops a loop, as any interrupt does."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"KeyboardInterrupt: {self}"]
-
 
 # A cell that awaits is cancelled, one that blocks gets the signal itself.
 _INTERRUPTIONS = (asyncio.CancelledError, KeyboardInterrupt)
@@ -52,11 +44,10 @@ class CellRun:
         self.save = save_path(fill(order.save), order.name, self.params) if order.save else None
         self._shell = shell
         self._config = config
-        self._in_place = threading.Event()
 
     def wait(self) -> None:
         """Make the images, and return when they are there."""
-        job = self._begin(self._output().update)
+        job = self._job(self._output().update)
         try:
             job.wait()
         except _INTERRUPTIONS as interruption:
@@ -66,7 +57,7 @@ class CellRun:
 
     async def wait_async(self) -> None:
         """Make the images, and return when they are there; the kernel stays open for messages meanwhile."""
-        job = self._begin(self._output().update)
+        job = self._job(self._output().update)
         try:
             await job.wait_async()
         except _INTERRUPTIONS as interruption:
@@ -77,9 +68,9 @@ class CellRun:
     def go_on(self) -> None:
         """Begin, and let the cell go: the variable holds the job, and then its image."""
         self._output(background=True)
-        job = self._begin(self._watch)
+        job = self._job(self._watch)
         self._shell.push({self.order.name: job})
-        self._in_place.set()
+        job.start()
 
     def explain(self) -> None:
         """Show the request and what it may cost."""
@@ -97,21 +88,21 @@ class CellRun:
             self.output = Text(*arguments)
         return self.output
 
-    def _begin(self, observer: Any) -> Job:
+    def _job(self, observer: Any) -> Job:
+        """Show that the work begins, and return the job, of which nothing has been sent yet."""
         self.output.begin()
         try:
             settings = Settings.discover(**self._config.timeouts())
-            job = launch(self.params, settings=settings, archive=self._config.the_archive(), observer=observer)
-        except Exception as error:
+            job = Job(self.params, settings, self._config.the_archive(), observer)
+            self.output.attach(job)
+        except BaseException as error:
             self._told(error, None)
             raise
-        self.output.attach(job)
         return job
 
     def _watch(self, job: Job) -> None:
         self.output.update(job)
         if job.status != "running":
-            self._in_place.wait()
             if self._shell.user_ns.get(self.order.name) is job:  # unless somebody took the name meanwhile
                 self._assign(job)
             self.output.finish(job, job.failure)
@@ -122,16 +113,16 @@ class CellRun:
             raise self._told(failure, job)
         self.output.finish(job, None)
 
-    def _told(self, error: Exception, job: Job | None) -> Exception:
+    def _told(self, error: BaseException, job: Job | None) -> BaseException:
         """Show an error, and return it to be raised: it has only to say then what became of the variable."""
         if self.output.finish(job, error) and isinstance(error, GradientNotebookError):
             error.shown_as = self._left(job)
         return error
 
-    def _interrupted(self, job: Job) -> ImageGenInterrupted:
+    def _interrupted(self, job: Job) -> loop.Interrupted:
         self._assign(job)
         self.output.finish(job, job.failure)
-        return ImageGenInterrupted(f"{self._left(job)} The request had been sent, so it may be billed.")
+        return loop.Interrupted(f"{self._left(job)} The request had been sent, so it may be billed.")
 
     def _assign(self, job: Job) -> None:
         if images := job.images:
@@ -164,6 +155,7 @@ class ImageGenMagics(Magics):
         super().__init__(shell)
         self.settings = settings
         self.matcher = make_matcher(shell)
+        self._outermost: Any = None
         self.in_cell = True  # loading runs in a cell, whose beginning is never seen
 
     @no_var_expand
@@ -210,17 +202,19 @@ class ImageGenMagics(Magics):
         What is transformed inside a running cell is left alone: `%%time` and `%%capture` run their body in their
         own way, where it could not be awaited.
         """
-        if self.in_cell or not self.shell.autoawait:
-            return lines
+        if self.in_cell or not self.shell.autoawait or not hasattr(self.shell, "kernel"):
+            return lines  # a terminal has no clicks to wait for, and its Ctrl-C would leave behind what awaits
         return [_CALL.sub(_AWAITED, line) for line in lines]
 
-    def cell_begins(self, *_: Any) -> None:
-        """Note that what is transformed from now on is inside of a cell."""
-        self.in_cell = True
+    def cell_begins(self, info: Any) -> None:
+        """Note that what is transformed from now on is inside of a cell; a cell may run others."""
+        if not self.in_cell:
+            self.in_cell, self._outermost = True, info
 
-    def cell_ends(self, *_: Any) -> None:
-        """Note that what is transformed from now on is a cell."""
-        self.in_cell = False
+    def cell_ends(self, result: Any) -> None:
+        """Note that what is transformed from now on is a cell. There is no result where it was cancelled."""
+        if result is None or self._outermost in (None, result.info):
+            self.in_cell, self._outermost = False, None
 
 
 _CALL = re.compile(r"^get_ipython\(\)\.run_(?:cell|line)_magic\('imagegen', ")
@@ -229,7 +223,7 @@ _AWAITED = "await get_ipython().magics_manager.registry['ImageGenMagics'].imageg
 
 def load(shell: InteractiveShell) -> None:
     """Add everything: magics, `%config ImageGen`, completion, the native await."""
-    magics = ImageGenMagics(shell, ImageGen(parent=shell))
+    magics = ImageGenMagics(shell, _settings(shell))
     shell.register_magics(magics)
     shell.configurables.append(magics.settings)
     shell.input_transformers_post.append(magics.await_in_cell)
@@ -240,6 +234,15 @@ def load(shell: InteractiveShell) -> None:
         announce_simulator(print)
 
 
+def _settings(shell: InteractiveShell) -> ImageGen:
+    try:
+        return ImageGen(parent=shell)
+    except TraitError as error:  # `%config` keeps what it has refused, too
+        print(f"{error}. %config ImageGen begins with its own defaults.")  # noqa: T201
+        del shell.config["ImageGen"]
+        return ImageGen(parent=shell)
+
+
 def unload(shell: InteractiveShell) -> None:
     """Undo all that `load` did."""
     magics = shell.magics_manager.registry.pop(ImageGenMagics.__name__)
@@ -247,6 +250,7 @@ def unload(shell: InteractiveShell) -> None:
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics.settings)
+    shell.configurables.remove(magics)  # IPython's own Magics has put itself there
     shell.input_transformers_post.remove(magics.await_in_cell)
     shell.events.unregister("pre_run_cell", magics.cell_begins)
     shell.events.unregister("post_run_cell", magics.cell_ends)

@@ -11,9 +11,10 @@ import pytest
 
 import gradient_notebook as gn
 from gradient_notebook.api.params import ImageGenerateParams
+from gradient_notebook.api.settings import Settings
 from gradient_notebook.jobs import loop
 from gradient_notebook.jobs.archive import Archive, default_folder
-from gradient_notebook.jobs.job import Job, launch
+from gradient_notebook.jobs.job import Job
 from gradient_notebook.simulator import Simulator
 
 STREAMED = {"stream": True, "partial_images": 2, "quality": "low"}
@@ -21,6 +22,12 @@ STREAMED = {"stream": True, "partial_images": 2, "quality": "low"}
 
 def params(**values: Any) -> ImageGenerateParams:
     return ImageGenerateParams.of({"prompt": "hills", **STREAMED, **values})
+
+
+def launch(params: ImageGenerateParams, **how: Any) -> Job:
+    job = Job(params, Settings.discover(), **how)
+    job.start()
+    return job
 
 
 def test_generate_returns_a_pil_image_at_full_size(configured: Simulator) -> None:
@@ -42,7 +49,7 @@ def test_a_job_goes_on_by_itself_and_tells(configured: Simulator) -> None:
     job = launch(params(), observer=lambda job: told.append(job.status))
     assert isinstance(job, Job)
     image = job.result()
-    assert (job.status, job.images, told[-1]) == ("done", [image], "done")
+    assert (job.status, job.images, told[-1], told.count("done")) == ("done", [image], "done", 1)
     assert len(job.partials) == 2
     assert job.usage.output_tokens == 272 + 200
     assert "done: 1 of 1 image" in repr(job)
