@@ -34,7 +34,8 @@ picture: $(VENV)/test ## the README's picture, taken anew
 
 $(VENV)/bin/python:
 	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.11' if sys.version_info < (3, 11) else 0)"
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet pip; } || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/lab: $(VENV)/bin/python pyproject.toml
 	$(IN)/python -m pip install --quiet --editable ".[lab]"

@@ -21,6 +21,7 @@ from .errors import (
     ConnectionFailed,
     GradientNotebookError,
     InvalidResponse,
+    InvalidSettings,
     NoAnswer,
     NotFound,
     Unauthorized,
@@ -35,7 +36,7 @@ from .events import (
     whole_numbers,
 )
 from .params import ImageGenerateParams
-from .settings import LOOPBACK, Key, Settings
+from .settings import Key, Settings
 from .streams import DECODERS, EventStream, MergedStream, content_type
 
 
@@ -80,7 +81,7 @@ class AsyncClient:
         self._by_loop = weakref.WeakKeyDictionary()
 
     def __repr__(self) -> str:
-        return f"AsyncClient({self.settings!r})"
+        return f"AsyncClient({getattr(self, 'settings', None)!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,16 +98,23 @@ class AsyncClient:
     def _http(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
-            settings = self.settings
-            self._by_loop[loop] = httpx.AsyncClient(
+            self._by_loop[loop] = self._connected()
+        return self._by_loop[loop]
+
+    def _connected(self) -> httpx.AsyncClient:
+        settings = self.settings
+        try:
+            return httpx.AsyncClient(
                 auth=_KeyAuth(settings.key),
-                verify=_ssl_context(),
+                # Loopback is never behind a proxy, and what is wrong with proxies and authorities is not its concern.
+                trust_env=not settings.is_loopback,
+                verify=settings.endpoint.startswith("https:") and _ssl_context(),
                 timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
                 limits=httpx.Limits(max_connections=None),
-                # Loopback is never behind a proxy.
-                mounts={f"all://{f'[{host}]' if ':' in host else host}": None for host in LOOPBACK},
             )
-        return self._by_loop[loop]
+        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+            what = f"The proxy or the certificates of the environment cannot be used: {error}"
+            raise InvalidSettings(what, "Look at HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.") from error
 
     async def open(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         """Send a request once, and return its answer: the status is checked, the body still to come."""
@@ -126,7 +134,11 @@ class AsyncClient:
         except ValueError:
             answer = {}
         body = answer if isinstance(answer, dict) else {}
-        error = api_error(body, status=response.status_code, headers=response.headers)
+        return self.error(body, status=response.status_code, headers=response.headers)
+
+    def error(self, answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> ApiError:
+        """Return the error for an error answer, without the key, which some services repeat."""
+        error = api_error(_without(self.settings.key.reveal(), answer), status=status, headers=headers)
         if isinstance(error, Unauthorized):
             error.advice = f"The key came from {self.settings.key_source}. {error.advice}"
         return error
@@ -193,7 +205,7 @@ class Images:
             await body.aclose()
             what = f"The answer is {content_type(body.headers) or 'of no type'}, not an image."
             raise InvalidResponse(what, _whose(response))
-        return EventStream(body, image_index)
+        return EventStream(body, partial(self._client.error, status=None, headers=body.headers), image_index)
 
     async def _known_models(self, params: ImageGenerateParams) -> str:
         try:
@@ -232,8 +244,18 @@ def transport_errors(settings: Settings) -> Iterator[None]:
         raise _translated(error, settings) from error
 
 
+_UNSENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
+
+
 def _translated(error: httpx.HTTPError, settings: Settings) -> ConnectionFailed | NoAnswer:
-    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+    if isinstance(error, _UNSENT):
         what = f"The service at {settings.endpoint} was not reached ({_reason(error)}). Nothing was sent."
         return ConnectionFailed(what, f"Check the network and the endpoint ({settings.endpoint_source}).")
     if isinstance(error, httpx.TimeoutException):
@@ -241,6 +263,14 @@ def _translated(error: httpx.HTTPError, settings: Settings) -> ConnectionFailed 
         return NoAnswer(what, "It was not sent again. A longer read_timeout_s waits longer.")
     what = f"Sent, no answer ({_reason(error)}); may have been billed."
     return NoAnswer(what, "It was not sent again.")
+
+
+def _without(secret: str, answer: Any) -> Any:
+    if isinstance(answer, str):
+        return answer.replace(secret, "***")
+    if isinstance(answer, Mapping):
+        return {name: _without(secret, value) for name, value in answer.items()}
+    return [_without(secret, value) for value in answer] if isinstance(answer, list) else answer
 
 
 def _reason(error: Exception) -> str:

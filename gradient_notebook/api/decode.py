@@ -241,13 +241,27 @@ class StreamDecoder:
     def _event(self, name: str, data: bytes) -> Iterator[ImageGenStreamEvent]:
         if data.strip() == b"[DONE]":
             return
-        message = _json_object(data)
+        try:
+            message = _json_object(data)
+            kind = str(message.get("type") or name)
+        except InvalidResponse:
+            if name == COMPLETED:
+                raise
+            return  # an event of unknown type says what it likes
         if error := message.get("error"):
             raise self._make_error(error if isinstance(error, Mapping) else {"message": str(error)})
         if "b64_json" in message:
+            yield from self._image_event(kind, message)
+
+    def _image_event(self, kind: str, message: Mapping[str, Any]) -> Iterator[ImageGenStreamEvent]:
+        try:
             # Of an unknown event too: the image must not stay in the sieve.
             image_bytes = self._sieve.take(message["b64_json"])
-            yield from _stream_events(str(message.get("type") or name), message, image_bytes)
+        except InvalidResponse:
+            if kind == COMPLETED:
+                raise
+            return  # a broken partial image is no loss
+        yield from _stream_events(kind, message, image_bytes)
 
 
 def _stream_events(kind: str, message: Mapping[str, Any], image_bytes: bytes) -> Iterator[ImageGenStreamEvent]:
@@ -284,30 +298,42 @@ class AnswerDecoder:
             raise InvalidResponse("The answer holds no image: it has no data.", _ASK)
         usage = Usage.of(message.get("usage"))
         created = whole_numbers(message, "created").get("created", 0)
-        for entry in entries:
-            if not isinstance(entry, Mapping) or "b64_json" not in entry:
-                raise InvalidResponse("The answer holds no image: an entry of its data has no b64_json.", _ASK)
+        failures: list[InvalidResponse] = []
+        for index, entry in enumerate(entries):
+            try:
+                image_bytes = self._image(entry)
+            except InvalidResponse as error:
+                failures.append(error)  # the images after it are paid for, too
+                continue
             yield ImageGenCompletedEvent(
-                image_bytes=self._sieve.take(entry["b64_json"]),
+                image_bytes=image_bytes,
+                image_index=index,
                 created_at=created,
                 usage=usage,
                 **texts(message, *REPORTED),
                 **texts(entry, "revised_prompt"),
             )
             usage = None
+        if failures:
+            raise failures[0]
+
+    def _image(self, entry: Any) -> bytes:
+        if not isinstance(entry, Mapping) or "b64_json" not in entry:
+            raise InvalidResponse("The answer holds no image: an entry of its data has no b64_json.", _ASK)
+        return self._sieve.take(entry["b64_json"])
 
 
 def _is_json(data: bytes) -> bool:
     try:
         return bool(json.loads(data))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
 def _json_object(data: bytes) -> dict[str, Any]:
     try:
         message = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidResponse("The answer is not JSON.", _ASK) from error
     if not isinstance(message, dict):
         raise InvalidResponse(f"The answer is a JSON {type(message).__name__}, not an object.", _ASK)

@@ -187,6 +187,8 @@ def api_error(answer: Mapping[str, Any], *, status: int | None, headers: Mapping
     error = kind(what, advice, status=status, request_id=request_id, code=code, body=body)
     if isinstance(error, RateLimited):
         error.retry_after_s = _seconds(headers.get("retry-after"))
+        if error.retry_after_s:
+            error.advice = error.advice.replace("a moment", f"{error.retry_after_s:g} s")
     return error
 
 
@@ -218,6 +220,6 @@ def _seconds(header: str | None) -> float | None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean X?` for the nearest known name, or an empty string."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """Return `Did you mean X?` for the nearest known name, or an empty string."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"Did you mean {found[0]}?" if found else ""

@@ -30,7 +30,6 @@ class Parameter:
     """What is known of one parameter beside its type: the seam that every face is made from."""
 
     help: str
-    label: str = ""
     default: Any = None
     """What the service does when the parameter is not given (it is then left out of the request)."""
     short: str = ""
@@ -43,7 +42,6 @@ class Parameter:
     name: str = ""
     kind: type = str
     choices: tuple[str, ...] = ()
-    required: bool = False
 
     @property
     def option(self) -> str:
@@ -138,19 +136,19 @@ class ImageGenerateParams:
     """
 
     # fmt: off
-    prompt: Annotated[str, Parameter(label="Prompt", min_length=1, max_length=32_000, help="Text description of the image, in words.")]
-    model: Annotated[str, Parameter(label="Model", short="m", min_length=1, help="Model that paints; %imagegen_models lists them.")] = DEFAULT_MODEL
-    n: Annotated[int, Parameter(label="Images", short="n", minimum=1, maximum=10, help="Number of images. Each one costs.")] = 1
-    size: Annotated[Literal["auto", "1024x1024", "1536x1024", "1024x1536"] | None, Parameter(label="Size", short="s", default="auto", help="Width x height in pixels; auto lets the service choose.")] = None
-    quality: Annotated[Literal["auto", "high", "medium", "low"] | None, Parameter(label="Quality", short="q", default="auto", help="More quality takes more time and more tokens.")] = None
-    background: Annotated[Literal["auto", "transparent", "opaque"] | None, Parameter(label="Background", short="b", default="auto", help="Background of the image; transparent needs png or webp.")] = None
-    moderation: Annotated[Literal["auto", "low"] | None, Parameter(label="Moderation", default="auto", help="How strictly content is filtered.")] = None
-    output_format: Annotated[Literal["png", "webp", "jpeg"] | None, Parameter(label="Format", short="f", default="png", help="File format of the image.")] = None
-    output_compression: Annotated[int | None, Parameter(label="Compression", minimum=0, maximum=100, help="Quality of the compression in percent, for webp and jpeg only.")] = None
-    stream: Annotated[bool | None, Parameter(label="Stream", default=False, help="Send partial images while the image is being made.")] = None
-    partial_images: Annotated[int | None, Parameter(label="Partial images", short="p", default=0, minimum=0, help="Number of partial images in a stream; about 100 tokens each.")] = None
-    user: Annotated[str | None, Parameter(label="User", max_length=256, help="Id of your end user, for the service's abuse monitoring.")] = None
-    extra: Annotated[dict[str, Any], Parameter(label="Extra", help="Further fields, for what another server understands; sent as they are.")] = field(default_factory=dict)
+    prompt: Annotated[str, Parameter(min_length=1, max_length=32_000, help="Text description of the image, in words.")]
+    model: Annotated[str, Parameter(short="m", min_length=1, help="Model that paints; %imagegen_models lists them.")] = DEFAULT_MODEL
+    n: Annotated[int, Parameter(short="n", minimum=1, maximum=10, help="Number of images. Each one costs.")] = 1
+    size: Annotated[Literal["auto", "1024x1024", "1536x1024", "1024x1536"] | None, Parameter(short="s", default="auto", help="Width x height in pixels; auto lets the service choose.")] = None
+    quality: Annotated[Literal["auto", "high", "medium", "low"] | None, Parameter(short="q", default="auto", help="More quality takes more time and more tokens.")] = None
+    background: Annotated[Literal["auto", "transparent", "opaque"] | None, Parameter(short="b", default="auto", help="Background of the image; transparent needs png or webp.")] = None
+    moderation: Annotated[Literal["auto", "low"] | None, Parameter(default="auto", help="How strictly content is filtered.")] = None
+    output_format: Annotated[Literal["png", "webp", "jpeg"] | None, Parameter(short="f", default="png", help="File format of the image.")] = None
+    output_compression: Annotated[int | None, Parameter(minimum=0, maximum=100, help="Quality of the compression in percent, for webp and jpeg only.")] = None
+    stream: Annotated[bool | None, Parameter(default=False, help="Send partial images while the image is being made.")] = None
+    partial_images: Annotated[int | None, Parameter(short="p", default=0, minimum=0, help="Number of partial images in a stream; about 100 tokens each.")] = None
+    user: Annotated[str | None, Parameter(max_length=256, help="Id of your end user, for the service's abuse monitoring.")] = None
+    extra: Annotated[dict[str, Any], Parameter(help="Further fields, for what another server understands; sent as they are.")] = field(default_factory=dict)
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -169,7 +167,7 @@ class ImageGenerateParams:
                 hint = nearest(name, PARAMETERS) or f"Known are {', '.join(PARAMETERS)}."
                 advice = f"{hint} What another server understands goes into extra={{{name!r}: {value!r}}}."
                 raise InvalidRequest(f"{name}={value!r}: no such parameter", advice, parameter=name)
-        return cls(**{"prompt": "", **values})
+        return cls(**{"prompt": "", **{name: value for name, value in values.items() if value is not None}})
 
     def replace(self, **changes: Any) -> ImageGenerateParams:
         """Return a copy with `changes`, checked again."""
@@ -188,7 +186,8 @@ class ImageGenerateParams:
     def body(self) -> dict[str, Any]:
         """Return the JSON body of the request: what was given, and `extra` beside it."""
         given = self.given()
-        return {**given, **given.pop("extra", {})}
+        extra = given.pop("extra", {})
+        return {**given, **extra}
 
 
 def _declared() -> dict[str, Parameter]:
@@ -207,7 +206,6 @@ def _complete(declared: dataclasses.Field[Any], hint: Any) -> Parameter:
         "name": declared.name,
         "kind": str if choices else typing.get_origin(kind) or kind,
         "choices": choices,
-        "required": declared.default is dataclasses.MISSING and declared.default_factory is dataclasses.MISSING,
     }
     if declared.default not in (None, dataclasses.MISSING):
         learned["default"] = declared.default

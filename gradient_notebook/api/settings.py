@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .errors import InvalidSettings
 
@@ -38,15 +38,11 @@ class Key:
     _reveal: Callable[[], str]
 
     def __init__(self, text: str, source: str) -> None:
-        text = text.strip()
-        if text.startswith(CONTROL_PLANE_PREFIXES):
-            kind = text[: text.index("v1_") + 3]
-            what = f"The key from {source} starts with {kind}: a control-plane token, which does not paint."
-            raise InvalidSettings(what, "Make a model access key in the control panel; it starts with sk-do-.")
-        if not re.fullmatch(r"[!-~]+", text):
-            what = f"The key from {source} is empty or has characters that no key has."
-            raise InvalidSettings(what, "Copy it again, without quotes, spaces or line ends.")
-        self._reveal = lambda: text
+        problem = _problem_of(text.strip())
+        self._reveal = text.strip
+        del text  # a traceback can show what a function holds
+        if problem:
+            raise InvalidSettings(f"The key from {source} {problem[0]}.", problem[1])
 
     def reveal(self) -> str:
         """Return the key itself, for the one header that it goes into."""
@@ -60,6 +56,16 @@ class Key:
 
     def __hash__(self) -> int:
         return hash(self.reveal())
+
+
+def _problem_of(key: str) -> tuple[str, str] | None:
+    """Return what is wrong with a key, and what to do."""
+    if prefix := next(filter(key.startswith, CONTROL_PLANE_PREFIXES), None):
+        make_one = "Make a model access key in the control panel; it starts with sk-do-."
+        return f"starts with {prefix}: a control-plane token, which does not paint", make_one
+    if not re.fullmatch(r"[!-~]+", key):
+        return "is empty or has characters that no key has", "Copy it again, without quotes, spaces or line ends."
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +84,9 @@ class Settings:
     read_timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
-        url = urlsplit(self.endpoint)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            what = f"endpoint={self.endpoint!r} from {self.endpoint_source}: expected https://host"
+        url = _address(self.endpoint)
+        if url is None:
+            what = f"endpoint={self.endpoint!r} from {self.endpoint_source}: expected https://host or https://host:port"
             raise InvalidSettings(what, f"The service's own is {DEFAULT_ENDPOINT}.")
         if url.username or url.password:
             raise InvalidSettings("The endpoint holds a user name or a password.", "Leave them out: the key is sent.")
@@ -113,6 +119,7 @@ class Settings:
         timeouts = {"connect_timeout_s": connect_timeout_s, "read_timeout_s": read_timeout_s}
         given: dict[str, Any] = {name: value for name, value in timeouts.items() if value is not None}
         found = _found_key(key)
+        del key  # a traceback can show what a function holds
         place, where = _found_endpoint(endpoint, found)
         if found is None and place is None:
             return dataclasses.replace(_simulated(), **given)
@@ -126,6 +133,16 @@ class Settings:
             key_source=found.source,
             **given,
         )
+
+
+def _address(endpoint: str) -> SplitResult | None:
+    """Return the parts of an endpoint that can be one."""
+    try:
+        url = urlsplit(endpoint)
+        usable = url.scheme in ("http", "https") and url.hostname and (url.port is None or url.port)
+    except ValueError:
+        return None
+    return url if usable else None
 
 
 @dataclass(frozen=True)
@@ -181,7 +198,10 @@ def _dotenv() -> Mapping[str, str | None]:
         return {}
     from dotenv import dotenv_values
 
-    return dotenv_values(nearest)
+    try:
+        return dotenv_values(nearest)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{nearest} cannot be read: {error}", "Mend it, or move it away.") from error
 
 
 def _found_endpoint(argument: str | None, key: _Found | None) -> tuple[str | None, str]:
@@ -190,7 +210,8 @@ def _found_endpoint(argument: str | None, key: _Found | None) -> tuple[str | Non
     if place := os.environ.get(ENDPOINT_VARIABLE):
         return place, ENDPOINT_VARIABLE
     # A .env file may send its own key elsewhere, never a key from another place.
-    if key and (place := key.beside.get(ENDPOINT_VARIABLE)):
+    beside = key.beside if key else _dotenv()
+    if place := beside.get(ENDPOINT_VARIABLE):
         return place, f"{ENDPOINT_VARIABLE} in .env"
     return None, "default"
 
@@ -201,12 +222,11 @@ def without_key() -> bool:
     return key is None and _found_endpoint(None, key)[0] is None
 
 
-def announce_simulator(tell: Callable[[str], object] = _logger.warning) -> None:
-    """Say once in this process, in one line, that the simulator paints."""
+def simulator_notice() -> str:
+    """Return the one line that says that the simulator paints, for somebody who says it now."""
     global _announced
-    if not _announced:
-        _announced = True
-        tell(SIMULATOR_NOTICE)
+    _announced = True
+    return SIMULATOR_NOTICE
 
 
 _announced = False
@@ -216,7 +236,8 @@ def _simulated() -> Settings:
     """Start the embedded simulator on first use: the one place that chooses it, and says so."""
     from .. import simulator
 
-    announce_simulator()
+    if not _announced:
+        _logger.warning(simulator_notice())
     return Settings(
         endpoint=simulator.shared().url,
         key=Key("simulated", "the simulator"),

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, Self
 
-from .decode import AnswerDecoder, StreamDecoder
-from .errors import GradientNotebookError, NoAnswer, StreamBroken, api_error
+from .decode import AnswerDecoder, ErrorMaker, StreamDecoder
+from .errors import GradientNotebookError, NoAnswer, StreamBroken
 from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
 
 DECODERS: Mapping[str, type[AnswerDecoder | StreamDecoder]] = {
@@ -52,11 +52,10 @@ class _Left:
 class EventStream(_Left):
     """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up."""
 
-    def __init__(self, body: Body, image_index: int = 0) -> None:
+    def __init__(self, body: Body, make_error: ErrorMaker, image_index: int = 0) -> None:
         self.request_id = body.headers.get("x-request-id")
         self._body = body
-        decoder = DECODERS[content_type(body.headers)]
-        self._decoder = decoder(lambda error: api_error(error, status=None, headers=body.headers))
+        self._decoder = DECODERS[content_type(body.headers)](make_error)
         self._image_index = image_index
         self._ready: deque[ImageGenStreamEvent] = deque()
         self._partials = self._finished = 0
@@ -97,7 +96,7 @@ class EventStream(_Left):
             self._over, self._failure = True, error
 
     def _counted(self, event: ImageGenStreamEvent) -> ImageGenStreamEvent:
-        index = self._image_index + self._finished
+        index = self._image_index + max(event.image_index, self._finished)
         if isinstance(event, ImageGenPartialImageEvent):
             self._partials += 1
         else:
@@ -123,7 +122,7 @@ class MergedStream(_Left):
 
     def __init__(self, senders: Sequence[Callable[[], Awaitable[EventStream]]]) -> None:
         self._queue: asyncio.Queue[ImageGenStreamEvent | None] = asyncio.Queue(maxsize=1)
-        self._errors: list[GradientNotebookError] = []
+        self._errors: list[Exception] = []
         self._left = len(senders)
         self._tasks = [asyncio.create_task(self._pump(send)) for send in senders]
 
@@ -132,7 +131,7 @@ class MergedStream(_Left):
             async with await send() as stream:
                 async for event in stream:
                     await self._queue.put(event)
-        except GradientNotebookError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits has to hear of it
             self._errors.append(error)
         await self._queue.put(None)
 

@@ -21,7 +21,7 @@ class Archive:
     """A folder of original bytes, named by their content; only their owner can read them."""
 
     def __init__(self, folder: Path | str | None = None) -> None:
-        self.folder = Path(folder).expanduser() if folder else default_folder()
+        self.folder = Path(folder).expanduser().absolute() if folder else default_folder()
 
     def keep(self, data: bytes) -> Path:
         """Write the bytes as they are, and return where they lie. Raises OSError: full or read-only disk."""
@@ -37,14 +37,23 @@ def extension(data: bytes) -> str:
     return next((suffix for magic, suffix in _FORMATS if data.startswith(magic)), ".bin")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all, whatever happens meanwhile."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".gradient-", delete=False) as file:  # mode 0600
+def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that is there whole or not at all, whatever happens meanwhile. A link stays a link."""
+    path = path.resolve()
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".gradient-", delete=False) as file:
         try:
+            os.fchmod(file.fileno(), mode) if hasattr(os, "fchmod") else None
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).replace(path)
         except BaseException:
             Path(file.name).unlink()
             raise
+    Path(file.name).replace(path)  # after closing: an open file cannot be moved on every system
+
+
+def usual_mode() -> int:
+    """Return the permissions that a new file of the user's own gets."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

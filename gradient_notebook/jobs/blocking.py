@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, overload
 
 from ..api.client import AsyncClient
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, ModelListResponse
+from ..api.settings import Settings
 from ..api.streams import EventStream, MergedStream
 from . import loop
 from .job import client_for
@@ -18,14 +19,22 @@ class Client:
     Its connections are the package's, shared by all that has the same settings.
     """
 
-    def __init__(self, **arguments: Any) -> None:
-        self.settings = AsyncClient(**arguments).settings
+    def __init__(
+        self,
+        *,
+        model_access_key: str | None = None,
+        access_token: str | None = None,
+        inference_endpoint: str | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        key = access_token if model_access_key is None else model_access_key
+        self.settings = settings or Settings.discover(key=key, endpoint=inference_endpoint)
         self._client = client_for(self.settings)
         self.images = Images(self._client)
         self.models = Models(self._client)
 
     def __repr__(self) -> str:
-        return f"Client({self.settings!r})"
+        return f"Client({getattr(self, 'settings', None)!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -34,8 +43,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; the next request opens new ones."""
-        loop.run(self._client.aclose())
+        """Do nothing: the connections are the package's, and other jobs may be using them."""
 
 
 class Models:

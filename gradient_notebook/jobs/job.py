@@ -78,7 +78,7 @@ class Job:
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
 
     def __repr__(self) -> str:
-        made = f"{len(self.images)} of {self.params.n} image{'' if self.params.n == 1 else 's'}"
+        made = f"{len(self.images)} of {len(self.tiles)} image{'' if len(self.tiles) == 1 else 's'}"
         return f"<Job {self.status}: {made}, {self.elapsed_s:.1f} s>"
 
     @property
@@ -104,6 +104,12 @@ class Job:
     def newest_partials(self) -> list[Image]:
         """The newest partial image of each image that has one, decoded anew."""
         return _opened([tile.partials[-1] for tile in self.tiles if tile.partials])
+
+    @property
+    def value(self) -> Any:
+        """The image, or where several were asked for, or came, the list of those that are there."""
+        images = self.images
+        return images if self.params.n > 1 or len(images) != 1 else images[0]
 
     @property
     def errors(self) -> list[Exception]:
@@ -173,13 +179,13 @@ class Job:
     def failure(self) -> Exception | None:
         """Why `result` has nothing to return, once the job has ended; None where it has."""
         if self._cancelled:
-            return JobCancelled(f"Cancelled after {self.elapsed_s:.1f} s.", "It had been sent, so it may be billed.")
+            return JobCancelled(f"Cancelled after {self.elapsed_s:.1f} s.", "What had been sent may be billed.")
         return None if self.images else self.errors[0]
 
     def _outcome(self) -> Any:
         if failure := self.failure:
             raise failure
-        return self.images if self.params.n > 1 else self.images[0]
+        return self.value
 
     def start(self) -> None:
         """Begin, if it has not begun."""
@@ -267,7 +273,7 @@ class Job:
         try:
             tile.path = self._archive.keep(event.image_bytes) if self._archive else None
         except OSError as error:
-            self.notices.append(f"The original could not be kept on disk ({error}). Save the image yourself.")
+            self._notice(f"The original could not be kept on disk ({error}). Save the image yourself.")
         try:
             image = open_image(event.image_bytes)
             image.filename = str(tile.path or "")  # as if it had been opened from there
@@ -276,6 +282,11 @@ class Job:
             if tile.path:
                 error.advice = f"The bytes as they came lie in {tile.path}. {error.advice}"
             tile.status, tile.error = "failed", error
+
+    def _notice(self, words: str) -> None:
+        self.notices.append(words)
+        if not self._observers:
+            _logger.warning(words)  # nobody else would say it
 
     def _close_tiles(self) -> bool:
         """Return whether anything was left to cancel: a cancellation can come too late."""
@@ -316,25 +327,25 @@ def client_for(settings: Settings) -> AsyncClient:
     return AsyncClient(settings=settings)
 
 
-def submit(prompt: str, **params: Any) -> Job:
+def submit(prompt: str, *, settings: Settings | None = None, **params: Any) -> Job:
     """Start making images in the background, and return at once.
 
-    The parameters are those of `ImageGenerateParams`. Raises InvalidRequest and InvalidSettings before anything is
-    sent; all else is raised by `await job` and `job.result()`.
+    The parameters are those of `ImageGenerateParams`; `settings` say where to (`Settings.discover`). Raises
+    InvalidRequest and InvalidSettings before anything is sent; all else is raised by `await job` and `job.result()`.
     """
-    job = _job(prompt, params)
+    job = _job(prompt, settings, params)
     job.start()
     return job
 
 
-def generate(prompt: str, **params: Any) -> Any:
+def generate(prompt: str, *, settings: Settings | None = None, **params: Any) -> Any:
     """Make images and return them: a PIL image, or with n > 1 the list of those that came.
 
     The parameters are those of `ImageGenerateParams`. Works in a cell, in a script and in a thread; interrupting it
     cancels the request. Each image costs; nothing is sent twice.
     """
-    return _job(prompt, params).result()
+    return _job(prompt, settings, params).result()
 
 
-def _job(prompt: str, params: dict[str, Any]) -> Job:
-    return Job(ImageGenerateParams.of({"prompt": prompt, **params}), Settings.discover(), Archive())
+def _job(prompt: str, settings: Settings | None, params: dict[str, Any]) -> Job:
+    return Job(ImageGenerateParams.of({"prompt": prompt, **params}), settings or Settings.discover(), Archive())

@@ -21,18 +21,11 @@ TICK_S = 0.1
 """An interrupt is noticed only when a waiting loop wakes, so it wakes this often (seconds)."""
 
 
-_CANCELLED = "what was waited for is cancelled; a request that had been sent may be billed."
+_CANCELLED = "what was waited for is cancelled; what had been sent may be billed."
 
 
 class Interrupted(KeyboardInterrupt):
     """A wait was interrupted. Stops a loop, as any interrupt does; a notebook shows one line of it."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"KeyboardInterrupt: {self}"]
-
-
-class InterruptedAwait(asyncio.CancelledError):
-    """The same where a task awaits, which a kernel cancels."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"KeyboardInterrupt: {self}"]
@@ -122,7 +115,9 @@ async def wait_async(future: concurrent.futures.Future[Any]) -> None:
         while not wrapped.done():
             await asyncio.wait({wrapped}, timeout=TICK_S)
     except asyncio.CancelledError as cancelled:
-        raise InterruptedAwait(_CANCELLED) from cancelled
+        # A kernel interrupts what awaits by cancelling it. A class of our own would not be what a timeout looks for.
+        cancelled._render_traceback_ = lambda: [f"KeyboardInterrupt: {_CANCELLED}"]  # type: ignore[attr-defined]
+        raise
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from ..api.params import PARAMETERS
 from .options import PARSER
 
-_MAGIC_LINE = re.compile(r"^\s*%{1,2}imagegen\s(?P<options>.*)$")
+_MAGIC_LINE = re.compile(r"^(?:.*[\s=])?%{1,2}imagegen\s+(?P<options>.*)$")
 _OPEN_BRACES = re.compile(r"\{\{\s*(?P<word>[\w.]*)$")
 
-_OPTIONS = {option: action.dest for action in PARSER._actions for option in action.option_strings}  # noqa: SLF001
+_ACTIONS = {option: action for action in PARSER._actions for option in action.option_strings}  # noqa: SLF001
 
 
 def make_matcher(shell: InteractiveShell) -> Any:
@@ -52,15 +52,21 @@ def _option_matches(options: str) -> tuple[str, str, list[str]] | None:
     option, equals, begun = word.partition("=")
     if equals:
         return "value", begun, _values(option, begun)
-    if earlier and (values := _values(earlier[-1], word)):
-        return "value", word, values
+    if earlier and _takes_value(earlier[-1]):
+        values = _values(earlier[-1], word)
+        return ("value", word, values) if values else None
     if word.startswith("-") or not word:
-        return "option", word, [name for name in _OPTIONS if name.startswith(word) and name.startswith("--")]
+        return "option", word, [name for name in _ACTIONS if name.startswith(word) and name.startswith("--")]
     return None
 
 
+def _takes_value(option: str) -> bool:
+    action = _ACTIONS.get(option.replace("_", "-"))
+    return action is not None and action.nargs != 0
+
+
 def _values(option: str, begun: str) -> list[str]:
-    parameter = PARAMETERS.get(_OPTIONS.get(option.replace("_", "-"), ""))
+    parameter = PARAMETERS.get(getattr(_ACTIONS.get(option.replace("_", "-")), "dest", ""))
     return [choice for choice in parameter.choices if choice.startswith(begun)] if parameter else []
 
 

@@ -55,10 +55,16 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
     connect_timeout_s = Float(10.0, min=0.001, help="Time for reaching the service, in seconds.").tag(config=True)
     read_timeout_s = Float(300.0, min=0.001, help="Silence allowed within an answer, in seconds.").tag(config=True)
     price_input_text_tokens = Float(
-        None, allow_none=True, min=0, help="Your price of a million input text tokens; None shows tokens only."
+        None,
+        allow_none=True,
+        min=0,
+        help="Your price of a million input text tokens; without both prices only tokens are shown.",
     ).tag(config=True)
     price_output_image_tokens = Float(
-        None, allow_none=True, min=0, help="Your price of a million output image tokens; None shows tokens only."
+        None,
+        allow_none=True,
+        min=0,
+        help="Your price of a million output image tokens; without both prices only tokens are shown.",
     ).tag(config=True)
     currency = Unicode("$", help="Sign of the currency of your prices.").tag(config=True)
     debug = Bool(False, help="Show whole tracebacks for mistakes too.").tag(config=True)
@@ -86,7 +92,8 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
 
     def price(self, output_tokens: int, text_tokens: int = 0) -> str:
         """Return what output image tokens and input text tokens cost; empty where prices are not set."""
-        if self.price_output_image_tokens is None:
+        per_text, per_image = self.price_input_text_tokens, self.price_output_image_tokens
+        if per_text is None or per_image is None:
             return ""
-        millionths = text_tokens * (self.price_input_text_tokens or 0) + output_tokens * self.price_output_image_tokens
-        return f"{self.currency}{millionths / 1e6:.2f}"
+        cost = (text_tokens * per_text + output_tokens * per_image) / 1e6
+        return f"{self.currency}{cost:.2f}" if cost >= 0.01 else f"{self.currency}{cost:.2g}"

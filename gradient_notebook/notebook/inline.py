@@ -41,6 +41,8 @@ class Output:
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
         """Show the images that came, and the error if there is one. Return whether it has been shown."""
+        for words in wording.shortcomings(job):
+            print(f"{self.name}: {words['text/plain']}", flush=True)  # noqa: T201 - mistakes are never quiet
         return False
 
     def caption(self, job: Job) -> list[str]:
@@ -65,12 +67,9 @@ class Text(Output):
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
         """Say what has come of it. An error with no image is left to be raised."""
-        if job is None or not job.images:
-            return False
-        self._say(wording.DOT.join(self.caption(job)[1:]))
-        for notice in [*job.notices, *(words["text/plain"] for words in wording.missing_boxes(job))]:
-            self._say(notice)
-        return False
+        if job and job.images:
+            self._say(wording.DOT.join(self.caption(job)[1:]))
+        return super().finish(job, error)
 
     def _say(self, words: str) -> None:
         if words != self._last:
@@ -143,10 +142,8 @@ class Card(Output):
     def _said(self, job: Job | None, error: BaseException | None) -> list[dict[str, str]]:
         """Return what is to be read under the picture, in order."""
         said = [wording.line(self.caption(job))] if job and job.images else []
-        said += wording.missing_boxes(job) if job and job.images else []
         said += [wording.failure_box(error)] if error else []
-        said += [wording.box(notice, "") for notice in (job.notices if job else ())]
-        return said
+        return said + wording.shortcomings(job)
 
     def _add(self, words: dict[str, str]) -> None:
         if self._line:

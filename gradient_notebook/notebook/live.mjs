@@ -4,7 +4,7 @@
 /**
  * @typedef {{ status: "running" | "done" | "failed" | "cancelled", label: string, picture: DataView, mime: string }} Tile
  * @typedef {{
- *   prompt: string, settings: string, note: string, running: boolean, elapsed_s: number, steps_done: number,
+ *   prompt: string, settings: string, note: string, elapsed_s: number, steps_done: number,
  *   steps: number, partial_images: number, width: number, height: number, preview_px: number, tiles: Tile[], rows: number[],
  * }} State
  * @typedef {import("@anywidget/types").AnyModel<State>} Model
@@ -35,8 +35,7 @@ export function fraction(done, steps) {
  * What a screen reader says about the state of things.
  * @param {State} state
  */
-export function announcement({ tiles, steps, steps_done, running, note }) {
-  if (!running) return note || "Finished";
+export function announcement({ tiles, steps, steps_done, note }) {
   if (tiles.length > 1) return note;
   return steps_done ? `Partial image ${steps_done} of ${steps - 1}` : "Waiting for the first picture";
 }
@@ -116,7 +115,7 @@ function same(one, other) {
 /** @param {Model} model @returns {State} */
 function stateOf(model) {
   const names = /** @type {(keyof State)[]} */ ([
-    "prompt", "settings", "note", "running", "elapsed_s", "steps_done", "steps", "partial_images", "width", "height",
+    "prompt", "settings", "note", "elapsed_s", "steps_done", "steps", "partial_images", "width", "height",
     "preview_px", "tiles", "rows",
   ]);
   return /** @type {any} */ (Object.fromEntries(names.map((name) => [name, model.get(name)])));
@@ -168,7 +167,7 @@ function render({ model, el }) {
     card.style.setProperty("--gradient-ratio", `${state.width} / ${state.height}`);
     card.style.setProperty("--gradient-columns", String(columns));
     card.style.maxWidth = `${state.width >= state.height ? state.preview_px : Math.round((state.preview_px * state.width) / state.height)}px`;
-    card.dataset.running = String(state.running && connected);
+    card.dataset.connected = String(connected);
     prompt.textContent = state.prompt;
     prompt.title = state.prompt;
     settings.textContent = alone ? state.settings : state.note;
@@ -179,7 +178,7 @@ function render({ model, el }) {
     const words = connected ? announcement(state) : "The kernel is gone; this image is no longer on its way.";
     if (spoken.textContent !== words) spoken.textContent = words;
     if (!connected) settings.textContent = "the kernel is gone";
-    button.hidden = !state.running || !connected;
+    button.hidden = !connected;
   }
 
   function cancel() {
@@ -188,7 +187,7 @@ function render({ model, el }) {
     model.send({ type: "cancel" });
   }
 
-  const timer = setInterval(() => card.dataset.running === "true" && tick(), TICK_MS);
+  const timer = setInterval(() => connected && tick(), TICK_MS);
   signal.addEventListener("abort", () => clearInterval(timer));
   signal.addEventListener("abort", () => places.forEach((place) => place.close()));
   button.addEventListener("click", cancel, { signal });

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
-from traitlets import Bool, Dict, Float, Int, List, Unicode
+from traitlets import Dict, Float, Int, List, Unicode
 
 _HERE = Path(__file__).parent
 
@@ -24,7 +24,6 @@ class LivePicture(anywidget.AnyWidget):
     prompt = Unicode().tag(sync=True)
     settings = Unicode().tag(sync=True)
     note = Unicode().tag(sync=True)
-    running = Bool(True).tag(sync=True)
     elapsed_s = Float().tag(sync=True)
     """Seconds since the start, as of the last change; the browser counts on from there."""
     steps_done = Int().tag(sync=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import tokenize
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,9 @@ from traitlets import TraitError
 
 from ..api.errors import GradientNotebookError
 from ..api.params import DEFAULT_MODEL, ImageGenerateParams
-from ..api.settings import Settings, announce_simulator, without_key
+from ..api.settings import Settings, simulator_notice, without_key
 from ..jobs import loop
-from ..jobs.archive import write_whole
+from ..jobs.archive import usual_mode, write_whole
 from ..jobs.job import Job, client_for
 from . import wording
 from .completion import make_matcher
@@ -41,7 +42,9 @@ class CellRun:
         values = complete_given(order.given, config.defaults())
         self.order = order
         self.params = ImageGenerateParams.of({"prompt": text if order.raw else fill(text), **values})
-        self.save = save_path(fill(order.save), order.name, self.params) if order.save else None
+        self.save = None
+        if order.save is not None:
+            self.save = save_path(order.save if order.raw else fill(order.save), order.name, self.params)
         self._shell = shell
         self._config = config
 
@@ -105,7 +108,9 @@ class CellRun:
         if job.status != "running":
             if self._shell.user_ns.get(self.order.name) is job:  # unless somebody took the name meanwhile
                 self._assign(job)
-            self.output.finish(job, job.failure)
+            failure = job.failure
+            if not self.output.finish(job, failure) and failure:
+                print(wording.failure_box(failure)["text/plain"])  # noqa: T201 - nobody is there to raise it to
 
     def _end(self, job: Job) -> None:
         self._assign(job)
@@ -122,19 +127,19 @@ class CellRun:
     def _interrupted(self, job: Job) -> loop.Interrupted:
         self._assign(job)
         self.output.finish(job, job.failure)
-        return loop.Interrupted(f"{self._left(job)} The request had been sent, so it may be billed.")
+        return loop.Interrupted(f"{self._left(job)} What had been sent may be billed.")
 
     def _assign(self, job: Job) -> None:
-        if images := job.images:
-            self._shell.push({self.order.name: images if self.params.n > 1 else images[0]})
+        if job.images:
+            self._shell.push({self.order.name: job.value})
             self._write(job)
 
     def _write(self, job: Job) -> None:
         finished = [tile.image_bytes for tile in job.tiles if tile.image and tile.image_bytes]
         for index, data in enumerate(finished if self.save else []):
-            path = numbered(self.save or Path(), index, self.params.n)
+            path = numbered(self.save or Path(), index, max(self.params.n, len(finished)))
             try:
-                write_whole(path, data)
+                write_whole(path, data, usual_mode())
             except OSError as error:
                 job.notices.append(f"save={str(path)!r} failed ({error}); {self.order.name} holds the image.")
 
@@ -181,7 +186,10 @@ class ImageGenMagics(Magics):
         """List the image models that the service offers: `%imagegen_models`."""
         client = client_for(Settings.discover(**self.settings.timeouts()))
         chosen = self.settings.defaults().get("model", DEFAULT_MODEL)
-        for name in loop.run(client.models.list()).image_models:
+        models = loop.run(client.models.list())
+        if not models.image_models:
+            print("No name of a model here says that it paints. All of them:")  # noqa: T201
+        for name in models.image_models or [model.id for model in models.data]:
             print(f"{name}  (used unless told otherwise)" if name == chosen else name)  # noqa: T201
 
     def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun:
@@ -204,7 +212,8 @@ class ImageGenMagics(Magics):
         """
         if self.in_cell or not self.shell.autoawait or not hasattr(self.shell, "kernel"):
             return lines  # a terminal has no clicks to wait for, and its Ctrl-C would leave behind what awaits
-        return [_CALL.sub(_AWAITED, line) for line in lines]
+        starts = _statement_starts(lines) if any(map(_CALL.match, lines)) else ()
+        return [_CALL.sub(_AWAITED, line) if at in starts else line for at, line in enumerate(lines, 1)]
 
     def cell_begins(self, info: Any) -> None:
         """Note that what is transformed from now on is inside of a cell; a cell may run others."""
@@ -217,12 +226,22 @@ class ImageGenMagics(Magics):
             self.in_cell, self._outermost = False, None
 
 
+def _statement_starts(lines: list[str]) -> set[int]:
+    """Return the lines, from 1, that begin with code: a text of several lines may hold what looks like it."""
+    try:
+        tokens = list(tokenize.generate_tokens(iter(lines).__next__))
+    except (tokenize.TokenError, SyntaxError):
+        return set()
+    return {token.start[0] for token in tokens if token.type == tokenize.NAME and token.start[1] == 0}
+
+
 _CALL = re.compile(r"^get_ipython\(\)\.run_(?:cell|line)_magic\('imagegen', ")
 _AWAITED = "await get_ipython().magics_manager.registry['ImageGenMagics'].imagegen_awaited("
 
 
 def load(shell: InteractiveShell) -> None:
     """Add everything: magics, `%config ImageGen`, completion, the native await."""
+    notice = _notice()
     magics = ImageGenMagics(shell, _settings(shell))
     shell.register_magics(magics)
     shell.configurables.append(magics.settings)
@@ -230,8 +249,16 @@ def load(shell: InteractiveShell) -> None:
     shell.events.register("pre_run_cell", magics.cell_begins)
     shell.events.register("post_run_cell", magics.cell_ends)
     shell.Completer.custom_matchers.append(magics.matcher)
-    if without_key():
-        announce_simulator(print)
+    if notice:
+        print(notice)  # noqa: T201 - in one line, before the first cell
+
+
+def _notice() -> str:
+    """Return what there is to say of the key before the first request."""
+    try:
+        return simulator_notice() if without_key() else ""
+    except GradientNotebookError as error:
+        return f"{error.what} {error.advice}"
 
 
 def _settings(shell: InteractiveShell) -> ImageGen:

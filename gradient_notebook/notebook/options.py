@@ -8,6 +8,7 @@ import keyword
 import os
 import re
 import shlex
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,19 +96,30 @@ PARSER = make_parser()
 
 def parse(line: str) -> Order:
     """Return what a line of options orders; raise InvalidRequest where it makes no sense."""
-    try:
-        words = [_with_hyphens(word) for word in shlex.split(line)]
-    except ValueError as error:
-        raise InvalidRequest(
-            f"%imagegen: {error} in {line!r}", "Close the quotation mark. Nothing was sent."
-        ) from error
-    found, rest = PARSER.parse_known_args(words)
+    found, rest = PARSER.parse_known_args([_with_hyphens(word) for word in _words(line)])
     if rest:
         raise _unknown(rest[0])
     values = vars(found)
     given = {name: _value(name, values[name]) for name in PARAMETERS if values.get(name) is not None}
     own = {flag: values[flag] for flag in ("save", *(name.replace("-", "_") for name in _FLAGS))}
     return Order(name=_identifier(found.name or DEFAULT_NAME), given=given, **own)
+
+
+def _words(line: str) -> list[str]:
+    """Split as a shell does; what stands in `{{ }}` stays as it is, with its spaces and quotes."""
+    kept: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        kept.append(match[0])
+        return f"\0{len(kept) - 1}\0"
+
+    try:
+        words = shlex.split(re.sub(r"\{\{.*?\}\}", keep, line))
+    except ValueError as error:
+        raise InvalidRequest(
+            f"%imagegen: {error} in {line!r}", "Close the quotation mark. Nothing was sent."
+        ) from error
+    return [re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], word) for word in words]
 
 
 def split_prompt(line: str) -> tuple[str, str]:
@@ -122,26 +134,48 @@ def split_prompt(line: str) -> tuple[str, str]:
 def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was given, completed by the session's defaults as far as they go with it."""
     values = {**session, **given}
-    if given.get("partial_images") == 0 and "stream" not in given:
-        values["stream"] = False
     if not values.get("stream") and "partial_images" not in given:
         values.pop("partial_images", None)
+    while culprit := _culprit(values):
+        if culprit in given or culprit not in values:
+            break  # a mistake of the cell's own, told when the request is made
+        del values[culprit]
     return values
+
+
+def _culprit(values: Mapping[str, Any]) -> str | None:
+    try:
+        ImageGenerateParams.of({**values, "prompt": "a"})
+    except InvalidRequest as error:
+        return error.parameter
+    return None
 
 
 def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
     """Return where to write the first image; raise InvalidRequest where it cannot be written."""
-    path = Path(save).expanduser()
-    file_format = params.effective("output_format")
-    if path.is_dir() or save.endswith("/"):
-        path = path / f"{name}.{file_format}"
-    suffixes = {"jpeg": (".jpeg", ".jpg")}.get(file_format, (f".{file_format}",))
-    if path.suffix and path.suffix.lower() not in suffixes:
-        advice = f"Name it {path.with_suffix(suffixes[0]).name}, or ask for another --output-format. Nothing was sent."
-        raise InvalidRequest(f"save={save!r}: the image will be {file_format}", advice, parameter="save")
-    path = path if path.suffix else path.with_suffix(suffixes[0])
-    if reason := _unwritable(path):
+    try:
+        path = Path(save).expanduser().absolute()
+        if path.is_dir() or save.endswith("/"):
+            path = path / name
+        path = _with_suffix(path, save, params.effective("output_format"))
+        reason = _unwritable(path) if save and "\0" not in save else "expected a path"
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, InvalidRequest):
+            raise
+        reason = str(error)
+    if reason:
         raise InvalidRequest(f"save={save!r}: {reason}", "Choose another place. Nothing was sent.", parameter="save")
+    return path
+
+
+def _with_suffix(path: Path, save: str, file_format: str) -> Path:
+    known = {"jpg": "jpeg"} | {choice: choice for choice in PARAMETERS["output_format"].choices}
+    meant = known.get(path.suffix.lower().lstrip("."))
+    if meant is None:
+        return path.with_name(f"{path.name}.{file_format}")
+    if meant != file_format:
+        advice = f"Name it {path.stem}.{file_format}, or add --output-format {meant}. Nothing was sent."
+        raise InvalidRequest(f"save={save!r}: the image will be {file_format}", advice, parameter="save")
     return path
 
 
@@ -181,6 +215,7 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 def _identifier(name: str) -> str:
+    name = unicodedata.normalize("NFKC", name)  # as Python reads names
     if name.isidentifier() and not keyword.iskeyword(name):
         return name
     why = "a Python keyword" if keyword.iskeyword(name) else "no Python name"
@@ -197,5 +232,5 @@ def _unknown(word: str) -> InvalidRequest:
         )
     known = [option for action in PARSER._actions for option in action.option_strings]  # noqa: SLF001 - as argparse's own help
     option = word.partition("=")[0]
-    hint = nearest(option, known) or f"Known are {', '.join(o for o in known if o.startswith('--'))}."
-    return InvalidRequest(f"{option}: no such option", f"{hint} Nothing was sent.")
+    advice = f"{nearest(option, known)} %imagegen? shows all options. Nothing was sent."
+    return InvalidRequest(f"{option}: no such option", advice.strip())

@@ -40,6 +40,8 @@ def label(index: int, tile: Tile) -> str:
 
 def progress(job: Job) -> str:
     """Return where a running job stands, as `1 of 3 done · 1 refused (violence)`."""
+    if len(job.tiles) == 1 and not job.tiles[0].partials:
+        return "waiting"
     if len(job.tiles) == 1:
         return f"partial {len(job.tiles[0].partials)} of {job.params.partial_images}"
     refused = [error for error in job.errors if isinstance(error, ContentRefused)]
@@ -60,7 +62,7 @@ def caption(name: str, job: Job, cost: str) -> list[str]:
     """Return the parts of the line under the finished images; the first is the variable's name."""
     first = job.images[0]
     tile = next(tile for tile in job.tiles if tile.image)
-    count = f"{len(job.images)} PIL images" if job.params.n > 1 else "PIL"
+    count = f"{len(job.images)} PIL images" if isinstance(job.value, list) else "PIL"
     quality = tile.event.quality if tile.event else None
     return [
         name,
@@ -69,7 +71,7 @@ def caption(name: str, job: Job, cost: str) -> list[str]:
         seconds(job.elapsed_s),
         *([f"{job.usage.total_tokens:,} tokens"] if job.usage else []),
         *([cost] if cost else []),
-        *([_short(tile.path.name)] if tile.path and job.params.n == 1 else []),
+        *([_short(tile.path.name)] if tile.path and len(job.images) == 1 else []),
     ]
 
 
@@ -116,15 +118,18 @@ def failure_box(error: BaseException) -> dict[str, str]:
     return box(*said(error), error)
 
 
-def missing_boxes(job: Job) -> list[dict[str, str]]:
-    """Return why some of a job's images did not come, each reason once."""
+def shortcomings(job: Job | None) -> list[dict[str, str]]:
+    """Return what is wrong beside finished images: why others did not come, each reason once, and notices."""
+    if job is None:
+        return []
     reasons: dict[str, list[Exception]] = {}
-    for error in job.errors:
+    for error in job.errors if job.images else ():
         reasons.setdefault(said(error)[0], []).append(error)
-    return [
+    missing = [
         box(f"{len(same)} of {len(job.tiles)} did not come. {what}", said(same[0])[1], same[0])
         for what, same in reasons.items()
     ]
+    return missing + [box(notice, "") for notice in job.notices]
 
 
 def said(error: BaseException) -> tuple[str, str]:

@@ -252,6 +252,72 @@ def test_the_key_goes_into_one_header_only(configured: Simulator) -> None:
     assert KEY not in f"{client!r}{client.settings!r}{client._client.settings.key!r}{vars(client)!r}"
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 401, "body": {"id": "unauthorized", "message": f"Bad key {KEY}."}},
+        {"error_event": {"message": "no", "details": [f"for {KEY}"]}},
+    ],
+)
+def test_a_key_that_the_service_repeats_is_not_shown(configured: Simulator, fault: dict[str, Any]) -> None:
+    """An error has the service's words, but not the key in them."""
+    configured.script([fault])
+    with pytest.raises(gn.ApiError) as caught:
+        run(generate(stream=True, partial_images=1))
+    assert KEY not in f"{caught.value} {caught.value.body}"
+    assert "***" in str(caught.value.body)
+
+
+@pytest.mark.parametrize(
+    ("key", "endpoint"), [(KEY + "\u00e9", None), ("dop_v1_" + KEY, None), (KEY, "nonsense"), (KEY, "http://host")]
+)
+def test_a_key_stands_in_no_frame_of_a_traceback(key: str, endpoint: str | None) -> None:
+    """A traceback that shows locals shows no key, wherever settings are found wanting."""
+    with pytest.raises(gn.InvalidSettings) as caught:
+        Settings.discover(key=key, endpoint=endpoint)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb) if "gradient_notebook/api" in frame.f_code.co_filename]
+    assert frames
+    assert [frame for frame in frames if KEY in repr(frame.f_locals)] == []
+
+
+@pytest.mark.parametrize("name", ["ALL_PROXY", "SSL_CERT_FILE", "NO_PROXY"])
+def test_a_broken_environment_does_not_keep_the_simulator_from_painting(
+    configured: Simulator, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What is wrong with proxies and certificates is no concern of this machine's own service."""
+    monkeypatch.setenv(
+        name, {"ALL_PROXY": "socks5://nowhere:1", "SSL_CERT_FILE": "/no/such", "NO_PROXY": "fe80::/10"}[name]
+    )
+    assert run(generate()).data
+
+
+def test_a_broken_environment_is_told_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a service elsewhere, a proxy that cannot be used is a mistake in the settings."""
+    monkeypatch.setenv("ALL_PROXY", "nonsense://nowhere")
+    monkeypatch.setenv("MODEL_ACCESS_KEY", KEY)
+    with pytest.raises(gn.InvalidSettings, match="proxy or the certificates"):
+        run(generate())
+
+
+def test_a_dotenv_file_that_is_no_text_is_told(tmp_path: Any) -> None:
+    """A broken `.env` has its name in the message."""
+    pytest.importorskip("dotenv")
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(gn.InvalidSettings, match=r"\.env cannot be read"):
+        Settings.discover()
+
+
+def test_closing_a_client_leaves_the_others_alone(slow: Simulator) -> None:
+    """The connections are the package's: a closed `Client` does not hang up on a job."""
+    job = gn.submit("x", stream=True, partial_images=1)
+    assert slow.wait_for(lambda: len(slow.posts) == 1)
+    with gn.Client() as client:
+        client.models.list()
+    assert job.status == "running"
+    assert slow.disconnected == 0
+    job.cancel()
+
+
 def test_loopback_is_never_behind_a_proxy(configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy of the environment does not stand between the kernel and its own machine."""
     for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
@@ -323,6 +389,8 @@ def test_a_dotenv_file_gives_a_key_and_its_own_endpoint_only(monkeypatch: pytest
         (" ", None, "is empty"),
         ("sk-do-\u00e9", None, "has characters that no key has"),
         (KEY, "inference.do-ai.run", "expected https://host"),
+        (KEY, "https://host:abc", "expected https://host"),
+        (KEY, "https://[::1", "expected https://host"),
         (KEY, "http://inference.do-ai.run", "http would show the key to everybody"),
         (KEY, "https://user:secret@host", "holds a user name or a password"),
     ],

@@ -105,6 +105,9 @@ LEGAL = {
     "base64 with white space": STREAM.replace(b64(LAST)[:40], b64(LAST)[:20] + "\\n" + b64(LAST)[20:40]),
     "escaped key": STREAM.replace('"b64_json"', '"b64\\u005fjson"'),
     "several data lines": STREAM.replace('"b64_json": ', '"b64_json":\ndata: '),
+    "pings": "event: ping\ndata:\n\nevent: ping\ndata: keepalive\n\ndata: [1]\n\n" + STREAM,
+    "unknown event without its image": event({"type": "x.progress", "b64_json": None}) + STREAM,
+    "broken partial image": event({**PARTIAL, "b64_json": "@@@"}) + STREAM,
     "key in a text": event({**PARTIAL, "note": 'a "b64_json": "AAAA" in a text'}) + event(COMPLETED),
     "image first": event({"b64_json": b64(FIRST), **PARTIAL}) + event({"b64_json": b64(LAST), **COMPLETED}),
 }
@@ -171,7 +174,7 @@ def test_an_error_event_is_raised_after_what_came_before(body: Any) -> None:
 def test_an_event_that_is_no_json_object_is_said_to_be(data: str, message: str) -> None:
     """Nonsense is named, not guessed at."""
     with pytest.raises(InvalidResponse, match=message):
-        decoded(f"data: {data}\n\n")
+        decoded(f"event: image_generation.completed\ndata: {data}\n\n")
 
 
 def test_an_endless_line_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +205,7 @@ def test_an_answer_gives_its_images(size: int) -> None:
     [
         (b"<html>", "not JSON"),
         (b"", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         (answer()[:-20], "not JSON"),
         (answer(data=[]), "has no data"),
         (answer(data="x"), "has no data"),
@@ -223,6 +227,16 @@ def test_an_answers_own_text_is_never_taken_for_an_image(size: int) -> None:
     forged = event({**COMPLETED, "b64_json": "#0"}) + event({**COMPLETED, "b64_json": "#"})
     with pytest.raises(InvalidResponse, match="base64 is broken"):
         decoded(event(PARTIAL) + forged, size)
+
+
+def test_a_broken_image_does_not_take_those_after_it_along() -> None:
+    """The images that are whole come, each in its place; the error of the broken one is raised after them."""
+    decoder = AnswerDecoder(make_error)
+    list(decoder.feed(answer(data=[{"b64_json": b64(FIRST)}, {"b64_json": "@@"}, {"b64_json": b64(LAST)}])))
+    rest = decoder.close()
+    assert [(image.image_index, image.image_bytes) for image in (next(rest), next(rest))] == [(0, FIRST), (2, LAST)]
+    with pytest.raises(InvalidResponse, match="base64 is broken"):
+        next(rest)
 
 
 def test_no_image_stays_behind() -> None:

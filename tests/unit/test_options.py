@@ -51,7 +51,8 @@ def test_a_line_is_read_as_a_shell_would() -> None:
         ("--n three", "n='three': expected a whole number, 1 to 10"),
         ("--n 1.5", "n=1.5: expected a whole number"),
         ("--siz auto", "--siz: no such option\nDid you mean --size?"),
-        ("--guidance 5", "--guidance: no such option\nKnown are --model"),
+        ("--guidance 5", "--guidance: no such option\n%imagegen? shows all options"),
+        ("--help", "%imagegen? shows all options"),
         ("--size", "%imagegen: --size/-s: expected one argument"),
         ("--extra seed", "extra='seed': expected KEY=JSON"),
         ("--extra size=1", "size is a parameter of its own"),
@@ -70,6 +71,24 @@ def test_a_mistake_in_the_line_is_told_in_two_lines(line: str, message: str) -> 
     assert str(caught.value).count("\n") <= 1
 
 
+def test_braces_in_the_line_stay_as_they_are() -> None:
+    """An expression in --save keeps its spaces and quotes, for the interpolation."""
+    assert parse("otter --save {{ table['a'] }}-{{n}}.png").save == "{{ table['a'] }}-{{n}}.png"
+
+
+def test_a_name_is_read_as_python_reads_it() -> None:
+    """Two ways to write the same letter are the same name."""
+    assert parse("e\u0301toile").name == "\u00e9toile"
+
+
+def test_a_sessions_default_that_does_not_fit_gives_way() -> None:
+    """What nobody typed does not make a cell fail; what the cell itself says does."""
+    session = {"stream": True, "partial_images": 0, "output_format": "webp", "output_compression": 80}
+    assert complete_given({"output_format": "png"}, session) == {"partial_images": 0, "output_format": "png"}
+    with pytest.raises(InvalidRequest):
+        ImageGenerateParams.of({"prompt": "x", **complete_given({"output_compression": 5}, {"output_format": "png"})})
+
+
 def test_the_line_form_is_cut_at_its_dashes() -> None:
     """What stands before -- are options, what stands after it is the prompt, further dashes included."""
     assert split_prompt("otter -n 2 -- a -- b --size x") == ("otter -n 2", "a -- b --size x")
@@ -84,7 +103,7 @@ def test_the_line_form_is_cut_at_its_dashes() -> None:
         ({}, {"stream": True, "partial_images": 2}),
         ({"partial_images": 3}, {"stream": True, "partial_images": 3}),
         ({"stream": False}, {"stream": False}),
-        ({"partial_images": 0}, {"stream": False, "partial_images": 0}),
+        ({"partial_images": 0}, {"partial_images": 0}),
         ({"stream": True, "partial_images": 1}, {"stream": True, "partial_images": 1}),
     ],
 )
@@ -148,12 +167,20 @@ def test_where_to_save_is_known_before_anything_is_sent(tmp_path: Path) -> None:
     assert save_path(str(tmp_path), "otter", params) == tmp_path / "otter.jpeg"
     assert save_path(str(tmp_path / "a"), "otter", params) == tmp_path / "a.jpeg"
     assert save_path(str(tmp_path / "a.JPG"), "otter", params) == tmp_path / "a.JPG"
+    assert save_path("otter v1.5", "otter", params) == tmp_path / "otter v1.5.jpeg"
     assert numbered(tmp_path / "a.jpg", 1, 3) == tmp_path / "a-2.jpg"
 
 
 @pytest.mark.parametrize(
     ("save", "message"),
-    [("no/such/a.png", "there is no folder"), ("a.jpg", "the image will be png"), ("a.v2", "will be png")],
+    [
+        ("no/such/a.png", "there is no folder"),
+        ("a.jpg", "the image will be png"),
+        ("", "expected a path"),
+        ("x" * 300, "name too long"),
+        ("~nobody-of-that-name/a", "home directory"),
+        ("a\0b", "expected a path"),
+    ],
 )
 def test_a_place_that_cannot_be_written_is_told(save: str, message: str) -> None:
     """An impossible --save is found before a request is sent."""
