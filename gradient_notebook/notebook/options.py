@@ -158,7 +158,7 @@ def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
         if path.is_dir() or save.endswith("/"):
             path = path / name
         path = _with_suffix(path, save, params.effective("output_format"))
-        reason = _unwritable(path) if save and "\0" not in save else "expected a path"
+        reason = _unwritable(path, str(Path(save).parent)) if save and "\0" not in save else "expected a path"
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InvalidRequest):
             raise
@@ -184,11 +184,11 @@ def numbered(path: Path, index: int, count: int) -> Path:
     return path if count == 1 else path.with_stem(f"{path.stem}-{index + 1}")
 
 
-def _unwritable(path: Path) -> str:
+def _unwritable(path: Path, folder: str) -> str:
     if not path.parent.is_dir():
-        return f"there is no folder {str(path.parent)!r}"
+        return f"there is no folder {folder!r}"
     if not os.access(path.parent, os.W_OK):
-        return f"the folder {str(path.parent)!r} cannot be written to"
+        return f"the folder {folder!r} cannot be written to"
     return "the file is there and cannot be written to" if path.exists() and not os.access(path, os.W_OK) else ""
 
 

@@ -196,3 +196,19 @@ status = os.waitpid(child, 0)[1]
     assert cell.status == "ok", cell
     assert kernel.value("status") == 0
     assert [post.body["prompt"] for post in simulator.posts] == ["A red house", "A blue house"]
+
+
+def test_a_quiet_background_failure_is_still_told(kernel: Kernel, paced: Simulator) -> None:
+    """Quiet hides what goes well: what failed is said, wherever one looks."""
+    paced.script([{"status": 500, "body": {"id": "server_error", "message": "It broke."}}])
+    cells = [kernel.run("%%imagegen house --no-wait --quiet\nA red house")]
+    cells.append(kernel.run("while house.status == 'running': pass\nhouse.cancel()"))
+    kernel.wait_for(lambda: any("It broke." in cell.printed for cell in cells))
+
+
+def test_a_job_saves_where_its_cell_said(kernel: Kernel, paced: Simulator) -> None:
+    """A relative --save is meant where the cell ran, wherever the kernel has gone meanwhile."""
+    kernel.run("import os, pathlib, tempfile\nhere = pathlib.Path(tempfile.mkdtemp())\nos.chdir(here)")
+    kernel.run("%%imagegen house --no-wait --quality low --save house.png\nA red house")
+    kernel.run("os.chdir(tempfile.mkdtemp())\njob = house if hasattr(house, 'wait') else None\njob and job.wait()")
+    assert kernel.value("(here / 'house.png').exists()")

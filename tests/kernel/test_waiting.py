@@ -314,3 +314,11 @@ def test_no_picture_stays_in_the_saved_state_of_the_widgets(tmp_path: Path, simu
     assert [
         len(buffer["data"]) for model in saved.values() for buffer in model.get("buffers", ()) if buffer["data"]
     ] == []
+
+
+def test_a_text_that_looks_like_the_magic_is_left_alone(kernel: Kernel, simulator: Simulator) -> None:
+    """Only code is rewritten to be awaited: a text of several lines may hold the same words."""
+    kernel.use(simulator)
+    words = "get_ipython().run_cell_magic('imagegen', '', 'x')"
+    assert kernel.run(f'print("""\n{words}\n""".strip())').printed.strip() == words
+    assert simulator.posts == []

@@ -161,11 +161,12 @@ def test_the_error_tree_is_drawn_as_it_is() -> None:
 
 
 def readme_table() -> str:
-    rows = ["| option | what it does | allowed | if not given |", "| --- | --- | --- | --- |"]
+    rows = ["| option | what it does | allowed | the service's default |", "| --- | --- | --- | --- |"]
     for parameter in PARAMETERS.values():
         if parameter.name == "prompt":
             continue
         option = f"`{parameter.option}`" + (f", `-{parameter.short}`" if parameter.short else "")
+        option += f", `--no-{parameter.name}`" if parameter.kind is bool else ""
         default = (
             ""
             if parameter.default is None
