@@ -125,10 +125,11 @@ class Card(Output):
             self._picture.update(data, metadata=metadata, raw=True)
         elif said:
             self._picture.update(said.pop(0), raw=True)
-        for words in said:
-            self._add(words)
-        if self._line:
-            self._line.update({"text/plain": ""}, raw=True)  # nothing is in the background any more
+        if self._line:  # the cell is over: what is shown anew would land in another
+            self._line.update(wording.joined(said), raw=True)
+        else:
+            for words in said:
+                _show(words)
         self._close_live()
         return True
 
@@ -144,13 +145,6 @@ class Card(Output):
         said = [wording.line(self.caption(job))] if job and job.images else []
         said += [wording.failure_box(error)] if error else []
         return said + wording.shortcomings(job)
-
-    def _add(self, words: dict[str, str]) -> None:
-        if self._line:
-            self._line.update(words, raw=True)
-            self._line = None
-        else:
-            _show(words)
 
     def _make_live(self) -> LivePicture:
         from ..imaging import rows

@@ -132,6 +132,16 @@ def shortcomings(job: Job | None) -> list[dict[str, str]]:
     return missing + [box(notice, "") for notice in job.notices]
 
 
+def joined(bundles: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Return several things to display as one; of nothing, an empty text."""
+    if not bundles:
+        return {"text/plain": ""}
+    return {
+        "text/html": "".join(bundle["text/html"] for bundle in bundles),
+        "text/plain": "\n".join(bundle["text/plain"] for bundle in bundles),
+    }
+
+
 def said(error: BaseException) -> tuple[str, str]:
     """Return what an error says, and its advice."""
     if isinstance(error, GradientNotebookError):

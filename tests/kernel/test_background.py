@@ -208,7 +208,18 @@ def test_a_quiet_background_failure_is_still_told(kernel: Kernel, paced: Simulat
 
 def test_a_job_saves_where_its_cell_said(kernel: Kernel, paced: Simulator) -> None:
     """A relative --save is meant where the cell ran, wherever the kernel has gone meanwhile."""
-    kernel.run("import os, pathlib, tempfile\nhere = pathlib.Path(tempfile.mkdtemp())\nos.chdir(here)")
+    kernel.run("import os, pathlib\nstart = pathlib.Path.cwd()\n(start / 'here').mkdir()\nos.chdir('here')")
     kernel.run("%%imagegen house --no-wait --quality low --save house.png\nA red house")
-    kernel.run("os.chdir(tempfile.mkdtemp())\njob = house if hasattr(house, 'wait') else None\njob and job.wait()")
-    assert kernel.value("(here / 'house.png').exists()")
+    kernel.run("os.chdir(start)\njob = house if hasattr(house, 'wait') else None\njob and job.wait()")
+    kernel.wait_for(lambda: (kernel.folder / "here" / "house.png").exists())
+
+
+def test_all_that_a_background_job_has_to_say_stands_under_its_cell(kernel: Kernel, paced: Simulator) -> None:
+    """What did not come is told beside the line of what came, and nothing lands in a later cell."""
+    paced.script([None, {"status": 500, "body": {"id": "server_error", "message": "It broke."}}, None])
+    first = kernel.run("%%imagegen trio --no-wait --quality low -n 3\nA red house")
+    second = kernel.run("job = trio\njob.wait()")
+    kernel.wait_for(lambda: first.images and "PIL" in first.texts[-1])
+    assert "trio · 2 PIL images" in first.texts[-1]
+    assert "1 of 3 did not come. It broke." in first.texts[-1]
+    assert second.outputs == []

@@ -19,6 +19,12 @@ pytestmark = pytest.mark.kernel
 _PROMPT = r"In \[\d+\]: "
 
 
+def _hear_interrupts() -> None:
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # a shell lets its background jobs ignore it, and children inherit that
+
+
 class Terminal:
     """A person at IPython's prompt."""
 
@@ -26,7 +32,9 @@ class Terminal:
         command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--no-confirm-exit"]
         command += ["--colors=NoColor"]
         environment = clean_environment(folder, PYTHONUNBUFFERED="1", **pointed_at(simulator))
-        self.process = PopenSpawn(command, timeout=PATIENCE_S, env=environment, cwd=folder, encoding="utf-8")
+        self.process = PopenSpawn(
+            command, timeout=PATIENCE_S, env=environment, cwd=folder, encoding="utf-8", preexec_fn=_hear_interrupts
+        )
         self.process.expect(_PROMPT)
 
     def start(self, *lines: str) -> None:
