@@ -211,7 +211,7 @@ def test_a_job_saves_where_its_cell_said(kernel: Kernel, paced: Simulator) -> No
     kernel.run("import os, pathlib\nstart = pathlib.Path.cwd()\n(start / 'here').mkdir()\nos.chdir('here')")
     kernel.run("%%imagegen house --no-wait --quality low --save house.png\nA red house")
     kernel.run("os.chdir(start)\njob = house if hasattr(house, 'wait') else None\njob and job.wait()")
-    kernel.wait_for(lambda: (kernel.folder / "here" / "house.png").exists())
+    kernel.wait_for((kernel.folder / "here" / "house.png").exists)
 
 
 def test_all_that_a_background_job_has_to_say_stands_under_its_cell(kernel: Kernel, paced: Simulator) -> None:
