@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ..api.errors import GradientNotebookError, InvalidResponse, JobCancelled
+from ..api.errors import InvalidResponse, JobCancelled
 from ..api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent, Usage
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from . import loop
 from .archive import Archive
+from .tile import Status, Tile, opened
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,27 +25,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("gradient_notebook")
 
-Status = Literal["running", "done", "failed", "cancelled"]
 Observer = Callable[["Job"], None]
-
-
-@dataclass
-class Tile:
-    """One of a job's n images on its way. `partials` and `image_bytes` are files as the service sent them."""
-
-    status: Status = "running"
-    partials: list[bytes] = field(default_factory=list, repr=False)
-    image_bytes: bytes | None = field(default=None, repr=False)
-    image: Image | None = None
-    event: ImageGenCompletedEvent | None = None
-    path: Path | None = None
-    """Where the original lies."""
-    error: Exception | None = None
-
-    @property
-    def newest(self) -> bytes | None:
-        """The finished file, or the newest partial one."""
-        return self.image_bytes or (self.partials[-1] if self.partials else None)
 
 
 class Job:
@@ -98,12 +76,12 @@ class Job:
     @property
     def partials(self) -> list[Image]:
         """All partial images so far, decoded anew: those of the first image, then those of the next."""
-        return _opened([data for tile in self.tiles for data in tile.partials])
+        return opened([data for tile in self.tiles for data in tile.partials])
 
     @property
     def newest_partials(self) -> list[Image]:
         """The newest partial image of each image that has one, decoded anew."""
-        return _opened([tile.partials[-1] for tile in self.tiles if tile.partials])
+        return opened([tile.partials[-1] for tile in self.tiles if tile.partials])
 
     @property
     def value(self) -> Any:
@@ -266,27 +244,10 @@ class Job:
         self._changed.set()
 
     def _finish(self, tile: Tile, event: ImageGenCompletedEvent) -> None:
-        """Put the image on disk first, then open it."""
-        from ..imaging import open_image
-
-        tile.event, tile.image_bytes = event, event.image_bytes
-        try:
-            tile.path = self._archive.keep(event.image_bytes) if self._archive else None
-        except OSError as error:
-            self._notice(f"The original could not be kept on disk ({error}). Save the image yourself.")
-        try:
-            image = open_image(event.image_bytes)
-            image.filename = str(tile.path or "")  # as if it had been opened from there
-            tile.image, tile.status = image, "done"
-        except GradientNotebookError as error:
-            if tile.path:
-                error.advice = f"The bytes as they came lie in {tile.path}. {error.advice}"
-            tile.status, tile.error = "failed", error
-
-    def _notice(self, words: str) -> None:
-        self.notices.append(words)
-        if not self._observers:
-            _logger.warning(words)  # nobody else would say it
+        if notice := tile.finish(event, self._archive):
+            self.notices.append(notice)
+            if not self._observers:
+                _logger.warning(notice)  # nobody else would say it
 
     def _close_tiles(self) -> bool:
         """Return whether anything was left to cancel: a cancellation can come too late."""
@@ -304,16 +265,6 @@ async def _whatever_comes(work: Any) -> None:
     except asyncio.CancelledError:
         await task
         raise
-
-
-def _opened(files: list[bytes]) -> list[Image]:
-    from ..imaging import open_image
-
-    found: list[Image] = []
-    for data in files:
-        with contextlib.suppress(InvalidResponse):  # a broken partial image is no loss
-            found.append(open_image(data))
-    return found
 
 
 _running: set[Job] = set()  # a loop keeps no strong reference to its tasks
@@ -339,10 +290,9 @@ def submit(prompt: str, *, settings: Settings | None = None, **params: Any) -> J
 
 
 def generate(prompt: str, *, settings: Settings | None = None, **params: Any) -> Any:
-    """Make images and return them: a PIL image, or with n > 1 the list of those that came.
+    """Make images and return them: `submit` and `Job.result` in one.
 
-    The parameters are those of `ImageGenerateParams`. Works in a cell, in a script and in a thread; interrupting it
-    cancels the request. Each image costs; nothing is sent twice.
+    Works in a cell, in a script and in a thread; interrupting it cancels the request. Each image costs.
     """
     return _job(prompt, settings, params).result()
 

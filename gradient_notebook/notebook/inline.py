@@ -13,7 +13,8 @@ from IPython.display import DisplayHandle
 
 from ..api.errors import InvalidResponse
 from ..api.params import ImageGenerateParams
-from ..jobs.job import Job, Tile
+from ..jobs.job import Job
+from ..jobs.tile import Tile
 from . import wording
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from ..api.errors import ContentRefused, GradientNotebookError, JobCancelled
 from ..api.params import ImageGenerateParams, estimated_output_tokens
-from ..jobs.job import Job, Tile
+from ..jobs.job import Job
+from ..jobs.tile import Tile
 
 DOT = " · "
 _EDGES = (
