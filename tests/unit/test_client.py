@@ -6,7 +6,9 @@ import asyncio
 import io
 import logging
 import socket
+import sys
 import traceback
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -363,6 +365,20 @@ def test_the_sdks_variable_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_ACCESS_KEY", "sk-do-second")
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
     assert Settings.discover().key.reveal() == KEY
+
+
+def test_a_secret_of_colab_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Colab keeps secrets, the key comes from there; one that is not there or not granted is passed over."""
+
+    def get(name: str) -> str:
+        return {"MODEL_ACCESS_KEY": KEY}[name]
+
+    colab = types.ModuleType("google.colab")
+    colab.userdata = types.SimpleNamespace(get=get)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    settings = Settings.discover()
+    assert (settings.key.reveal(), settings.key_source) == (KEY, "Colab's secret MODEL_ACCESS_KEY")
 
 
 def test_a_dotenv_file_gives_a_key_and_its_own_endpoint_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
