@@ -95,11 +95,10 @@ def test_a_background_failure_is_told_under_its_own_cell(kernel: Kernel, simulat
     simulator.script([{"delay": 0.3, "status": 500, "body": {"message": "Out of paint."}}])
     first = kernel.run(_NO_WAIT)
     second = kernel.run(_COMPUTE.format(job="house", condition="job.status == 'failed'"))
-    kernel.wait_for(lambda: any("Out of paint." in text for text in first.texts))
+    kernel.wait_for(lambda: "Out of paint." in first.said and "in the background" not in first.said)
 
     assert not first.views
     assert first.error == []
-    assert "in the background" not in first.said
     assert second.printed == "True\n"
     assert len(second.outputs) == 1
 
