@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradient_notebook.api import decode
+from gradient_notebook.api import decode, sieve
 from gradient_notebook.api.decode import AnswerDecoder, StreamDecoder
 from gradient_notebook.api.errors import InvalidResponse
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
@@ -31,6 +31,15 @@ def make_error(body: Mapping[str, Any]) -> Exception:
 def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
+
+BROKEN = [
+    b64(LAST)[:-5],
+    b64(LAST)[:8] + "====" + b64(LAST)[8:],
+    b64(LAST)[:9] + "!" + b64(LAST)[10:],
+    "AA==AAAA",
+    "A",
+    "é",
+]
 
 PARTIAL = {"type": "image_generation.partial_image", "b64_json": b64(FIRST), "created_at": 7, "partial_image_index": 0}
 PARTIAL |= {"size": "1024x1024", "quality": "low", "background": "opaque", "output_format": "png"}
@@ -90,6 +99,7 @@ def test_pieces_of_any_size(size: int) -> None:
 LEGAL = {
     "comments": ": ping\n\n:\n" + STREAM,
     "bom": "\ufeff" + STREAM,
+    "bom before data": "\ufeff" + event(PARTIAL, None) + event(COMPLETED, None),
     "done": STREAM + "data: [DONE]\n\n",
     "no event names": event(PARTIAL, None) + event(COMPLETED, None),
     "type wins over name": event(PARTIAL, "something.else") + event(COMPLETED, "another"),
@@ -120,6 +130,18 @@ def test_what_the_protocol_calls_legal(name: str, size: int) -> None:
     assert images(decoded(LEGAL[name], size)) == [FIRST, LAST]
 
 
+@pytest.mark.parametrize("at_once", [1, 4, 6, 64])
+def test_how_much_is_decoded_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Images are decoded in pieces: what is legal stays legal at each border of a piece, what is broken, broken."""
+    monkeypatch.setattr(sieve, "_DECODED_AT_ONCE", at_once)
+    for size in (1, 3, 4, 1 << 20):
+        for stream in LEGAL.values():
+            assert images(decoded(stream, size)) == [FIRST, LAST]
+        for text in BROKEN:
+            with pytest.raises(InvalidResponse, match="base64 is broken"):
+                decoded(f'data: {{"type":"image_generation.completed","b64_json":"{text}"}}\n\n', size)
+
+
 @given(data=st.binary(max_size=400), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30))
 @settings(max_examples=200)
 def test_any_image_however_it_is_cut(data: bytes, sizes: list[int]) -> None:
@@ -135,17 +157,7 @@ def test_any_image_however_it_is_cut(data: bytes, sizes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 4, 1 << 20])
-@pytest.mark.parametrize(
-    "text",
-    [
-        b64(LAST)[:-5],
-        b64(LAST)[:8] + "====" + b64(LAST)[8:],
-        b64(LAST)[:9] + "!" + b64(LAST)[10:],
-        "AA==AAAA",
-        "A",
-        "é",
-    ],
-)
+@pytest.mark.parametrize("text", BROKEN)
 def test_broken_base64_is_no_image(text: str, size: int) -> None:
     """Characters that are missing or foreign are found, wherever a read ends: no broken image passes for a whole one."""
     stream = f'data: {{"type":"image_generation.completed","b64_json":"{text}"}}\n\n'

@@ -116,6 +116,40 @@ def test_cancelling_hangs_up_and_keeps_the_partial_images(monkeypatch: pytest.Mo
         assert service.wait_for(lambda: service.disconnected == 1)
 
 
+def test_an_image_that_has_come_is_finished_whoever_cancels(configured: Simulator, tmp_path: Path) -> None:
+    """While a finished image goes to disk, cancelling, even twice, does not lose it."""
+    entered, released = threading.Event(), threading.Event()
+
+    class Slow(Archive):
+        def keep(self, data: bytes) -> Path:
+            entered.set()
+            released.wait()
+            return super().keep(data)
+
+    job = launch(params(), archive=Slow(tmp_path / "kept"))
+    entered.wait()
+    for _ in range(2):
+        job.cancel()
+        loop.run(asyncio.sleep(0))  # the cancellation has been heard
+    released.set()
+    assert job.result() is job.images[0]
+    assert Path(job.images[0].filename).exists()
+
+
+def test_a_broken_image_leaves_the_others_their_places(configured: Simulator) -> None:
+    """Of three images of one answer the second is broken: the first and the third come, each as what it is."""
+    with Simulator(seconds_per_image=0) as other:
+        whole = gn.Client(model_access_key="k", inference_endpoint=other.url).images.generate(
+            prompt="x", quality="low", n=2
+        )
+    first, last = (image.b64_json for image in whole.data)
+    body = {"created": 1, "data": [{"b64_json": first}, {"b64_json": "@@"}, {"b64_json": last}]}
+    configured.script([{"body": body, "status": 200}])
+    job = gn.submit("x", n=3)
+    assert len(job.result()) == 2
+    assert [tile.status for tile in job.tiles] == ["done", "failed", "done"]
+
+
 def test_cancelling_at_once_ends_the_job_too(configured: Simulator) -> None:
     """A job that is cancelled before it has taken its first step still ends."""
     job = launch(params())
