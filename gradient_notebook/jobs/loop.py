@@ -74,13 +74,31 @@ def the_loop() -> asyncio.AbstractEventLoop:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Do `work` on the package's loop and wait for it; interrupting the wait cancels it."""
-    future = asyncio.run_coroutine_threadsafe(work, the_loop())
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+    running = the_loop()
+
+    def begin() -> None:
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda _: _hand_over(task, future))
+        future.add_done_callback(lambda _: running.call_soon_threadsafe(task.cancel))
+
     try:
+        running.call_soon_threadsafe(begin)  # in here: an interrupt may come before this has returned
         wait(future)
     except BaseException:
         future.cancel()
         raise
     return future.result()
+
+
+def _hand_over(task: asyncio.Task[T], future: concurrent.futures.Future[T]) -> None:
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if not future.set_running_or_notify_cancel():
+        return  # nobody waits for it any more
+    if error:
+        future.set_exception(error)
+    else:
+        future.set_result(task.result())
 
 
 def wait(future: concurrent.futures.Future[Any]) -> None:

@@ -45,10 +45,18 @@ _MAGICS = {
 }
 _PYTHON = {
     "generate": f"from gradient_notebook import generate\nimage = generate('A red house', {_IN_PYTHON})",
+    # Between the two lines an interrupt leaves the job in the background, where `submit` has put it.
     "result": f"""\
+        import sys, threading, traceback
         from gradient_notebook import submit
+        def tell():
+            main = threading.main_thread().ident
+            waits = lambda frame: frame.f_code.co_filename.endswith("jobs/loop.py")
+            while not any(waits(frame) for frame, _ in traceback.walk_stack(sys._current_frames()[main])):
+                pass
+            print("waiting", flush=True)
         job = submit("A red house", {_IN_PYTHON})
-        print("waiting", flush=True)
+        threading.Thread(target=tell).start()
         image = job.result()
         """,
     "await": f"from gradient_notebook import submit\nimage = await submit('A red house', {_IN_PYTHON})",
