@@ -12,6 +12,7 @@ import json
 import operator
 import types
 import typing
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -19,6 +20,10 @@ from typing import Annotated, Any, Literal
 from .errors import InvalidRequest, nearest
 
 DEFAULT_MODEL = "openai-gpt-image-1"
+
+
+_BREAKS = ("Cc", "Zl", "Zp")
+"""Unicode's categories of control characters and of what ends a line."""
 
 
 def _bounds(low: int | None, high: int | None) -> str:
@@ -32,7 +37,17 @@ class Parameter:
     help: str
     default: Any = None
     """What the service does when the parameter is not given (it is then left out of the request)."""
+    label: str = ""
+    """What it is called beside its control; made from the name where none is given."""
     short: str = ""
+    often: bool = False
+    """Changed often: a panel keeps it in view, and folds the others away."""
+    listed: bool = False
+    """The service lists what it takes."""
+    only_with: str = ""
+    """Another parameter, without which this one has no effect."""
+    multiline: bool = False
+    """A text of several lines, where others stand on one."""
     minimum: int | None = None
     maximum: int | None = None
     min_length: int | None = None
@@ -42,6 +57,7 @@ class Parameter:
     name: str = ""
     kind: type = str
     choices: tuple[str, ...] = ()
+    optional: bool = False
 
     @property
     def option(self) -> str:
@@ -58,7 +74,8 @@ class Parameter:
         if self.kind is int:
             return f"a whole number, {_bounds(self.minimum, self.maximum)}"
         if self.kind is str:
-            return f"text, {_bounds(self.min_length, self.max_length)} characters"
+            text = "text" if self.multiline else "text on one line"
+            return f"{text}, {_bounds(self.min_length, self.max_length)} characters"
         return "a mapping that JSON can hold"
 
     def check(self, value: Any) -> Any:
@@ -90,6 +107,8 @@ class Parameter:
         if not isinstance(value, str) or (self.choices and value not in self.choices):
             raise TypeError
         value.encode()  # a lone surrogate cannot be sent
+        if not self.multiline and any(unicodedata.category(character) in _BREAKS for character in value):
+            raise ValueError
         shortest, longest = self.min_length or 0, self.max_length or len(value)
         if not shortest <= len(value) <= longest or (shortest and not value.strip()):
             raise ValueError
@@ -136,17 +155,17 @@ class ImageGenerateParams:
     """
 
     # fmt: off
-    prompt: Annotated[str, Parameter(min_length=1, max_length=32_000, help="Text description of the image, in words.")]
-    model: Annotated[str, Parameter(short="m", min_length=1, help="Model that paints; %imagegen_models lists them.")] = DEFAULT_MODEL
-    n: Annotated[int, Parameter(short="n", minimum=1, maximum=10, help="Number of images. Each one costs.")] = 1
-    size: Annotated[Literal["auto", "1024x1024", "1536x1024", "1024x1536"] | None, Parameter(short="s", default="auto", help="Width x height in pixels; auto lets the service choose.")] = None
-    quality: Annotated[Literal["auto", "high", "medium", "low"] | None, Parameter(short="q", default="auto", help="More quality takes more time and more tokens.")] = None
+    prompt: Annotated[str, Parameter(often=True, multiline=True, min_length=1, max_length=32_000, help="Text description of the image, in words.")]
+    model: Annotated[str, Parameter(short="m", listed=True, min_length=1, help="Model that paints; %imagegen_models lists them.")] = DEFAULT_MODEL
+    n: Annotated[int, Parameter(label="Images", short="n", often=True, minimum=1, maximum=10, help="Number of images. Each one costs.")] = 1
+    size: Annotated[Literal["auto", "1024x1024", "1536x1024", "1024x1536"] | None, Parameter(short="s", often=True, default="auto", help="Width x height in pixels; auto lets the service choose.")] = None
+    quality: Annotated[Literal["auto", "high", "medium", "low"] | None, Parameter(short="q", often=True, default="auto", help="More quality takes more time and more tokens.")] = None
     background: Annotated[Literal["auto", "transparent", "opaque"] | None, Parameter(short="b", default="auto", help="Background of the image; transparent needs png or webp.")] = None
     moderation: Annotated[Literal["auto", "low"] | None, Parameter(default="auto", help="How strictly content is filtered.")] = None
-    output_format: Annotated[Literal["png", "webp", "jpeg"] | None, Parameter(short="f", default="png", help="File format of the image.")] = None
-    output_compression: Annotated[int | None, Parameter(minimum=0, maximum=100, help="Quality of the compression in percent, for webp and jpeg only.")] = None
+    output_format: Annotated[Literal["png", "webp", "jpeg"] | None, Parameter(label="Format", short="f", often=True, default="png", help="File format of the image.")] = None
+    output_compression: Annotated[int | None, Parameter(label="Compression", often=True, minimum=0, maximum=100, help="Quality of the compression in percent, for webp and jpeg only.")] = None
     stream: Annotated[bool | None, Parameter(default=False, help="Send partial images while the image is being made.")] = None
-    partial_images: Annotated[int | None, Parameter(short="p", default=0, minimum=0, help="Number of partial images in a stream; about 100 tokens each.")] = None
+    partial_images: Annotated[int | None, Parameter(short="p", often=True, only_with="stream", default=0, minimum=0, help="Number of partial images in a stream; about 100 tokens each.")] = None
     user: Annotated[str | None, Parameter(max_length=256, help="Id of your end user, for the service's abuse monitoring.")] = None
     extra: Annotated[dict[str, Any], Parameter(help="Further fields, for what another server understands; sent as they are.")] = field(default_factory=dict)
     # fmt: on
@@ -206,6 +225,8 @@ def _complete(declared: dataclasses.Field[Any], hint: Any) -> Parameter:
         "name": declared.name,
         "kind": str if choices else typing.get_origin(kind) or kind,
         "choices": choices,
+        "optional": optional,
+        "label": parameter.label or declared.name.replace("_", " ").capitalize(),
     }
     if declared.default not in (None, dataclasses.MISSING):
         learned["default"] = declared.default

@@ -53,6 +53,11 @@ class _Parser(MagicArgumentParser):
         message = re.sub(r"^argument ", "", message)
         raise InvalidRequest(f"%imagegen: {message}", "%imagegen? shows all options. Nothing was sent.")
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        # Python 3.11 loses the value of `--user=--`.
+        lost = action.option_strings and arg_strings == ["--"]
+        return arg_strings[0] if lost else super()._get_values(action, arg_strings)
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser: an option for each parameter, and the notebook's own."""
@@ -102,7 +107,7 @@ def parse(line: str) -> Order:
     values = vars(found)
     given = {name: _value(name, values[name]) for name in PARAMETERS if values.get(name) is not None}
     own = {flag: values[flag] for flag in ("save", *(name.replace("-", "_") for name in _FLAGS))}
-    return Order(name=_identifier(found.name or DEFAULT_NAME), given=given, **own)
+    return Order(name=identifier(found.name or DEFAULT_NAME), given=given, **own)
 
 
 def _words(line: str) -> list[str]:
@@ -122,20 +127,18 @@ def _words(line: str) -> list[str]:
     return [re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], word) for word in words]
 
 
-def split_prompt(line: str) -> tuple[str, str]:
-    """Return the options and the prompt of the line form, `options -- prompt`."""
+def split_prompt(line: str) -> tuple[str, str | None]:
+    """Return the options and the prompt of the line form, `options -- prompt`; None where there is no prompt."""
     options, *prompt = re.split(r"(?:^|\s)--(?:\s|$)", line, maxsplit=1)
-    if not prompt:
-        what = "%imagegen: there is no prompt after --"
-        raise InvalidRequest(what, "Write %imagegen [NAME] [options] -- prompt. Nothing was sent.")
-    return options, prompt[0].strip()
+    return options, prompt[0].strip() if prompt else None
 
 
 def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was given, completed by the session's defaults as far as they go with it."""
     values = {**session, **given}
-    if not values.get("stream") and "partial_images" not in given:
-        values.pop("partial_images", None)
+    for name in values.keys() - given.keys():
+        if (needed := PARAMETERS[name].only_with) and not values.get(needed):
+            del values[name]
     while culprit := _culprit(values):
         if culprit in given or culprit not in values:
             break  # a mistake of the cell's own, told when the request is made
@@ -201,20 +204,24 @@ def _with_hyphens(word: str) -> str:
 def _value(name: str, value: Any) -> Any:
     parameter = PARAMETERS[name]
     if parameter.kind is dict:
-        return parameter.check(dict(_pair(text) for text in value))
+        return parameter.check({key: item for text in value for key, item in _pairs(text).items()})
     return value if parameter.kind is bool else parameter.parse(value)
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _pairs(text: str) -> dict[str, Any]:
+    """Read KEY=JSON, or a JSON object, which can hold any key."""
     key, _, value = text.partition("=")
     try:
-        return key, json.loads(value if key else "")
+        if text.startswith("{"):
+            return dict(json.loads(text))
+        return {key: json.loads(value if key else "")}
     except ValueError as error:
         advice = "Write KEY=JSON: --extra seed=7, --extra 'style=\"vivid\"'. Nothing was sent."
         raise InvalidRequest(f"extra={text!r}: expected KEY=JSON", advice, parameter="extra") from error
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """Return the name of a variable as Python reads it; raise InvalidRequest if it is none."""
     name = unicodedata.normalize("NFKC", name)  # as Python reads names
     if name.isidentifier() and not keyword.iskeyword(name):
         return name

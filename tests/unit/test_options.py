@@ -93,8 +93,7 @@ def test_the_line_form_is_cut_at_its_dashes() -> None:
     """What stands before -- are options, what stands after it is the prompt, further dashes included."""
     assert split_prompt("otter -n 2 -- a -- b --size x") == ("otter -n 2", "a -- b --size x")
     assert split_prompt("-- x") == ("", "x")
-    with pytest.raises(InvalidRequest, match="no prompt after --"):
-        split_prompt("otter a prompt")
+    assert split_prompt("otter a prompt") == ("otter a prompt", None)
 
 
 @pytest.mark.parametrize(

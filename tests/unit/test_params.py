@@ -56,7 +56,7 @@ def test_extra_goes_through_as_it_is() -> None:
             "output_compression=101: expected a whole number, 0 to 100",
         ),
         ({"partial_images": -1}, "partial_images=-1: expected a whole number, 0 or more"),
-        ({"user": "x" * 257}, "(257 characters): expected text, 0 to 256 characters"),
+        ({"user": "x" * 257}, "(257 characters): expected text on one line, 0 to 256 characters"),
         ({"stream": "yes"}, "stream='yes': expected True or False"),
         ({"extra": {"size": 1}}, "extra={'size': 1}: size is a parameter of its own"),
         ({"extra": {"f": float("nan")}}, "expected a mapping that JSON can hold"),
