@@ -26,6 +26,7 @@ __all__ = [
     "JobCancelled",
     "NoAnswer",
     "NotFound",
+    "Panel",
     "RateLimited",
     "ServerError",
     "Settings",
@@ -60,9 +61,19 @@ if TYPE_CHECKING:
     from .api.settings import Settings
     from .jobs.blocking import Client
     from .jobs.job import Job, generate, submit
+    from .notebook.panel import Panel
 
 # Where a name lives is asked for at its first use, in this order: importing the package loads nothing else.
-_MODULES = ("api.errors", "api.params", "api.events", "api.settings", "api.client", "jobs.job", "jobs.blocking")
+_MODULES = (
+    "api.errors",
+    "api.params",
+    "api.events",
+    "api.settings",
+    "api.client",
+    "jobs.job",
+    "jobs.blocking",
+    "notebook.panel",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -97,3 +97,9 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
             return ""
         cost = (text_tokens * per_text + output_tokens * per_image) / 1e6
         return f"{self.currency}{cost:.2f}" if cost >= 0.01 else f"{self.currency}{cost:.2g}"
+
+
+def session_config(shell: Any) -> ImageGen:
+    """Return the session's `%config ImageGen`; without the extension, one of its own defaults."""
+    found = (one for one in getattr(shell, "configurables", ()) if isinstance(one, ImageGen))
+    return next(found, None) or ImageGen(parent=shell)

@@ -2,12 +2,15 @@
 // The live picture. One self-contained file: it is imported from a blob URL, where relative imports can't work.
 
 /**
- * @typedef {{ status: "running" | "done" | "failed" | "cancelled", label: string, picture: DataView, mime: string }} Tile
+ * @typedef {{ status: "running" | "done" | "failed" | "cancelled", label: string, keys: string[] }} Tile
+ * @typedef {{ kind: string, what: string, advice: string }} Box
  * @typedef {{
- *   prompt: string, settings: string, note: string, elapsed_s: number, steps_done: number,
- *   steps: number, partial_images: number, width: number, height: number, preview_px: number, tiles: Tile[], rows: number[],
- * }} State
- * @typedef {import("@anywidget/types").AnyModel<State>} Model
+ *   id: string, status: Tile["status"], prompt: string, settings: string, note: string, caption: string[], boxes: Box[],
+ *   elapsed_s: number, steps_done: number, steps: number, partial_images: number, width: number, height: number,
+ *   tiles: Tile[], rows: number[], mime: string,
+ * }} Job
+ * @typedef {{ running: Job[], preview_px: number }} State
+ * @typedef {import("@anywidget/types").AnyModel<any>} Model
  */
 
 const TICK_MS = 100;
@@ -33,9 +36,10 @@ export function fraction(done, steps) {
 
 /**
  * What a screen reader says about the state of things.
- * @param {State} state
+ * @param {Pick<Job, "status" | "tiles" | "steps" | "steps_done" | "note" | "boxes">} job
  */
-export function announcement({ tiles, steps, steps_done, note }) {
+export function announcement({ status, tiles, steps, steps_done, note, boxes }) {
+  if (status !== "running") return [`Image ${status}.`, ...boxes.map((box) => box.what)].join(" ");
   if (tiles.length > 1) return note;
   return steps_done ? `Partial image ${steps_done} of ${steps - 1}` : "Waiting for the first picture";
 }
@@ -50,9 +54,11 @@ export function layout(rows) {
 }
 
 /**
- * @param {string} tag
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
  * @param {string} name of the class
- * @param {HTMLElement} [parent]
+ * @param {Element} [parent]
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 function make(tag, name, parent) {
   const element = document.createElement(tag);
@@ -61,167 +67,301 @@ function make(tag, name, parent) {
   return element;
 }
 
-/** A place for one picture. Shows the next only once it is decoded, so that nothing flickers. */
-class Place {
-  /** @param {HTMLElement} parent */
-  constructor(parent) {
-    this.root = make("div", "tile", parent);
-    this.image = /** @type {HTMLImageElement} */ (make("img", "picture"));
-    this.badge = make("span", "badge", this.root);
-    this.url = "";
-    /** @type {DataView | null} */
-    this.shown = null;
+/** @param {string} words @param {Element} parent */
+function makeButton(words, parent) {
+  const button = make("button", "button", parent);
+  button.type = "button";
+  button.textContent = words;
+  return button;
+}
+
+/** The pictures of one model, by key, for all its views. They come as messages; what was missed is asked for. */
+class Pictures {
+  /** @param {Model} model */
+  constructor(model) {
+    this.model = model;
+    /** @type {Map<string, string>} */
+    this.urls = new Map();
+    /** @type {Set<string>} */
+    this.asked = new Set();
+    this.changed = new EventTarget();
+    this.heard = this.heard.bind(this);
+    model.on("msg:custom", this.heard);
   }
 
-  /** @param {Tile} tile @param {string} alt @param {boolean} alone */
-  update(tile, alt, alone) {
-    this.root.dataset.status = tile.status;
-    this.root.dataset.empty = String(!tile.picture?.byteLength);
-    this.badge.textContent = tile.label;
-    this.badge.hidden = alone || !tile.label;
-    this.image.alt = alt;
-    if (tile.picture?.byteLength && !same(tile.picture, this.shown)) this.show(tile);
+  /** @param {any} message @param {DataView[]} buffers */
+  heard(message, buffers) {
+    if (message.type !== "picture" || this.urls.has(message.key)) return;
+    const picture = new Blob([/** @type {any} */ (buffers[0])], { type: message.mime });
+    this.urls.set(message.key, URL.createObjectURL(picture));
+    this.changed.dispatchEvent(new Event("picture"));
   }
 
-  /** @param {Tile} tile */
-  async show(tile) {
-    this.shown = tile.picture;
-    const url = URL.createObjectURL(new Blob([/** @type {any} */ (tile.picture)], { type: tile.mime }));
-    const next = new Image();
-    next.src = url;
-    await next.decode().catch(() => undefined);
-    if (this.shown !== tile.picture) return URL.revokeObjectURL(url); // a newer one came meanwhile
-    const old = this.url;
-    this.url = this.image.src = url;
-    if (!this.image.isConnected) this.root.prepend(this.image);
-    this.image.dataset.pictures = String(Number(this.image.dataset.pictures ?? 0) + 1);
-    if (old) URL.revokeObjectURL(old);
+  /** @param {string | undefined} key @returns {string} the picture's address, empty until it has come */
+  url(key) {
+    if (!key) return "";
+    const url = this.urls.get(key);
+    if (url) return url;
+    if (!this.asked.has(key)) this.model.send({ type: "picture", key });
+    this.asked.add(key);
+    return "";
+  }
+
+  /** Let go of pictures that no job has any more. @param {Job[]} jobs */
+  keepOnly(jobs) {
+    const wanted = new Set(jobs.map((job) => job.id));
+    for (const [key, url] of this.urls) {
+      if (wanted.has(key.split(".")[0])) continue;
+      URL.revokeObjectURL(url);
+      this.urls.delete(key);
+    }
   }
 
   close() {
-    this.shown = null;
-    if (this.url) URL.revokeObjectURL(this.url);
+    this.model.off("msg:custom", this.heard);
+    for (const url of this.urls.values()) URL.revokeObjectURL(url);
+    this.urls.clear();
   }
 }
 
-/** @param {DataView} one @param {DataView | null} other */
-function same(one, other) {
-  if (!other || one.byteLength !== other.byteLength) return false;
-  if (one.buffer === other.buffer) return true;
-  for (let at = 0; at < one.byteLength; at += 1) if (one.getUint8(at) !== other.getUint8(at)) return false;
-  return true;
+/** @param {Tile} tile */
+function cameToNothing({ status }) {
+  return status === "failed" || status === "cancelled";
 }
 
-/** @param {Model} model @returns {State} */
-function stateOf(model) {
-  const names = /** @type {(keyof State)[]} */ ([
-    "prompt", "settings", "note", "elapsed_s", "steps_done", "steps", "partial_images", "width", "height",
-    "preview_px", "tiles", "rows",
-  ]);
-  return /** @type {any} */ (Object.fromEntries(names.map((name) => [name, model.get(name)])));
-}
-
-/** @param {{ model: Model, el: HTMLElement }} context */
-function render({ model, el }) {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const card = make("section", "card", el);
-  const grid = make("div", "grid", card);
-  const bar = make("div", "bar", card);
-  const filled = make("div", "filled", bar);
-  const foot = make("div", "foot", card);
-  const words = make("div", "words", foot);
-  const prompt = make("div", "prompt", words);
-  const line = make("div", "line", words);
-  const dots = make("span", "dots", line);
-  const settings = make("span", "settings", line);
-  const clock = make("span", "clock", line);
-  const button = /** @type {HTMLButtonElement} */ (make("button", "cancel", foot));
-  const spoken = make("div", "spoken", card);
-  card.setAttribute("aria-label", "Image generation");
-  bar.setAttribute("role", "progressbar");
-  bar.setAttribute("aria-label", "Progress");
-  spoken.setAttribute("role", "status");
-  dots.setAttribute("aria-hidden", "true");
-  button.type = "button";
-  button.textContent = "Cancel";
-
-  /** @type {Place[]} */
-  const places = [];
-  let since = performance.now();
-  let connected = true;
-
-  function tick() {
-    clock.textContent = duration(model.get("elapsed_s") + (performance.now() - since) / 1000);
+/** A place for one picture. Shows the next only once it is decoded, so that nothing flickers. */
+class Place {
+  /** @param {Element} parent @param {"div" | "button"} [tag] */
+  constructor(parent, tag = "div") {
+    this.root = make(tag, "tile", parent);
+    this.image = make("img", "picture");
+    this.badge = make("span", "badge", this.root);
+    this.wanted = "";
   }
 
-  function update() {
-    const state = stateOf(model);
-    const alone = state.tiles.length === 1;
-    while (places.length < state.tiles.length) places.push(new Place(grid));
-    const { columns, spans } = layout(state.rows);
-    state.tiles.forEach((tile, index) => {
-      places[index].update(tile, state.prompt, alone);
-      places[index].root.style.gridColumn = `span ${spans[index] ?? columns}`;
+  /** @param {Tile} tile @param {string} url @param {string} alt @param {boolean} labelled */
+  update(tile, url, alt, labelled) {
+    this.root.dataset.status = tile.status;
+    this.root.dataset.empty = String(!tile.keys.length);
+    this.badge.textContent = tile.label;
+    this.badge.hidden = !tile.label || !labelled;
+    this.image.alt = alt;
+    if (!tile.keys.length) this.clear();
+    else if (url && url !== this.wanted) this.show(url);
+  }
+
+  clear() {
+    this.wanted = "";
+    this.image.remove();
+  }
+
+  /** @param {string} url */
+  async show(url) {
+    this.wanted = url;
+    const next = new Image();
+    next.src = url;
+    await next.decode().catch(() => undefined);
+    if (this.wanted !== url) return; // a newer one came meanwhile
+    this.image.src = url;
+    if (!this.image.isConnected) this.root.prepend(this.image);
+    this.image.dataset.pictures = String(Number(this.image.dataset.pictures ?? 0) + 1);
+  }
+}
+
+/**
+ * Add or take away places until there are `count`.
+ * @param {Place[]} places @param {number} count @param {() => Place} add
+ */
+function resize(places, count, add) {
+  while (places.length < count) places.push(add());
+  while (places.length > count) places.pop()?.root.remove();
+}
+
+/** One view of the widget: a card with one job. */
+class View {
+  /** @param {Model} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
+  constructor(model, el, pictures, signal) {
+    this.model = model;
+    this.el = el;
+    this.pictures = pictures;
+    this.signal = signal;
+    this.connected = true;
+    this.since = performance.now();
+    /** @type {Set<string>} */
+    this.stopping = new Set();
+    /** @type {Place[]} */
+    this.places = [];
+    this.card = this.build();
+    this.listen();
+  }
+
+  build() {
+    const card = make("section", "card", this.el);
+    this.grid = make("div", "grid", card);
+    this.bar = make("div", "bar", card);
+    this.filled = make("div", "filled", this.bar);
+    this.foot = make("div", "foot", card);
+    const words = make("div", "words", this.foot);
+    this.prompt = make("div", "prompt", words);
+    this.line = make("div", "line", words);
+    this.dots = make("span", "dots", this.line);
+    this.settings = make("span", "settings", this.line);
+    this.clock = make("span", "clock", this.line);
+    this.buttons = make("div", "buttons", this.foot);
+    this.cancel = makeButton("Cancel", this.buttons);
+    this.cancel.classList.add("gradient-cancel");
+    this.spoken = make("div", "spoken", card);
+    card.setAttribute("aria-label", "Image generation");
+    this.bar.setAttribute("role", "progressbar");
+    this.bar.setAttribute("aria-label", "Progress");
+    this.spoken.setAttribute("role", "status");
+    this.dots.setAttribute("aria-hidden", "true");
+    return card;
+  }
+
+  /** @returns {Job[]} newest first */
+  get jobs() {
+    return this.model.get("running");
+  }
+
+  /** The job in view, and one of its tiles, or -1 for all of them. */
+  get inView() {
+    const [job] = this.jobs;
+    return job && { job, tile: job.tiles.length === 1 ? 0 : -1 };
+  }
+
+  /** Traits that a view shows beside `running`. @returns {string[]} */
+  get shownTraits() {
+    return [];
+  }
+
+  /** Listen to all that may change, for as long as the view lives. */
+  listen() {
+    const { model, signal } = this;
+    const update = () => this.update();
+    const counted = () => {
+      this.since = performance.now();
+      update();
+    };
+    const lost = () => {
+      this.connected = /** @type {any} */ (model).comm_live ?? false;
+      this.lost();
+    };
+    /** @type {[any, () => void][]} */
+    const heard = [["change:running", counted], ["comm_live_update", lost]];
+    for (const name of this.shownTraits) heard.push([`change:${name}`, update]);
+    for (const [name, callback] of heard) model.on(name, callback);
+    signal.addEventListener("abort", () => heard.forEach(([name, callback]) => model.off(name, callback)));
+    this.pictures.changed.addEventListener("picture", update, { signal });
+    const timer = setInterval(() => this.tick(), TICK_MS);
+    signal.addEventListener("abort", () => clearInterval(timer));
+    this.cancel?.addEventListener("click", () => this.stop(), { signal });
+  }
+
+  /** The kernel is gone, or back. */
+  lost() {
+    this.update();
+  }
+
+  stop() {
+    const id = this.inView?.job.id ?? "";
+    this.stopping.add(id);
+    this.model.send({ type: "cancel", job: id });
+    this.update();
+  }
+
+  tick() {
+    const job = this.inView?.job;
+    if (!job || !this.connected) return;
+    const running = job.status === "running" ? (performance.now() - this.since) / 1000 : 0;
+    this.clock.textContent = duration(job.elapsed_s + running);
+  }
+
+  update() {
+    const seen = this.inView;
+    this.card.dataset.connected = String(this.connected);
+    if (seen) this.updateJob(seen.job, seen.tile);
+    this.tick();
+  }
+
+  /** @param {Job} job @param {number} tile in view, -1 for all */
+  updateJob(job, tile) {
+    const running = job.status === "running";
+    const alone = job.tiles.length === 1;
+    this.updateGrid(job, tile);
+    this.prompt.textContent = this.prompt.title = job.prompt;
+    this.settings.textContent = job.caption.length ? job.caption.join(" · ") : alone ? job.settings : job.note;
+    if (!this.connected && running) this.settings.textContent = "the kernel is gone";
+    this.clock.hidden = job.caption.length > 0;
+    this.dots.replaceChildren(...(alone && running ? dotsFor(job) : []));
+    const done = fraction(job.steps_done, job.steps);
+    this.bar.hidden = !running;
+    this.filled.style.width = `${done * 100}%`;
+    this.bar.setAttribute("aria-valuenow", String(Math.round(done * 100)));
+    this.cancel.hidden = !running || !this.connected;
+    this.cancel.disabled = this.stopping.has(job.id);
+    this.cancel.textContent = this.cancel.disabled ? "Cancelling…" : "Cancel";
+    this.say(this.connected ? announcement(job) : "The kernel is gone; this image is no longer on its way.");
+  }
+
+  /** @param {Job} job @param {number} tile */
+  updateGrid(job, tile) {
+    const shown = tile < 0 ? job.tiles : [job.tiles[tile]];
+    resize(this.places, shown.length, () => new Place(this.grid));
+    const { columns, spans } = layout(tile < 0 ? job.rows : [1]);
+    shown.forEach((one, index) => {
+      const place = this.places[index];
+      place.update(one, this.pictures.url(this.keyOf(one)), job.prompt, shown.length > 1 || cameToNothing(one));
+      place.root.style.gridColumn = `span ${spans[index] ?? columns}`;
     });
-    card.style.setProperty("--gradient-ratio", `${state.width} / ${state.height}`);
-    card.style.setProperty("--gradient-columns", String(columns));
-    card.style.maxWidth = `${state.width >= state.height ? state.preview_px : Math.round((state.preview_px * state.width) / state.height)}px`;
-    card.dataset.connected = String(connected);
-    prompt.textContent = state.prompt;
-    prompt.title = state.prompt;
-    settings.textContent = alone ? state.settings : state.note;
-    dots.replaceChildren(...(alone ? dotsFor(state) : []));
-    const done = fraction(state.steps_done, state.steps);
-    filled.style.width = `${done * 100}%`;
-    bar.setAttribute("aria-valuenow", String(Math.round(done * 100)));
-    const words = connected ? announcement(state) : "The kernel is gone; this image is no longer on its way.";
-    if (spoken.textContent !== words) spoken.textContent = words;
-    if (!connected) settings.textContent = "the kernel is gone";
-    button.hidden = !connected;
+    this.card.style.setProperty("--gradient-ratio", `${job.width} / ${job.height}`);
+    this.card.style.setProperty("--gradient-columns", String(columns));
+    const px = this.model.get("preview_px");
+    this.sized.style.maxWidth = `${job.width >= job.height ? px : Math.round((px * job.width) / job.height)}px`;
   }
 
-  function cancel() {
-    button.disabled = true;
-    button.textContent = "Cancelling…";
-    model.send({ type: "cancel" });
+  /** What gets no wider than its pictures are. */
+  get sized() {
+    return this.card;
   }
 
-  const timer = setInterval(() => connected && tick(), TICK_MS);
-  signal.addEventListener("abort", () => clearInterval(timer));
-  signal.addEventListener("abort", () => places.forEach((place) => place.close()));
-  button.addEventListener("click", cancel, { signal });
+  /** The picture that a tile shows. @param {Tile} tile */
+  keyOf(tile) {
+    return tile.keys.at(-1);
+  }
 
-  const changed = () => update();
-  const counted = () => {
-    since = performance.now();
-    tick();
-  };
-  const lost = () => {
-    connected = /** @type {any} */ (model).comm_live ?? false;
-    update();
-  };
-  model.on("change", changed);
-  model.on("change:elapsed_s", counted);
-  model.on(/** @type {any} */ ("comm_live_update"), lost);
-  signal.addEventListener("abort", () => {
-    model.off("change", changed);
-    model.off("change:elapsed_s", counted);
-    model.off(/** @type {any} */ ("comm_live_update"), lost);
-  });
-
-  tick();
-  update();
-  return () => controller.abort();
+  /** @param {string} words */
+  say(words) {
+    if (this.spoken.textContent !== words) this.spoken.textContent = words;
+  }
 }
 
-/** @param {State} state */
-function dotsFor(state) {
-  return Array.from({ length: state.partial_images }, (_, index) => {
+/** @param {Job} job */
+function dotsFor(job) {
+  return Array.from({ length: job.partial_images }, (_, index) => {
     const dot = make("span", "dot");
-    dot.dataset.done = String(index < state.steps_done);
+    dot.dataset.done = String(index < job.steps_done);
     return dot;
   });
 }
 
-export default { render };
+/** What is shown: `film.mjs`, which comes behind this file in a panel, puts its own in this place. */
+let Shown = View;
+
+export default () => {
+  /** @type {Pictures} */
+  let pictures;
+  return {
+    /** @param {{ model: Model }} context */
+    initialize({ model }) {
+      pictures = new Pictures(model);
+      return () => pictures.close();
+    },
+    /** @param {{ model: Model, el: HTMLElement }} context */
+    render({ model, el }) {
+      const controller = new AbortController();
+      new Shown(model, el, pictures, controller.signal).update();
+      return () => controller.abort();
+    },
+  };
+};

@@ -1,41 +1,206 @@
-"""The live picture: one widget for pictures on their way, used by the cell and by the panel."""
+"""The live picture: one widget for pictures on their way and for those that have come, used by the cell and the panel."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import anywidget
-from traitlets import Dict, Float, Int, List, Unicode
+from traitlets import Dict, Int, List, Unicode
+
+from ..api.errors import InvalidResponse
+from ..api.params import ImageGenerateParams
+from ..imaging import Preview, open_image, preview, rows
+from ..jobs.job import Job
+from ..jobs.tile import Tile
+from . import wording
 
 _HERE = Path(__file__).parent
+_PROMPT_CHARACTERS = 1_000
+"""The browser shows two lines of a prompt: what is longer would only be sent again with each change."""
+
+Action = Callable[[dict[str, Any]], None]
+
+
+def _text(*names: str) -> str:
+    return "".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
 class LivePicture(anywidget.AnyWidget):
-    """Shows a job's tiles, its progress and a Cancel button, which sends the message `{"type": "cancel"}`.
+    """Shows a job while it runs, its progress, and a Cancel button.
 
-    State travels in traits, since messages from before the view exists are lost. A tile is a mapping with `status`,
-    `label` and `picture`, an encoded preview as bytes with its `mime`.
+    What jobs say travels in traits (`LiveJob.state`), which a view that comes late has as well. Pictures travel in
+    messages, each once, and a view asks for those that it has missed: no trait, and so no saved notebook, ever holds
+    an image. What the browser says comes as messages too: `actions` has what to do, by their `type`.
     """
 
-    _esm = _HERE / "live.mjs"
-    _css = _HERE / "live.css"
+    # As text: for a file, anywidget would keep each instance alive, to follow the file's changes.
+    _esm = _text("live.mjs")
+    _css = _text("live.css")
 
-    prompt = Unicode().tag(sync=True)
-    settings = Unicode().tag(sync=True)
-    note = Unicode().tag(sync=True)
-    elapsed_s = Float().tag(sync=True)
-    """Seconds since the start, as of the last change; the browser counts on from there."""
-    steps_done = Int().tag(sync=True)
-    steps = Int(1).tag(sync=True)
-    """Pictures to come, partial and finished, over all tiles."""
-    partial_images = Int().tag(sync=True)
-    """Partial images that one image is to have."""
-    width = Int(3).tag(sync=True)
-    height = Int(2).tag(sync=True)
-    """Of the pictures: only their ratio counts."""
+    running: List[dict[str, Any]] = List(Dict()).tag(sync=True)
     preview_px = Int(768).tag(sync=True)
-    """The widest that the card gets, in CSS pixels."""
-    tiles: List[dict[str, Any]] = List(Dict()).tag(sync=True)
-    rows: List[int] = List(Int(), default_value=[1]).tag(sync=True)
-    """How many tiles stand in each row."""
+    """The widest that a picture gets, in CSS pixels."""
+
+    def __init__(self, **traits: Any) -> None:
+        self.actions: dict[str, Action] = {"picture": self._send_again}
+        self._pictures: dict[str, Preview] = {}
+        super().__init__(**traits)
+        self.on_msg(self._heard)
+
+    def _heard(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+        if action := self.actions.get(str(content.get("type"))):
+            action(content)
+
+    def answer(self, question: Mapping[str, Any], buffers: Sequence[bytes] = (), **answer: Any) -> None:
+        """Answer a message that has an `id`."""
+        self.send({**answer, "id": question.get("id")}, buffers=list(buffers))
+
+    def put(self, key: str, picture: Preview) -> None:
+        """Show a picture wherever a state has its key, from now on."""
+        self._pictures[key] = picture
+        self._send_picture(key)
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Let go of pictures that no state has any more."""
+        for key in keys:
+            self._pictures.pop(key, None)
+
+    def _send_again(self, content: Mapping[str, Any]) -> None:
+        if content.get("key") in self._pictures:
+            self._send_picture(content["key"])
+
+    def _send_picture(self, key: str) -> None:
+        picture = self._pictures[key]
+        self.send({"type": "picture", "key": key, "mime": picture.mime}, buffers=[picture.data])
+
+    def close(self) -> None:
+        """Close it, and what belongs to it."""
+        self._pictures.clear()
+        self.layout.close()
+        super().close()
+
+
+class Film(LivePicture):
+    """Shows the jobs of a panel, those that run and those that have ended, one of them in view."""
+
+    _esm = _text("live.mjs", "film.mjs")
+    _css = _text("live.css", "film.css")
+
+    finished: List[dict[str, Any]] = List(Dict()).tag(sync=True)
+    selected = Unicode().tag(sync=True)
+    """What is in view: `job` or `job.tile`."""
+    boxes: List[dict[str, str]] = List(Dict()).tag(sync=True)
+    """What went wrong without a job, as `wording.Box.plain` has it."""
+    heard = Int().tag(sync=True)
+    """How many clicks on Generate have been heard."""
+    controls: Dict[str, str] = Dict().tag(sync=True)
+    """Model ids of the form's controls, by parameter."""
+
+
+class LiveJob:
+    """A job's place in a live picture: what it shows of the job, from before it begins to after its end.
+
+    `px` is the long edge of its previews, in pixels. `keeps_partials` is for looking back at all partial images, where
+    else only the newest counts.
+    """
+
+    def __init__(
+        self,
+        picture: LivePicture,
+        params: ImageGenerateParams,
+        px: int,
+        *,
+        number: int = 1,
+        keeps_partials: bool = False,
+    ) -> None:
+        self.id = str(number)
+        self._picture = picture
+        self._params = params
+        self._px = px
+        self._keeps_partials = keeps_partials
+        self._seen: dict[int, int] = {}
+        self._keys: dict[int, list[str]] = {}
+        self._size = _size(params)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all its pictures."""
+        return [key for keys in self._keys.values() for key in keys]
+
+    def state(self, job: Job | None = None, **more: Any) -> dict[str, Any]:
+        """Return what is to be shown now, in plain values; None stands for a job that has not begun."""
+        params = self._params
+        tiles = job.tiles if job else [Tile()] * params.n
+        return {
+            "id": self.id,
+            "status": job.status if job else "running",
+            "prompt": _shortened(params.prompt),
+            "settings": wording.described(params),
+            "note": wording.progress(job) if job else f"0 of {params.n} done",
+            "caption": [],
+            "boxes": [],
+            "elapsed_s": job.elapsed_s if job else 0.0,
+            "steps_done": sum(map(self._steps_done, tiles)),
+            "steps": (self._partial_images + 1) * len(tiles),
+            "partial_images": self._partial_images,
+            "width": self._size[0],
+            "height": self._size[1],
+            "rows": rows(len(tiles)),
+            "mime": f"image/{params.effective('output_format')}",
+            "tiles": [self._tile(index, tile) for index, tile in enumerate(tiles)],
+            **more,
+        }
+
+    def take_pictures(self, job: Job) -> None:
+        """Send previews of the pictures that have come since the last time. Takes 25 ms for each."""
+        for index, tile in enumerate(job.tiles):
+            for at, data in self._new(index, tile):
+                self._take(index, at, tile, data)
+
+    def _new(self, index: int, tile: Tile) -> Iterator[tuple[int, bytes]]:
+        files = [*tile.partials, *filter(None, [tile.image_bytes])]
+        first = self._seen.get(index, 0)
+        self._seen[index] = len(files)
+        if not self._keeps_partials:
+            first = max(first, len(files) - 1)
+        yield from enumerate(files[first:], first)
+
+    def _take(self, index: int, at: int, tile: Tile, data: bytes) -> None:
+        try:
+            small = preview(tile.image if tile.image and data is tile.image_bytes else open_image(data), self._px)
+        except InvalidResponse:
+            return  # the job itself reports it
+        self._size = small.width, small.height
+        key = f"{self.id}.{index}.{at}"
+        self._picture.put(key, small)
+        earlier = self._keys.get(index, [])
+        if not self._keeps_partials:
+            self._picture.forget(earlier)
+        self._keys[index] = [*(earlier if self._keeps_partials else []), key]
+
+    @property
+    def _partial_images(self) -> int:
+        return (self._params.partial_images or 0) if self._params.stream else 0
+
+    def _steps_done(self, tile: Tile) -> int:
+        """Fewer partial images than asked for may come: an ended tile has done all its steps."""
+        each = self._partial_images
+        return min(len(tile.partials), each) if tile.status == "running" else each + 1
+
+    def _tile(self, index: int, tile: Tile) -> dict[str, Any]:
+        return {"status": tile.status, "label": wording.label(index, tile), "keys": self._keys.get(index, [])}
+
+
+def _size(params: ImageGenerateParams) -> tuple[int, int]:
+    """Return width x height in pixels, as far as they are known before the first picture."""
+    size = params.effective("size")
+    if size == "auto":
+        return 1, 1
+    width, height = map(int, size.split("x"))
+    return width, height
+
+
+def _shortened(prompt: str) -> str:
+    return prompt if len(prompt) <= _PROMPT_CHARACTERS else f"{prompt[:_PROMPT_CHARACTERS]}…"

@@ -13,9 +13,10 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.display import display
 from traitlets import TraitError
 
-from ..api.errors import GradientNotebookError
+from ..api.errors import GradientNotebookError, InvalidRequest
 from ..api.params import DEFAULT_MODEL, ImageGenerateParams
 from ..api.settings import Settings, simulator_notice, without_key
 from ..jobs import loop
@@ -110,7 +111,7 @@ class CellRun:
                 self._assign(job)
             failure = job.failure
             if not self.output.finish(job, failure) and failure:
-                print(wording.failure_box(failure)["text/plain"])  # noqa: T201 - nobody is there to raise it to
+                print(wording.Box.of(failure).bundle()["text/plain"])  # noqa: T201 - nobody is there to raise it to
 
     def _end(self, job: Job) -> None:
         self._assign(job)
@@ -181,6 +182,16 @@ class ImageGenMagics(Magics):
 
     imagegen.__doc__ = PARSER.format_help()
 
+    @no_var_expand
+    @line_magic
+    def imagegen_panel(self, line: str) -> None:
+        """Show the panel: `%imagegen_panel [NAME] [options] [-- prompt]`, with the options of `%imagegen`."""
+        from .panel import Panel
+
+        options, text = split_prompt(line)
+        order = parse(options)
+        display(Panel(order.name, raw=order.raw, prompt=text or "", **order.given))
+
     @line_magic
     def imagegen_models(self, _line: str) -> None:
         """List the image models that the service offers: `%imagegen_models`."""
@@ -194,6 +205,9 @@ class ImageGenMagics(Magics):
 
     def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun:
         options, text = split_prompt(line) if cell is None else (line, cell.strip())
+        if text is None:
+            what = "%imagegen: there is no prompt after --"
+            raise InvalidRequest(what, "Write %imagegen [NAME] [options] -- prompt. Nothing was sent.")
         names = {**self.shell.user_ns, **(local_ns or {})}
         return CellRun(self.shell, self.settings, parse(options), text, names)
 

@@ -5,8 +5,10 @@ Prompts, model names and the service's messages are data: everything is escaped.
 
 from __future__ import annotations
 
+import dataclasses
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ..api.errors import ContentRefused, GradientNotebookError, JobCancelled
 from ..api.params import ImageGenerateParams, estimated_output_tokens
@@ -14,11 +16,18 @@ from ..jobs.job import Job
 from ..jobs.tile import Tile
 
 DOT = " · "
-_EDGES = (
-    (ContentRefused, "--jp-warn-color1,#b58100"),
-    (JobCancelled, "--jp-border-color1,#8a8a8a"),
-)
+_KINDS: Mapping[str, tuple[tuple[type[BaseException], ...], str]] = {
+    "refused": ((ContentRefused,), "--jp-warn-color1,#b58100"),
+    "cancelled": ((JobCancelled,), "--jp-border-color1,#8a8a8a"),
+    "failed": ((), "--jp-error-color1,#d32f2f"),
+}
+"""Kinds of boxes: the errors that they are for, and the colour of their edge."""
 _FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
+
+_QUIET = (
+    f"{_FONT};color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText));"
+    "font-variant-numeric:tabular-nums;overflow-wrap:anywhere"
+)
 
 
 def described(params: ImageGenerateParams) -> str:
@@ -81,6 +90,13 @@ def seconds(elapsed_s: float) -> str:
     return f"{elapsed_s:.1f} s" if elapsed_s < 60 else f"{elapsed_s // 60:.0f} min {elapsed_s % 60:.0f} s"
 
 
+def tokens(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
+    """Return what a request may cost, in short, as `≈ 6,408 tokens`."""
+    numbers = dict.fromkeys(estimated_output_tokens(params))
+    costs = list(filter(None, map(price, numbers)))
+    return DOT.join(filter(None, [f"≈ {'–'.join(f'{number:,}' for number in numbers)} tokens", "–".join(costs)]))
+
+
 def estimate(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
     """Return what a request may cost, in output tokens and at the session's prices."""
     tokens = dict.fromkeys(estimated_output_tokens(params))
@@ -93,44 +109,75 @@ def estimate(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
 def line(parts: Sequence[str]) -> dict[str, str]:
     """Return a caption as something to display."""
     name, *rest = [html.escape(part) for part in parts]
-    colour = "color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText))"
     strong = f'<b style="color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText))">{name}</b>'
-    style = f"{_FONT};{colour};font-variant-numeric:tabular-nums;overflow-wrap:anywhere"
-    return {"text/html": f'<div style="{style}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
+    return {"text/html": f'<div style="{_QUIET}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
 
 
-def box(what: str, advice: str, error: BaseException | None = None) -> dict[str, str]:
-    """Return a refusal (amber), a cancellation (grey) or a failure (red) as something to display."""
-    edge = next((colour for kind, colour in _EDGES if isinstance(error, kind)), "--jp-error-color1,#d32f2f")
-    style = (
-        f"{_FONT};color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText));padding:8px 14px;"
-        f"border-left:3px solid var({edge});border-radius:3px;max-width:768px;box-sizing:border-box;"
-        f"background:color-mix(in srgb,var({edge}) 9%,transparent);overflow-wrap:anywhere"
-    )
-    quiet = f'<div style="opacity:.75">{html.escape(advice)}</div>' if advice else ""
+_ALONE = (
+    "<style>.jp-OutputArea-child:not(:has(.gradient-panel))"
+    ":has(+ .jp-OutputArea-child + .jp-OutputArea-child .gradient-record){display:none}</style>"
+)
+"""Hides what a notebook without a kernel shows of a panel: an error."""
+
+
+def record(caption: Sequence[str], params: ImageGenerateParams | None = None) -> dict[str, str]:
+    """Return what is known of a panel's last image, to stand under it where there is no panel."""
+    below = line(caption)
+    settings = params.body() if params else {}
+    prompt = settings.pop("prompt", "")
+    quiet = [prompt, DOT.join(f"{name} {value}" for name, value in settings.items())]
+    quiet.append("Run this cell to use the panel.")
+    rows = "".join(f'<div style="{_QUIET}">{html.escape(words)}</div>' for words in quiet if words)
     return {
-        "text/html": f'<div style="{style}"><b>{html.escape(what)}</b>{quiet}</div>',
-        "text/plain": f"{what}\n{advice}".strip(),
+        "text/html": f'<div class="gradient-record">{below["text/html"]}{rows}{_ALONE}</div>',
+        "text/plain": "\n".join([below["text/plain"], *filter(None, quiet)]),
     }
 
 
-def failure_box(error: BaseException) -> dict[str, str]:
-    """Return what went wrong as something to display."""
-    return box(*said(error), error)
+@dataclass(frozen=True)
+class Box:
+    """What went wrong, and what to do: a refusal, a cancellation or a failure."""
+
+    what: str
+    advice: str = ""
+    kind: str = "failed"
+
+    @classmethod
+    def of(cls, error: BaseException, *, before: str = "") -> Box:
+        """Return what an error says."""
+        kind = next((name for name, (errors, _) in _KINDS.items() if isinstance(error, errors)), "failed")
+        if isinstance(error, GradientNotebookError):
+            return cls(before + error.what, error.advice, kind)
+        return cls(f"{before}Stopped by {type(error).__name__}: {error}".rstrip(": "), "", kind)
+
+    def plain(self) -> dict[str, str]:
+        """Return it as plain values, for the live picture."""
+        return dataclasses.asdict(self)
+
+    def bundle(self) -> dict[str, str]:
+        """Return it as something to display: a refusal is amber, a cancellation grey, a failure red."""
+        edge = _KINDS[self.kind][1]
+        style = (
+            f"{_FONT};color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText));padding:8px 14px;"
+            f"border-left:3px solid var({edge});border-radius:3px;max-width:768px;box-sizing:border-box;"
+            f"background:color-mix(in srgb,var({edge}) 9%,transparent);overflow-wrap:anywhere"
+        )
+        quiet = f'<div style="opacity:.75">{html.escape(self.advice)}</div>' if self.advice else ""
+        return {
+            "text/html": f'<div style="{style}"><b>{html.escape(self.what)}</b>{quiet}</div>',
+            "text/plain": f"{self.what}\n{self.advice}".strip(),
+        }
 
 
-def shortcomings(job: Job | None) -> list[dict[str, str]]:
+def shortcomings(job: Job | None) -> list[Box]:
     """Return what is wrong beside finished images: why others did not come, each reason once, and notices."""
     if job is None:
         return []
     reasons: dict[str, list[Exception]] = {}
     for error in job.errors if job.images else ():
-        reasons.setdefault(said(error)[0], []).append(error)
-    missing = [
-        box(f"{len(same)} of {len(job.tiles)} did not come. {what}", said(same[0])[1], same[0])
-        for what, same in reasons.items()
-    ]
-    return missing + [box(notice, "") for notice in job.notices]
+        reasons.setdefault(Box.of(error).what, []).append(error)
+    missing = [Box.of(same[0], before=f"{len(same)} of {len(job.tiles)} did not come. ") for same in reasons.values()]
+    return missing + [Box(notice) for notice in job.notices]
 
 
 def joined(bundles: Sequence[dict[str, str]]) -> dict[str, str]:
@@ -141,13 +188,6 @@ def joined(bundles: Sequence[dict[str, str]]) -> dict[str, str]:
         "text/html": "".join(bundle["text/html"] for bundle in bundles),
         "text/plain": "\n".join(bundle["text/plain"] for bundle in bundles),
     }
-
-
-def said(error: BaseException) -> tuple[str, str]:
-    """Return what an error says, and its advice."""
-    if isinstance(error, GradientNotebookError):
-        return error.what, error.advice
-    return f"Stopped by {type(error).__name__}: {error}".rstrip(": "), ""
 
 
 def _short(file_name: str) -> str:

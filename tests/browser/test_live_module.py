@@ -57,4 +57,4 @@ def test_rows_of_different_lengths_are_equally_wide(page: Page, rows: list[int],
 
 def test_only_the_default_is_exported_as_a_widget(page: Page) -> None:
     """A named `render` would be anywidget's deprecated form."""
-    assert page.evaluate("[typeof live.default.render, typeof live.render]") == ["function", "undefined"]
+    assert page.evaluate("[typeof live.default().render, typeof live.render]") == ["function", "undefined"]

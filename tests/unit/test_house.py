@@ -28,10 +28,10 @@ DOORS = {
     "PIL": {"imaging", "simulator"},
     "anywidget": {"notebook.live"},
     "httpx": {"api.client"},
-    "ipywidgets": {"notebook.panel"},
+    "ipywidgets": {"notebook.controls", "notebook.panel"},
     "nest_asyncio2": {"jobs.loop"},
     "platformdirs": {"jobs.archive"},
-    "pybase64": {"api", "notebook.inline", "simulator"},
+    "pybase64": {"api", "notebook.ordinary", "simulator"},
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
 }

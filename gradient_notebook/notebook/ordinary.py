@@ -1,0 +1,69 @@
+"""What stays in a notebook: ordinary outputs, one type of image and text, which show without a kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pybase64
+from IPython.display import DisplayHandle
+
+from ..jobs.job import Job
+
+
+def show(data: dict[str, Any]) -> DisplayHandle:
+    """Show an output, and return the handle that changes it."""
+    handle = DisplayHandle()
+    handle.display(data, raw=True)
+    return handle
+
+
+def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] | None:
+    """Return a job's finished images as one image output, at most `px` pixels wide, and its metadata.
+
+    Where none has come it is the newest partial images, and where there are none either, None. The prompt is the
+    image's text.
+    """
+    from ..imaging import contact_sheet, preview
+
+    images = (job.images or job.newest_partials) if job else []
+    if not job or not images:
+        return None
+    small = contact_sheet(images, px) if len(images) > 1 else preview(images[0], px)
+    alt = job.params.prompt
+    data = {small.mime: pybase64.b64encode_as_string(small.data), "text/plain": alt}
+    return data, {small.mime: {"alt": alt, "width": small.width, "height": small.height}}
+
+
+class Behind:
+    """A widget's output, and behind it an image and a line: what a saved notebook shows in the widget's place.
+
+    The widget's style hides them while it is there; the line's own hides what is left of a widget without its kernel.
+    """
+
+    def __init__(self, line: dict[str, str]) -> None:
+        self._handles = [DisplayHandle() for _ in range(3)]
+        self._is_shown = False
+        self._outputs: list[tuple[dict[str, Any], dict[str, Any]]] = [(_NOTHING, {}), (_NOTHING, {}), (line, {})]
+
+    def show(self, view: dict[str, Any]) -> None:
+        """Show the widget by its view, and the rest behind it."""
+        self._outputs[0] = ({**view, **_NOTHING}, {})
+        self._is_shown = True
+        for handle, (data, metadata) in zip(self._handles, self._outputs, strict=True):
+            handle.display(data, metadata=metadata, raw=True)
+
+    def update(self, image: tuple[dict[str, Any], dict[str, Any]], line: dict[str, str]) -> None:
+        """Change what stands behind the widget."""
+        self._outputs[1:] = [image, (line, {})]
+        if not self._is_shown:
+            return
+        for handle, (data, metadata) in list(zip(self._handles, self._outputs, strict=True))[1:]:
+            handle.update(data, metadata=metadata, raw=True)
+
+    def uncover(self) -> None:
+        """Take the widget away."""
+        if self._is_shown:
+            self._handles[0].update(_NOTHING, raw=True)
+
+
+_NOTHING = {"text/plain": ""}
