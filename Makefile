@@ -29,7 +29,7 @@ lint: $(VENV)/test ## style and types
 bench: $(VENV)/test ## speed, as ratios measured in one run
 	$(IN)/python tests/bench/run.py
 
-picture: $(VENV)/test ## the README's picture, taken anew
+picture: $(VENV)/test ## the README's pictures, taken anew
 	$(IN)/python tests/browser/picture.py
 
 $(VENV)/bin/python:

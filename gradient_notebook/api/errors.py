@@ -116,6 +116,12 @@ class ApiError(GradientNotebookError):
 class BadRequest(ApiError):
     """400 or 422: the request is wrong."""
 
+    @property
+    def parameter(self) -> str | None:
+        """The parameter that is wrong, if the service says."""
+        found = self.body.get("param")
+        return found if isinstance(found, str) else None
+
 
 class ContentRefused(BadRequest):
     """The prompt or the picture was refused by moderation: a result, not a crash."""

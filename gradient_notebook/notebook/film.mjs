@@ -4,6 +4,7 @@
 
 const PATIENCE_MS = 600;
 const COPIED_MS = 1600;
+const NO_CLIPBOARD = "This page may not use the clipboard (it needs https).";
 
 /**
  * What is in view: a job, and one of its tiles, or -1 for all of them. Selected is `job` or `job.tile`.
@@ -71,9 +72,11 @@ async function asPng(blob) {
  * @param {Record<string, Promise<Blob>>} kinds
  */
 async function copy(kinds) {
-  if (!navigator.clipboard?.write) throw new Error("This page may not use the clipboard (it needs https).");
-  const allowed = Object.entries(kinds).filter(([kind]) => ClipboardItem.supports?.(kind) ?? !kind.startsWith("web "));
-  await navigator.clipboard.write([new ClipboardItem(Object.fromEntries(allowed))]);
+  if (!navigator.clipboard?.write) throw new Error(NO_CLIPBOARD);
+  const plain = Object.fromEntries(Object.entries(kinds).filter(([kind]) => !kind.startsWith("web ")));
+  // Formats of one's own need a permission that others do not.
+  const write = (/** @type {typeof kinds} */ some) => navigator.clipboard.write([new ClipboardItem(some)]);
+  await write(kinds).catch(() => write(plain));
 }
 
 /** @param {Promise<string>} text */
@@ -86,7 +89,7 @@ async function copyText(text) {
   area.select();
   const copied = document.execCommand("copy");
   area.remove();
-  if (!copied) throw new Error("This page may not use the clipboard (it needs https).");
+  if (!copied) throw new Error(NO_CLIPBOARD);
 }
 
 /** @param {Event} event */
@@ -114,8 +117,8 @@ class Film extends View {
     this.looked = "";
     /** @type {Box[]} */
     this.notes = [];
-    /** @type {Place[]} */
-    this.strip = [];
+    /** @type {Map<string, Place>} */
+    this.strip = new Map();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.patience = undefined;
     card.className = "gradient-stage";
@@ -175,8 +178,8 @@ class Film extends View {
       [this.use, () => this.model.send({ type: "use", job: this.inView?.job.id })],
       [this.copy, () => this.copyImage()],
       [this.download, () => this.downloadImage()],
-      [this.grid, (event) => this.chosen(event, this.inView?.tile === -1 ? this.places : [])],
-      [this.thumbs, (event) => this.chosen(event, this.strip)],
+      [this.grid, (event) => this.choose(event)],
+      [this.thumbs, (event) => this.choose(event)],
     ];
     for (const [element, clicked] of clicks) element.addEventListener("click", clicked, { signal });
     this.range.addEventListener("input", () => this.scrub(), { signal });
@@ -195,10 +198,10 @@ class Film extends View {
     this.update();
   }
 
-  /** @param {Event} event @param {Place[]} places */
-  chosen(event, places) {
-    const place = places.find(({ root }) => root.contains(/** @type {Node} */ (event.target)));
-    if (place) this.select(place.root.dataset.name ?? "");
+  /** @param {Event} event */
+  choose(event) {
+    const place = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-name]"));
+    if (place) this.select(place.dataset.name ?? "");
   }
 
   /** @param {string} name */
@@ -232,8 +235,8 @@ class Film extends View {
     const one = job.tiles[tile];
     const several = job.tiles.length > 1;
     this.places.forEach(({ root }, index) => {
-      root.dataset.choice = String(several && tile < 0);
-      root.dataset.name = `${job.id}.${index}`;
+      if (several && tile < 0) root.dataset.name = `${job.id}.${index}`;
+      else delete root.dataset.name;
     });
     this.copy.hidden = this.download.hidden = !this.connected || one?.status !== "done";
     this.use.hidden = !this.connected || job.status === "running";
@@ -266,23 +269,34 @@ class Film extends View {
   /** @param {Job[]} jobs @param {InView | null} seen */
   updateFilm(jobs, seen) {
     const thumbs = thumbnails(jobs);
-    resize(this.strip, thumbs.length, () => new Place(this.thumbs, "button"));
-    thumbs.forEach(({ job, tile, index, name }, at) => {
-      const { root } = this.strip[at];
-      const chosen = seen?.job.id === job.id && [index, -1].includes(seen.tile);
-      this.strip[at].update(tile, this.pictures.url(tile.keys.at(-1)), "", cameToNothing(tile));
-      root.setAttribute("type", "button");
-      root.setAttribute("aria-label", `${job.prompt.slice(0, 80)}, ${tile.status}`);
-      root.setAttribute("aria-pressed", String(chosen));
-      root.dataset.name = name;
-      root.title = job.prompt.slice(0, 200);
-      root.style.setProperty("--gradient-ratio", `${job.width} / ${job.height}`);
-      root.style.setProperty("--gradient-done", `${fraction(job.steps_done, job.steps) * 100}%`);
-      root.tabIndex = -1;
-    });
-    const reached = this.strip.find(({ root }) => root.getAttribute("aria-pressed") === "true") ?? this.strip[0];
-    if (reached) reached.root.tabIndex = 0; // one stop for the Tab key; the arrow keys go on from there
-    this.thumbs.hidden = !thumbs.length;
+    const names = new Set(thumbs.map(({ name }) => name));
+    for (const [name, { root }] of this.strip) {
+      if (names.has(name)) continue;
+      root.remove();
+      this.strip.delete(name);
+    }
+    thumbs.forEach((thumb, at) => this.updateThumb(thumb, at, seen));
+    const roots = /** @type {HTMLElement[]} */ ([...this.thumbs.children]);
+    const reached = roots.find((root) => root.getAttribute("aria-pressed") === "true") ?? roots[0];
+    for (const root of roots) root.tabIndex = root === reached ? 0 : -1; // the arrow keys go on from there
+    this.thumbs.hidden = !roots.length;
+  }
+
+  /** @param {ReturnType<typeof thumbnails>[number]} thumb @param {number} at @param {InView | null} seen */
+  updateThumb({ job, tile, index, name }, at, seen) {
+    const place = this.strip.get(name) ?? new Place(this.thumbs, "button");
+    const { root } = place;
+    this.strip.set(name, place);
+    if (this.thumbs.children[at] !== root) this.thumbs.insertBefore(root, this.thumbs.children[at]);
+    const chosen = seen?.job.id === job.id && [index, -1].includes(seen.tile);
+    place.update(tile, this.pictures.url(tile.keys.at(-1)), "", cameToNothing(tile));
+    root.setAttribute("type", "button");
+    root.setAttribute("aria-label", `${job.prompt.slice(0, 80)}, ${tile.status}`);
+    root.setAttribute("aria-pressed", String(chosen));
+    root.dataset.name = name;
+    root.title = job.prompt.slice(0, 200);
+    root.style.setProperty("--gradient-ratio", `${job.width} / ${job.height}`);
+    root.style.setProperty("--gradient-done", `${fraction(job.steps_done, job.steps) * 100}%`);
   }
 
   async copyImage() {
@@ -362,15 +376,15 @@ class Film extends View {
 
   /** Arrow keys go along the film. @param {KeyboardEvent} event */
   walk(event) {
-    const at = this.strip.findIndex(({ root }) => root === event.target);
-    const last = this.strip.length - 1;
+    const roots = /** @type {HTMLElement[]} */ ([...this.thumbs.children]);
+    const at = roots.indexOf(/** @type {HTMLElement} */ (event.target));
+    const last = roots.length - 1;
     /** @type {Record<string, number>} */
     const to = { ArrowRight: Math.min(at + 1, last), ArrowLeft: Math.max(at - 1, 0), Home: 0, End: last };
     if (!(event.key in to)) return;
     event.preventDefault();
-    const { root } = this.strip[to[event.key]];
-    this.select(root.dataset.name ?? "");
-    root.focus();
+    this.select(roots[to[event.key]].dataset.name ?? "");
+    roots[to[event.key]].focus();
   }
 
   /** @param {MouseEvent} event */
@@ -406,7 +420,7 @@ class Film extends View {
   }
 
   wait() {
-    this.tell({ kind: "cancelled", what: "The kernel is busy.", advice: "This begins as soon as it is free." });
+    this.tell({ kind: "cancelled", what: "The kernel does not answer yet.", advice: "This begins as soon as it does." });
   }
 
   /** @param {Box[]} notes of this view's own */

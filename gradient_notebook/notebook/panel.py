@@ -46,6 +46,12 @@ class Result:
     tiles: list[Tile] = field(default_factory=list)
     """Of a job that is no longer held, without the pictures."""
     state: dict[str, Any] = field(default_factory=dict)
+    """What is to be seen of it, once it has ended."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its end has been seen to: a job itself ends a little before."""
+        return bool(self.state)
 
     def original(self, index: int) -> bytes:
         """Return the bytes of an image as the service sent them. Raises OSError where they are gone."""
@@ -90,11 +96,12 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self._latest: Job | None = None
         self._lock = threading.RLock()
         self._begun = 0
+        given, name = self._initial(params), identifier(name)  # before anything is made
         self._behind = Behind(wording.record([name, "nothing made yet"]))
-        self._make(identifier(name))
+        self._make(name)
         super().__init__([self._left, self._picture])
         self.add_class("gradient-panel")
-        self._fill(self._initial(params), inserts=not raw)
+        self._fill(given, inserts=not raw)
         self._find_models()
 
     def _initial(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,11 +252,10 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def _begin(self, result: Result) -> None:
         with self._lock:
-            if self._newest and self._newest.job and self._newest.job.status != "running":
+            if self._newest and self._newest.has_ended:
                 self._newest.let_go()
             self._newest = result
             self._results[result.live.id] = result
-            result.state = result.live.state()
             self._publish()
             self._picture.selected = result.live.id
 
@@ -285,7 +291,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         running = []
         finished = []
         for result in reversed(self._results.values()):
-            if result.job and result.job.status == "running":
+            if result.job and not result.has_ended:
                 running.append(result.live.state(result.job))
             else:
                 finished.append(result.state)
@@ -294,7 +300,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self._picture.running = running
 
     def _drop_old(self) -> None:
-        ended = [number for number, result in self._results.items() if result.state["status"] != "running"]
+        ended = [number for number, result in self._results.items() if result.has_ended]
         for number in ended[:-KEPT_RESULTS]:
             self._picture.forget(self._results.pop(number).live.keys)
 

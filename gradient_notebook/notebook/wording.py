@@ -114,10 +114,10 @@ def line(parts: Sequence[str]) -> dict[str, str]:
 
 
 _ALONE = (
-    "<style>.jp-OutputArea-child:not(:has(.gradient-panel))"
+    "<style>.jp-OutputArea-child:not(:has(.gradient-panel:not(.jupyter-widgets-disconnected)))"
     ":has(+ .jp-OutputArea-child + .jp-OutputArea-child .gradient-record){display:none}</style>"
 )
-"""Hides what a notebook without a kernel shows of a panel: an error."""
+"""Hides what a notebook shows of a panel whose kernel is gone: an error, or a form that does nothing."""
 
 
 def record(caption: Sequence[str], params: ImageGenerateParams | None = None) -> dict[str, str]:

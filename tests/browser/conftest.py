@@ -1,4 +1,4 @@
-"""One JupyterLab and one Chromium for all tests of this folder."""
+"""One server and one Chromium for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from lab import Lab, NotebookPage, browser
+from lab import FrontEnd, Lab, NotebookPage, browser
 from playwright.sync_api import Browser, expect
 
 expect.set_options(timeout=15_000)
@@ -39,13 +39,13 @@ def notebook(lab: Lab, chromium: Browser, request: pytest.FixtureRequest) -> Ite
     """Open a notebook of these cells; the first, which loads the extension, has run."""
     with ExitStack() as pages:
 
-        def opened(*cells: str, width: int = 1100, theme: str = "Light") -> NotebookPage:
+        def opened(*cells: str, width: int = 1100, theme: str = "Light", front_end: FrontEnd = "lab") -> NotebookPage:
             lab.set_theme(f"JupyterLab {theme}")
             name = re.sub(r"\W+", "-", request.node.name)
             path = lab.write(f"{name}.ipynb", [LOAD, *cells])
             page = chromium.new_page(viewport={"width": width, "height": 900})
             pages.callback(page.close)
-            found = NotebookPage(page, lab, path.name)
+            found = NotebookPage(page, lab, path.name, front_end=front_end)
             found.run(0)
             return found
 

@@ -1,4 +1,4 @@
-"""A real JupyterLab with a real kernel, and a page of it in a real Chromium."""
+"""A real JupyterLab and Jupyter Notebook with a real kernel, and a page of them in a real Chromium."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nbformat
 from chromium import found
@@ -28,9 +28,20 @@ _FLAGS = (
     "--no-first-run",
 )
 
+FrontEnd = Literal["lab", "notebook"]
+
+_ADDRESS: dict[FrontEnd, str] = {"lab": "doc/tree", "notebook": "notebooks"}
+
+# What matches once the kernel is there and has nothing to do. Notebook's circle says idle before there is a kernel, too.
+_CONNECTED = ".jp-NotebookKernelStatus-fade:not(.jp-NotebookKernelStatus-info)"
+_IDLE: dict[FrontEnd, str] = {
+    "lab": "#jp-main-statusbar:has-text('| Idle')",
+    "notebook": f"body:has({_CONNECTED}) .jp-Notebook-ExecutionIndicator[data-status='idle']",
+}
+
 
 class Lab:
-    """A JupyterLab server of its own: its own folder, settings and archive, and no key."""
+    """A server of its own, of JupyterLab and Notebook: its own folder, settings and archive, and no key."""
 
     url: str
 
@@ -114,12 +125,13 @@ def browser() -> Iterator[Browser]:
 
 
 class NotebookPage:
-    """A notebook in a page: its cells can be run and looked at."""
+    """A notebook in a page of JupyterLab or Notebook: its cells can be run and looked at."""
 
-    def __init__(self, page: Page, lab: Lab, name: str, *, kernel: bool = True) -> None:
+    def __init__(self, page: Page, lab: Lab, name: str, *, kernel: bool = True, front_end: FrontEnd = "lab") -> None:
         self.page = page
         self.name = name
-        page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}")
+        self.front_end = front_end
+        page.goto(f"{lab.url}/{_ADDRESS[front_end]}/{name}?token={lab.token}")
         page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         if kernel:
             self.idle()
@@ -149,7 +161,7 @@ class NotebookPage:
 
     def idle(self) -> None:
         """Wait until the kernel is there and has nothing to do."""
-        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+        self.page.locator(_IDLE[self.front_end]).wait_for(state="attached", timeout=60_000)
 
     def save(self) -> None:
         """Save the notebook, and wait until it is on disk."""

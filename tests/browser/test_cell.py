@@ -79,6 +79,7 @@ def test_a_saved_notebook_shows_its_image_without_a_kernel(notebook: Opener, lab
     opened.save()
     saved = nbformat.read(lab.root / opened.name, 4)
     saved.metadata["kernelspec"] = {"name": "no-such-kernel", "display_name": "none"}
+    saved.metadata.pop("language_info")  # by which another kernel would be found
     nbformat.write(saved, lab.root / "reopened.ipynb")
     page = chromium.new_page(viewport={"width": 900, "height": 900})
     again = NotebookPage(page, lab, "reopened.ipynb", kernel=False)
