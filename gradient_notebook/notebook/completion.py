@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from ..api.params import PARAMETERS
 from .options import PARSER
 
-_MAGIC_LINE = re.compile(r"^(?:.*[\s=])?%{1,2}imagegen\s+(?P<options>.*)$")
+_MAGIC_LINE = re.compile(r"^(?:.*[\s=])?%{1,2}imagegen(?:_panel)?\s+(?P<options>.*)$")
 _OPEN_BRACES = re.compile(r"\{\{\s*(?P<word>[\w.]*)$")
 
 _ACTIONS = {option: action for action in PARSER._actions for option in action.option_strings}  # noqa: SLF001

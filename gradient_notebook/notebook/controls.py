@@ -178,7 +178,10 @@ class Form:
 
     def _accept(self, field: Field, value: Any) -> None:
         try:
-            field.control.set_state({"label" if hasattr(field.control, "label") else "value": value})
+            if hasattr(field.control, "label"):
+                field.control.label = value
+            else:
+                field.control.set_state({"value": value})
         except TraitError:
             field.parameter.check(value)
             raise

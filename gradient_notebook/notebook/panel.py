@@ -278,8 +278,12 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         boxes += wording.shortcomings(job)
         cost = self._config.cost(job.usage) if job.usage else ""
         caption = wording.caption(result.name, job, cost) if job.images else []
+        told = [
+            *(caption or [wording.described(job.params), wording.seconds(job.elapsed_s)]),
+            *wording.further(job.params, self._config.defaults()),
+        ]
         with self._lock:
-            result.state = result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes])
+            result.state = result.live.state(job, caption=told, boxes=[box.plain() for box in boxes])
             if result is not self._newest:
                 result.let_go()
             self._drop_old()

@@ -9,9 +9,10 @@ import dataclasses
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..api.errors import ContentRefused, GradientNotebookError, JobCancelled
-from ..api.params import ImageGenerateParams, estimated_output_tokens
+from ..api.params import PARAMETERS, ImageGenerateParams, estimated_output_tokens
 from ..jobs.job import Job
 from ..jobs.tile import Tile
 
@@ -36,6 +37,17 @@ def described(params: ImageGenerateParams) -> str:
     chosen = [size.replace("x", "×") if size != "auto" else "auto size"]
     chosen += [quality] if quality != "auto" else []
     return DOT.join([*chosen, params.effective("output_format")])
+
+
+def further(params: ImageGenerateParams, session: Mapping[str, Any]) -> list[str]:
+    """Return what else was asked for than is usual, as `background transparent`; `session` are its defaults."""
+    asked = []
+    for name, value in params.given().items():
+        parameter = PARAMETERS[name]
+        described_already = parameter.multiline or (parameter.often and parameter.default is not None)
+        if not described_already and value != session.get(name, parameter.default):
+            asked.append(f"{parameter.label.lower()} {value}")
+    return asked
 
 
 def label(index: int, tile: Tile) -> str:

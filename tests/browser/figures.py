@@ -115,5 +115,75 @@ def ending(notebook: NotebookPage, index: int, what: str) -> None:
     print(f"{what} to the end of the cell: {last(seen, 'end') - last(seen, 'key'):.0f} ms")
 
 
+PANEL = """from gradient_notebook import Panel
+panel = Panel("picture", size="1536x1024", quality="high", partial_images=3)
+panel"""
+MANY = """import asyncio, gc, os, threading
+from pathlib import Path
+from ipywidgets.widgets.widget import _instances
+def megabytes():
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+async def use(count):
+    for _ in range(count):
+        panel = Panel("used", prompt="A low sun", quality="low")
+        panel._ipython_display_()
+        await panel.generate()
+        panel.close()
+    await asyncio.sleep(0)
+    print(f"{megabytes():.0f} MB, {threading.active_count()} threads, {len(_instances)} widgets")"""
+# In each animation frame: when Generate was clicked, when the job stood there, and when another picture did.
+WATCH_PANEL = """() => {
+  window.noted = { click: [], stands: [], pictures: [] };
+  const now = () => performance.timeOrigin + performance.now();
+  addEventListener("pointerup", (e) => e.target.closest(".gradient-form-generate") && noted.click.push(now()), true);
+  let job = "", source = "";
+  const look = () => {
+    const tile = document.querySelector(".gradient-film [data-status='running']");
+    if (tile && tile.dataset.name !== job) { job = tile.dataset.name; noted.stands.push(now()); }
+    const image = document.querySelector(".gradient-grid .gradient-picture");
+    if (image?.complete && image.src && image.src !== source) { source = image.src; noted.pictures.push(now()); }
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def measure_panel() -> None:
+    """Use panels, and print the figures."""
+    cells = [STAMP, PANEL, "print(*stamps)", MANY, "await use(10)", "await use(40)"]
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder)).running() as lab, browser() as chromium:
+        path = lab.write("panel.ipynb", cells)
+        notebook = NotebookPage(chromium.new_page(viewport={"width": 1100, "height": 1000}), lab, path.name)
+        notebook.run(0)
+        notebook.run(1)
+        before = path.stat().st_size
+        panel = notebook.output(1)
+        panel.get_by_label("Prompt").fill(PROMPT)
+        notebook.page.evaluate(WATCH_PANEL)
+        for count in range(1, REPEATS + 1):
+            panel.get_by_role("button", name="Generate").click()
+            notebook.page.wait_for_function(f"noted.stands.length === {count}")
+            panel.get_by_role("button", name="Download").wait_for()
+        notebook.run(2)
+        panel_figures(noted(notebook), [float(stamp) for stamp in notebook.output(2).inner_text().split()])
+        notebook.save()
+        print(f"a panel with {REPEATS} results adds {(path.stat().st_size - before) / 1000:.0f} kB to the notebook")
+        for index, what in ((3, ""), (4, "after 10 panels opened, used and closed"), (5, "after 50")):
+            notebook.run(index, timeout_s=600)
+            print(what, notebook.output(index).inner_text().strip() if what else "", end="\n" if what else "")
+
+
+def panel_figures(seen: dict[str, Any], decoded: list[float]) -> None:
+    """Print how long a click and a picture take, and how many pictures were seen."""
+    clicks = [at - clicked for at, clicked in zip(seen["stands"], seen["click"], strict=True)]
+    print(f"Generate to its tile: median {statistics.median(clicks):.0f} ms, worst {max(clicks):.0f}")
+    print(f"pictures sent {len(decoded)}, seen in the panel {len(seen['pictures'])}")
+    if len(decoded) == len(seen["pictures"]):
+        delays = [at - stamp for at, stamp in zip(seen["pictures"], decoded, strict=True)]
+        print(f"picture, decoded to on screen: median {statistics.median(delays):.0f} ms, worst {max(delays):.0f}")
+
+
 if __name__ == "__main__":
     measure()
+    measure_panel()

@@ -120,11 +120,12 @@ def image_types(output: Mapping[str, Any]) -> list[str]:
 
 
 class Comm:
-    """A widget's model: its state by now, and the states that it had."""
+    """A widget's model: its state by now, the states that it had, and the pictures that it was sent."""
 
     def __init__(self, state: dict[str, Any]) -> None:
         self.state = state
         self.history = [dict(state)]
+        self.pictures: dict[str, bytes] = {}
         self.closed = False
 
     def update(self, change: dict[str, Any]) -> None:
@@ -259,3 +260,5 @@ class Kernel:
             self.comms[content["comm_id"]].closed = True
         elif data.get("method") == "update":
             self.comms[content["comm_id"]].update(data["state"])
+        elif data.get("content", {}).get("type") == "picture":
+            self.comms[content["comm_id"]].pictures[data["content"]["key"]] = bytes(buffers[0])

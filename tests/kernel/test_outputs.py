@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from typing import Any
 
 import ipykernel
 import pytest
@@ -70,14 +71,18 @@ def test_a_running_cell_shows_a_widget_and_its_partial_images(
     assert not any(post.answered for post in paced.posts)
     (model_id,) = cell.views
     card = kernel.comms[model_id]
-    assert card.state["prompt"] == "A red house"
+    assert card.state["running"][0]["prompt"] == "A red house"
     kernel.wait(cell)
 
-    pictures = [tile["picture"] for state in card.history for tile in state["tiles"] if tile["picture"]]
-    assert len(set(pictures)) >= 3
-    assert all(Image.open(io.BytesIO(picture)).size[0] <= 768 for picture in pictures)
-    assert card.state["tiles"] == []
+    shown = dict.fromkeys(state["running"][0]["tiles"][0]["keys"][-1] for state in card.history if came(state))
+    assert len(shown) >= 3
+    assert all(Image.open(io.BytesIO(card.pictures[key])).size[0] <= 768 for key in shown)
     assert card.closed
+
+
+def came(state: dict[str, Any]) -> bool:
+    """Whether a card shows a picture."""
+    return any(tile["keys"] for job in state["running"] for tile in job["tiles"])
 
 
 def test_images_of_several_are_shown_as_one(kernel: Kernel, simulator: Simulator) -> None:
@@ -228,7 +233,7 @@ def test_cancel_keeps_what_has_come(kernel: Kernel, simulate: Callable[..., Simu
     cell = kernel.start("%%imagegen --quality low -p 3\nA red house")
     kernel.wait_for(lambda: cell.views)
     card = kernel.comms[cell.views[0]]
-    kernel.wait_for(lambda: card.state["tiles"][0]["picture"])
+    kernel.wait_for(lambda: came(card.state))
 
     kernel.send(cell.views[0], {"type": "cancel"})
     kernel.wait(cell)
@@ -245,7 +250,7 @@ def test_cancel_keeps_the_images_that_have_finished(kernel: Kernel, simulator: S
     cell = kernel.start("%%imagegen houses -n 3 --quality low\nA red house")
     kernel.wait_for(lambda: cell.views and sum(post.answered for post in simulator.posts) == 2)
     card = kernel.comms[cell.views[0]]
-    kernel.wait_for(lambda: sum(tile["status"] == "done" for tile in card.state["tiles"]) == 2)
+    kernel.wait_for(lambda: sum(tile["status"] == "done" for tile in card.state["running"][0]["tiles"]) == 2)
 
     kernel.send(cell.views[0], {"type": "cancel"})
     kernel.wait(cell)
