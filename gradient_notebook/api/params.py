@@ -130,7 +130,8 @@ class Parameter:
     def _check_mapping(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise TypeError
-        copy = json.loads(json.dumps(dict(value), allow_nan=False))
+        text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
+        copy = json.loads(text.encode())  # a lone surrogate cannot be sent
         if known := copy.keys() & PARAMETERS.keys():
             name = min(known)
             advice = f"Give {name} by its own name, or rename it."

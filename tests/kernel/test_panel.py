@@ -45,11 +45,15 @@ def test_a_panel_stands_before_what_a_saved_notebook_shows(kernel: Kernel) -> No
 def test_a_click_makes_what_the_browser_shows_and_assigns_it(kernel: Kernel, simulator: Simulator) -> None:
     """What the form says in the browser counts, also where the controls' own messages have not come yet."""
     kernel.run(PANEL.format(more=", prompt='older'"))
-    click(kernel, prompt="newer", size="1536x1024", n=2, output_compression="auto")
+    own = {".variable": "badger", ".inserts": False}
+    click(kernel, prompt="{{newer}}", size="1536x1024", n=2, output_compression="auto", **own)
     kernel.wait_for(lambda: kernel.comms[film(kernel)].state["finished"])
-    assert [post.body["prompt"] for post in simulator.posts] == ["newer"] * 2
-    assert kernel.value("[image.size for image in otter]") == [(1536, 1024)] * 2
-    assert kernel.value("panel.images is not None and panel.image is otter[0], panel.params.prompt") == (True, "newer")
+    assert [post.body["prompt"] for post in simulator.posts] == ["{{newer}}"] * 2
+    assert kernel.value("[image.size for image in badger]") == [(1536, 1024)] * 2
+    assert kernel.value("panel.images is not None and panel.image is badger[0], panel.params.prompt") == (
+        True,
+        "{{newer}}",
+    )
 
 
 def test_a_generation_goes_on_while_a_cell_computes(kernel: Kernel, simulate: Callable[..., Simulator]) -> None:

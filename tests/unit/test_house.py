@@ -28,7 +28,7 @@ DOORS = {
     "PIL": {"imaging", "simulator"},
     "anywidget": {"notebook.live"},
     "httpx": {"api.client"},
-    "ipywidgets": {"notebook.controls", "notebook.panel"},
+    "ipywidgets": {"notebook.controls", "notebook.form", "notebook.panel"},
     "nest_asyncio2": {"jobs.loop"},
     "platformdirs": {"jobs.archive"},
     "pybase64": {"api", "notebook.ordinary", "simulator"},

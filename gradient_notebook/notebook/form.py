@@ -1,0 +1,258 @@
+"""The form of a panel: the fields of all parameters, grouped, and what stands around them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import ipywidgets
+
+from ..api.errors import GradientNotebookError, InvalidRequest
+from ..api.params import PARAMETERS, ImageGenerateParams
+from . import wording
+from .controls import Field, note, shown_as, value_of
+from .options import identifier
+
+
+class Form:
+    """What a person sets before an image is made.
+
+    `session` are the session's defaults, `price` says what a number of output tokens costs, and `notice` stands under
+    all. The prompt holds `{{ }}` to be filled in only where `inserts` is ticked, which typing leaves and code takes off.
+    """
+
+    def __init__(self, name: str, session: Mapping[str, Any], price: Callable[[int], str], notice: str) -> None:
+        self.layout = ipywidgets.Layout()
+        """The one of all boxes and notes: each would be another message to the browser."""
+        self.fields = {name: Field(parameter, self.layout) for name, parameter in PARAMETERS.items()}
+        self.controls = {name: field.control for name, field in self.fields.items()}
+        self._session = dict(session)
+        self._price = price
+        self._held = False
+        self._wrong: dict[str, str] = {}
+        self._make_others(name, notice)
+        self._group()
+        self._listen()
+
+    def _make_others(self, name: str, notice: str) -> None:
+        self.variable = ipywidgets.Text(
+            value=name, description="Variable", tooltip="Notebook variable that the image is assigned to."
+        )
+        self.inserts = ipywidgets.Checkbox(
+            value=True, indent=False, description="Insert {{ }}", tooltip="Insert values from the notebook for {{ }}."
+        )
+        self._variable_note = self._html("note")
+        self._estimate = self._html("estimate")
+        self._notice = self._html("note", note(notice))
+        self.generate_button = _button("Generate", "generate", "Make the image (Ctrl+Enter).", "primary")
+        self._code_buttons = (
+            _button("Copy as cell", "cell", "Copy the %%imagegen cell that makes the same request."),
+            _button("Copy as Python", "python", "Copy the Python call that makes the same request."),
+        )
+
+    def _group(self) -> None:
+        """Keep in view what is changed often, and fold the rest."""
+        often = [name for name, parameter in PARAMETERS.items() if parameter.often]
+        seldom = [name for name in PARAMETERS if name not in often]
+        prompt, *others = [self.fields[name].box for name in often]
+        title = f"More: {', '.join(PARAMETERS[name].label.lower() for name in seldom)}"
+        folded = self._box("folded", *(self.fields[name].box for name in seldom))
+        self._more = ipywidgets.Accordion([folded], titles=(title,), selected_index=None).add_class("gradient-more")
+        self.box = self._box(
+            "form",
+            prompt,
+            self.inserts,
+            *others,
+            self._more,
+            self._box("field", self.variable, self._variable_note),
+            self._row(self.generate_button, self._estimate),
+            self._row(*self._code_buttons),
+            self._notice,
+        )
+
+    def _box(self, kind: str, *children: ipywidgets.Widget) -> ipywidgets.VBox:
+        return ipywidgets.VBox(children, layout=self.layout).add_class(f"gradient-{kind}")
+
+    def _row(self, *children: ipywidgets.Widget) -> ipywidgets.Box:
+        return ipywidgets.Box(children, layout=self.layout).add_class("gradient-row")
+
+    def _html(self, kind: str, text: str = "") -> ipywidgets.HTML:
+        return ipywidgets.HTML(text, layout=self.layout).add_class(f"gradient-{kind}")
+
+    def _listen(self) -> None:
+        for name, control in self.controls.items():
+            control.observe(lambda _, name=name: self._touched(name), "value")
+        self.controls["prompt"].observe(self._prompt_changed, "value")
+        self.inserts.observe(lambda _: self._show_estimate(), "value")
+        self.variable.observe(lambda _: self._say_of_variable(""), "value")
+
+    # What it says
+
+    @property
+    def name(self) -> str:
+        """The variable's name; raises InvalidRequest if it is none."""
+        return identifier(self.variable.value.strip())
+
+    @property
+    def in_a_browser(self) -> dict[str, ipywidgets.ValueWidget]:
+        """All controls by the names that a browser calls them, which are no names of parameters for two of them."""
+        return {**self.controls, ".variable": self.variable, ".inserts": self.inserts}
+
+    def given(self) -> dict[str, Any]:
+        """Return the parameters that the form gives; raise InvalidRequest where a control makes no sense.
+
+        What is left at the service's own default is not given, unless the session's default is another.
+        """
+        values = {name: self._value(name) for name, field in self.fields.items() if not field.control.disabled}
+        return {name: value for name, value in values.items() if value is not None and not self._left(name, value)}
+
+    def _value(self, name: str) -> Any:
+        return value_of(PARAMETERS[name], self.controls[name])
+
+    def _left(self, name: str, value: Any) -> bool:
+        return name not in self._session and value in (PARAMETERS[name].default, {})
+
+    # How it is set
+
+    def fill(self, values: Mapping[str, Any], *, inserts: bool = False) -> None:
+        """Set all controls; what `values` does not name is not given."""
+        with self._holding():
+            for name, field in self.fields.items():
+                # What has no effect now keeps what it would have, so that it need not be set twice.
+                unset = self._session.get(name) if field.parameter.only_with else None
+                field.control.value = shown_as(field.parameter, values.get(name, unset), field.control)
+        self.inserts.value = inserts or "{{" not in self.controls["prompt"].value
+
+    def accept(self, shown: Mapping[str, Any]) -> None:
+        """Set the controls to what a browser shows: their own messages may still be on their way.
+
+        Raises InvalidRequest where that does not go together: nothing is left out that somebody has chosen.
+        """
+        self._wrong.clear()
+        with self._holding():
+            for name in self.fields.keys() & shown.keys():
+                self.fields[name].accept(shown[name])
+            for name, field in self.fields.items():
+                if field.parameter.choices and (refusal := self._refusal(name, field.control.value)):
+                    raise refusal
+        self.variable.value = shown.get(".variable", self.variable.value)
+        self.inserts.value = shown.get(".inserts", self.inserts.value)
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        """Look at the whole only when all of it is set."""
+        self._held = True
+        for field in self.fields.values():
+            field.restore()
+        try:
+            yield
+        finally:
+            self._held = False
+            self.refresh()
+
+    def _touched(self, name: str) -> None:
+        if self._held:
+            return
+        self.fields[name].settle()
+        # A choice is wrong only beside others, which may have been changed now.
+        settled = {wrong for wrong in self._wrong if wrong == name or PARAMETERS[wrong].choices}
+        self._wrong = {wrong: words for wrong, words in self._wrong.items() if wrong not in settled}
+        self.refresh()
+
+    def _prompt_changed(self, change: Mapping[str, Any]) -> None:
+        """Insert values only into what a person has typed: text that comes from elsewhere is data."""
+        if "{{" not in change["new"]:
+            self.inserts.value = True
+        elif not change["owner"].typing:
+            self.inserts.value = False
+
+    def offer_models(self, names: Sequence[str]) -> None:
+        """Offer what the service lists."""
+        for field in self.fields.values():
+            if field.parameter.listed:
+                field.control.options = tuple(names)
+
+    # What is wrong
+
+    def complain(self, name: str | None, words: str) -> bool:
+        """Say beside a control what is wrong with it, until it is changed. Return whether there is such a control."""
+        if name == "name":
+            self._say_of_variable(words)
+        elif name in self.fields:
+            if not PARAMETERS[name].often:
+                self._more.selected_index = 0
+            self._wrong[name] = words
+            self.fields[name].say(words, wrong=True)
+        return name == "name" or name in self.fields
+
+    def _say_of_variable(self, words: str) -> None:
+        self._variable_note.value = note(words, wrong=True)
+
+    # What applies
+
+    def refresh(self) -> None:
+        """Enable what applies and disable what does not, and say why."""
+        self._held = True
+        try:
+            for name, field in self.fields.items():
+                self._refresh(name, field)
+        finally:
+            self._held = False
+        self.inserts.layout.display = "" if "{{" in self.controls["prompt"].value else "none"
+        self._show_estimate()
+
+    def _show_estimate(self) -> None:
+        try:
+            params = ImageGenerateParams.of({**self.given(), "prompt": "a"})
+        except GradientNotebookError:
+            self._estimate.value = ""
+        else:
+            self._estimate.value = html.escape(wording.tokens(params, self._price))
+
+    def _refresh(self, name: str, field: Field) -> None:
+        field.limit(lambda value: self._reason(name, value))
+        needed = self.fields.get(field.parameter.only_with)
+        if needed and not needed.control.disabled and not needed.control.value:
+            field.disable(f"only with {needed.parameter.label}")
+        if words := self._wrong.get(name) or self._mistake(name):
+            field.say(words, wrong=True)
+
+    def _mistake(self, name: str) -> str:
+        """Return what is wrong with what a control says by itself."""
+        try:
+            self._value(name)
+        except InvalidRequest as error:
+            return error.what
+        return ""
+
+    def _reason(self, name: str, value: Any) -> str:
+        refusal = self._refusal(name, value)
+        return refusal.what.partition(": ")[2] if refusal else ""
+
+    def _refusal(self, name: str, value: Any) -> InvalidRequest | None:
+        """Return why a parameter cannot have a value while the others are as they are."""
+        values = {**self._others(name), "prompt": "a", name: value}
+        while True:
+            try:
+                ImageGenerateParams.of(values)
+            except InvalidRequest as error:
+                if error.parameter == name or values.pop(error.parameter or "", None) is None:
+                    return error if error.parameter == name else None
+            else:
+                return None
+
+    def _others(self, name: str) -> dict[str, Any]:
+        """Return what other controls say, as far as it makes sense."""
+        values = {}
+        for other, field in self.fields.items():
+            applies = not field.control.disabled or field.parameter.only_with == name
+            if other != name and applies and not self._mistake(other):
+                values[other] = self._value(other)
+        return values
+
+
+def _button(words: str, action: str, tooltip: str, style: str = "") -> ipywidgets.Button:
+    button = ipywidgets.Button(description=words, tooltip=tooltip, button_style=style)
+    return button.add_class(f"gradient-form-{action}")

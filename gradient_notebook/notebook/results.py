@@ -1,0 +1,129 @@
+"""What a panel has made and is making: enough to show it, to hand over its originals, and to ask for it again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..jobs.job import Job
+from ..jobs.tile import Tile
+from .live import Film, LiveJob
+
+KEPT_RESULTS = 50
+"""How many stay in view. Older ones stay on disk."""
+
+
+@dataclass
+class Result:
+    """What one click on Generate has made."""
+
+    live: LiveJob
+    name: str
+    given: Mapping[str, Any]
+    """What the form said: the prompt as it was typed."""
+    inserts: bool
+    job: Job | None = None
+    """None once it is no longer the newest: its images are large, and its originals lie on disk."""
+    tiles: list[Tile] = field(default_factory=list)
+    """Of a job that is no longer held, without the images."""
+    state: dict[str, Any] = field(default_factory=dict)
+    """What is to be seen of it, once it has ended."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its end has been seen to: a job itself ends a little before."""
+        return bool(self.state)
+
+    def original(self, index: int) -> bytes:
+        """Return the bytes of an image as the service sent them. Raises OSError where they are gone."""
+        tile = (self.job.tiles if self.job else self.tiles)[index]
+        if tile.image_bytes is None and tile.path is None:
+            msg = "There is no finished image."
+            raise FileNotFoundError(msg)
+        return tile.image_bytes or tile.path.read_bytes()  # type: ignore[union-attr] # one of them is there
+
+    def let_go(self) -> None:
+        """Keep what is small: of an image on disk its place, of another its file."""
+        if self.job:
+            self.tiles = [
+                Tile(tile.status, path=tile.path, image_bytes=None if tile.path else tile.image_bytes)
+                for tile in self.job.tiles
+            ]
+            self.job = None
+
+
+class Results:
+    """All results by their numbers, oldest first, as the film shows them. Told from several threads."""
+
+    def __init__(self, film: Film) -> None:
+        self._film = film
+        self._all: dict[str, Result] = {}
+        self._newest: Result | None = None
+        self._lock = threading.Lock()
+        self._begun = 0
+        self._assigned: dict[str, int] = {}
+
+    @property
+    def newest(self) -> Job | None:
+        """The newest job."""
+        return self._newest.job if self._newest else None
+
+    def number(self) -> int:
+        """Return the next number."""
+        self._begun += 1
+        return self._begun
+
+    def find(self, number: Any) -> Result | None:
+        """Return a result by its number."""
+        return self._all.get(str(number))
+
+    def original(self, number: Any, tile: int) -> tuple[str, bytes]:
+        """Return the variable's name and the bytes of an image. Raises OSError, LookupError."""
+        result = self._all[str(number)]
+        return result.name, result.original(tile)
+
+    def add(self, result: Result) -> None:
+        """Show a job that begins."""
+        with self._lock:
+            if self._newest and self._newest.has_ended:
+                self._newest.let_go()
+            self._newest = self._all[result.live.id] = result
+            self._show()
+            self._film.selected = result.live.id
+
+    def update(self) -> None:
+        """Show where the running jobs stand."""
+        with self._lock:
+            self._show()
+
+    def is_newest(self, result: Result) -> bool:
+        """Whether no later one has been here before it for the same variable: the order of the ends does not count."""
+        number = int(result.live.id)
+        with self._lock:
+            newest = self._assigned[result.name] = max(number, self._assigned.get(result.name, 0))
+            return number == newest
+
+    def end(self, result: Result, state: dict[str, Any]) -> None:
+        """Show a job that has ended, by its last state."""
+        with self._lock:
+            result.state = state
+            if result is not self._newest:
+                result.let_go()
+            ended = [number for number, one in self._all.items() if one.has_ended]
+            for number in ended[:-KEPT_RESULTS]:
+                self._film.forget(self._all.pop(number).live.keys)
+            # First: a job must not be in neither of them.
+            self._film.finished = [one.state for one in reversed(self._all.values()) if one.has_ended]
+            self._show()
+
+    def clear(self) -> None:
+        """Let go of all."""
+        with self._lock:
+            self._all.clear()
+            self._newest = None
+
+    def _show(self) -> None:
+        running = [one for one in reversed(self._all.values()) if one.job and not one.has_ended]
+        self._film.running = [one.live.state(one.job) for one in running]
