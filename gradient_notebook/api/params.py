@@ -57,7 +57,6 @@ class Parameter:
     name: str = ""
     kind: type = str
     choices: tuple[str, ...] = ()
-    optional: bool = False
 
     @property
     def option(self) -> str:
@@ -226,7 +225,6 @@ def _complete(declared: dataclasses.Field[Any], hint: Any) -> Parameter:
         "name": declared.name,
         "kind": str if choices else typing.get_origin(kind) or kind,
         "choices": choices,
-        "optional": optional,
         "label": parameter.label or declared.name.replace("_", " ").capitalize(),
     }
     if declared.default not in (None, dataclasses.MISSING):

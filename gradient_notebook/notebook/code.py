@@ -10,6 +10,7 @@ from typing import Any
 
 from ..api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams
 from .config import NOTEBOOK_DEFAULTS
+from .interpolation import expressions
 from .options import complete_given
 
 _WIDTH = 88
@@ -39,7 +40,7 @@ def as_cell(
     where the service has none (`user`), the session's value remains.
     """
     options = [option for item in _needed(params, session).items() for option in _options(*item)]
-    flags, body = _body(params.prompt) if raw else ([], params.prompt)
+    flags, body = _body(params.prompt) if raw else ([], _template(params.prompt.strip()))
     return " ".join(["%%imagegen", name, *options, *flags]) + "\n" + body
 
 
@@ -103,6 +104,16 @@ def _body(prompt: str) -> tuple[list[str], str]:
         return (["--raw"] if "{{" in prompt else []), prompt
     text = re.sub(r"\}(?=\})", r"\\x7d", repr(prompt))  # each }} would be tried as the expression's end
     return [], f"{{{{{text}}}}}"
+
+
+def _template(text: str) -> str:
+    """Return the body that carries a template: outside of its expressions, what a body cannot hold becomes one."""
+    inside = [range(begin, end) for begin, end, _ in expressions(text)]
+
+    def carried(found: re.Match[str]) -> str:
+        return found[0] if any(found.start() in span for span in inside) else f"{{{{{found[0]!r}}}}}"
+
+    return _CHANGED_IN_A_BODY.sub(carried, text)
 
 
 def _literal(value: Any) -> str:

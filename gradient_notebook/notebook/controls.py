@@ -20,17 +20,15 @@ _SLIDER_STEPS = 1_000
 
 
 class TypedText(ipywidgets.Textarea):  # type: ignore[misc] # ipywidgets has no types
-    """A text area that knows whether its text is being typed by a person, or set by code."""
+    """A text area that knows whether its text was typed by a person, or set by code."""
 
-    typing = False
+    typed: str | None = None
+    """The last text that came from a browser."""
 
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Take what the browser says."""
-        self.typing = True
-        try:
-            super().set_state(sync_data)
-        finally:
-            self.typing = False
+        self.typed = sync_data.get("value", self.typed)
+        super().set_state(sync_data)
 
 
 def make_control(parameter: Parameter) -> ipywidgets.ValueWidget:
@@ -88,10 +86,10 @@ def shown_as(parameter: Parameter, value: Any, control: ipywidgets.ValueWidget) 
     return value
 
 
-def note(words: str, *, wrong: bool = False) -> str:
-    """Return the HTML of a note under a control; what is wrong is said to a screen reader at once."""
-    role = ' role="alert"' if wrong else ""
-    return f'<div class="gradient-{"wrong" if wrong else "why"}"{role}>{html.escape(words)}</div>' if words else ""
+def note(words: str, kind: str) -> str:
+    """Return the HTML of a note: `why` or what is `wrong`, which is said to a screen reader at once."""
+    role = ' role="alert"' if kind == "wrong" else ""
+    return f'<div class="gradient-{kind}"{role}>{html.escape(words)}</div>' if words else ""
 
 
 class Field:
@@ -106,20 +104,22 @@ class Field:
 
     def say(self, words: str, *, wrong: bool = False) -> None:
         """Say something under the control."""
-        self.note.value = note(words, wrong=wrong)
+        self.note.value = note(words, "wrong" if wrong else "why")
 
-    def limit(self, refusal: Callable[[Any], str]) -> None:
-        """Leave only what goes with the other controls; `refusal` says why a value does not, or an empty text."""
+    def limit(self, refusal: Callable[[Any], str]) -> str:
+        """Leave only what goes with the other controls, and return why the rest does not.
+
+        `refusal` says why a value does not go with them, or an empty text.
+        """
         reasons = {value: reason for value in self._candidates() if (reason := refusal(value))}
         if self.parameter.choices:
-            self._leave_out(reasons)
-        else:
-            self.disable(next(iter(reasons.values()), "") if len(reasons) == len(self._candidates()) else "")
+            return self._leave_out(reasons)
+        return self.disable(next(iter(reasons.values()), "") if len(reasons) == len(self._candidates()) else "")
 
-    def disable(self, reason: str) -> None:
-        """Disable the control for a reason, or enable it again where there is none."""
+    def disable(self, reason: str) -> str:
+        """Disable the control for a reason, or enable it again where there is none. Return the reason."""
         self.control.disabled = bool(reason)
-        self.say(reason)
+        return reason
 
     def _candidates(self) -> list[Any]:
         """Return values that stand for all that may be asked for."""
@@ -130,13 +130,13 @@ class Field:
             return [True]
         return [bound for bound in (parameter.minimum, parameter.maximum) if bound is not None]
 
-    def _leave_out(self, reasons: Mapping[Any, str]) -> None:
+    def _leave_out(self, reasons: Mapping[Any, str]) -> str:
         """Offer the other choices only. A choice that has to go comes back when it can."""
         wanted = self._set_aside or self.control.value
         chosen = shown_as(self.parameter, None, self.control) if wanted in reasons else wanted
         self._set_aside = wanted if wanted != chosen else None
         self._offer([choice for choice in self.parameter.choices if choice not in reasons], chosen)
-        self.say("; ".join(f"{choice} {reason}" for choice, reason in reasons.items()))
+        return "; ".join(f"{choice} {reason}" for choice, reason in reasons.items())
 
     def _offer(self, choices: Sequence[Any], chosen: Any) -> None:
         options = options_of(self.parameter, choices)
@@ -149,16 +149,23 @@ class Field:
         """Take what the control says now for what is wanted: nothing else comes back."""
         self._set_aside = None
 
-    def restore(self) -> None:
-        """Offer all choices again."""
+    def set(self, value: Any) -> None:
+        """Set the control to a value of the parameter, or to nothing for None, whatever the others say."""
         self.settle()
-        if self.parameter.choices:
-            self._offer(self.parameter.choices, self.control.value)
+        shown = shown_as(self.parameter, value, self.control)
+        if self.parameter.choices and shown in self.parameter.choices and shown not in self.control.options:
+            self._offer(self.parameter.choices, shown)
+        else:
+            self.control.value = shown
 
     def accept(self, shown: Any) -> None:
         """Set the control to what a browser says that it shows: a label where there are choices."""
+        if isinstance(shown, int):
+            self.parameter.check(shown)  # the control would put it between its bounds in silence
         try:
-            if hasattr(self.control, "label"):
+            if self.parameter.choices and shown in self.parameter.choices:
+                self.set(shown)
+            elif hasattr(self.control, "label"):
                 self.control.label = shown
             else:
                 self.control.set_state({"value": shown})

@@ -4,6 +4,7 @@
 
 const PATIENCE_MS = 600;
 const COPIED_MS = 1600;
+const FORM_BUTTON = "[class*='gradient-form-']";
 const NO_CLIPBOARD = "This page may not use the clipboard (it needs https).";
 
 /**
@@ -75,7 +76,7 @@ async function copy(kinds) {
   if (!navigator.clipboard?.write) throw new Error(NO_CLIPBOARD);
   const plain = Object.fromEntries(Object.entries(kinds).filter(([kind]) => !kind.startsWith("web ")));
   // Formats of one's own need a permission that others do not.
-  const write = (/** @type {typeof kinds} */ some) => navigator.clipboard.write([new ClipboardItem(some)]);
+  const write = async (/** @type {typeof kinds} */ some) => navigator.clipboard.write([new ClipboardItem(some)]);
   await write(kinds).catch(() => write(plain));
 }
 
@@ -90,6 +91,16 @@ async function copyText(text) {
   const copied = document.execCommand("copy");
   area.remove();
   if (!copied) throw new Error(NO_CLIPBOARD);
+}
+
+/**
+ * Whether a notebook could take a plain key for its own, and none of the form's controls needs to hear of it: what
+ * native controls do with a key they do in any case.
+ * @param {KeyboardEvent} event @param {HTMLElement} target
+ */
+function isShortcut(event, target) {
+  if (target.matches("button, select, input[type='checkbox'], input[type='range']")) return true;
+  return !target.matches(":read-write") && event.key.length === 1 && event.key !== " ";
 }
 
 /** @param {Event} event */
@@ -121,6 +132,8 @@ class Film extends View {
     this.strip = new Map();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.patience = undefined;
+    /** @type {{ input: HTMLInputElement, words: string } | undefined} */
+    this.typed = undefined;
     card.className = "gradient-stage";
     card.setAttribute("aria-label", "Images");
     this.hint = make("div", "hint");
@@ -128,6 +141,7 @@ class Film extends View {
     this.bar.before(this.hint);
     this.buildTools();
     this.boxes = make("div", "boxes", card);
+    this.boxes.setAttribute("role", "alert");
     this.thumbs = make("div", "film", card);
     this.thumbs.setAttribute("role", "group");
     this.thumbs.setAttribute("aria-label", "Results, newest first");
@@ -191,6 +205,11 @@ class Film extends View {
 
   lost() {
     this.acknowledged();
+  }
+
+  afterCancel() {
+    const seen = this.inView;
+    this.strip.get(`${seen?.job.id}.${Math.max(seen?.tile ?? 0, 0)}`)?.root.focus();
   }
 
   scrub() {
@@ -347,6 +366,8 @@ class Film extends View {
     // On the window, before the notebook's own shortcuts see a key.
     window.addEventListener("keydown", (event) => this.pressed(event), { capture: true, signal });
     window.addEventListener("click", (event) => this.clicked(event), { capture: true, signal });
+    window.addEventListener("input", (event) => this.noteTyped(event), { capture: true, signal });
+    window.addEventListener("focusout", (event) => this.left(event), { capture: true, signal });
     /** @type {Map<string, any>} */
     this.controls = new Map();
     for (const [name, id] of Object.entries(this.model.get("controls"))) {
@@ -364,13 +385,16 @@ class Film extends View {
   /** @param {KeyboardEvent} event */
   pressed(event) {
     if (!this.panelOf(event)) return;
+    const target = /** @type {HTMLElement} */ (event.target);
     const modified = event.ctrlKey || event.metaKey;
-    if (event.key === "Enter" && modified) {
+    if (event.key === "Enter" && (modified || target.closest(FORM_BUTTON)) && event.repeat) {
+      swallow(event); // a key that is held is one wish
+    } else if (event.key === "Enter" && modified) {
       swallow(event);
-      this.generate();
-    } else if (this.card.contains(/** @type {Node} */ (event.target)) && !modified && !event.altKey) {
-      event.stopPropagation(); // plain keys are shortcuts of the notebook, of which some delete cells
-      if (this.thumbs.contains(/** @type {Node} */ (event.target))) this.walk(event);
+      if (!this.card.contains(target)) this.generate();
+    } else if (!modified && !event.altKey && isShortcut(event, target)) {
+      event.stopPropagation(); // of the notebook's shortcuts some delete cells
+      if (this.thumbs.contains(target)) this.walk(event);
     }
   }
 
@@ -389,7 +413,7 @@ class Film extends View {
 
   /** @param {MouseEvent} event */
   clicked(event) {
-    const button = /** @type {Element} */ (event.target).closest?.("[class*='gradient-form-']");
+    const button = /** @type {Element} */ (event.target).closest?.(FORM_BUTTON);
     if (!button || !this.panelOf(event)) return;
     swallow(event);
     if (event.detail > 1) return; // the second half of a double click is no second wish
@@ -403,8 +427,6 @@ class Film extends View {
    * @returns {Record<string, unknown>}
    */
   form() {
-    const active = document.activeElement;
-    if (active instanceof HTMLInputElement) active.dispatchEvent(new Event("change", { bubbles: true }));
     const said = [...(this.controls ?? [])].map(([name, control]) => {
       const index = control.get("index");
       return [name, index === undefined ? control.get("value") : control.get("_options_labels")[index]];
@@ -414,9 +436,36 @@ class Film extends View {
 
   /** One click is one generation: a busy kernel would take each of several. */
   generate() {
-    if (this.patience || !this.connected) return;
+    if (this.patience || !this.connected || this.isCorrected()) return;
     this.model.send({ type: "generate", form: this.form() });
     this.patience = setTimeout(() => this.wait(), PATIENCE_MS);
+  }
+
+  /**
+   * Whether a number that has just been typed became another, because a control keeps to its bounds: somebody who
+   * typed 20 has not asked for 10.
+   */
+  isCorrected() {
+    const { typed } = this;
+    const active = document.activeElement;
+    if (active instanceof HTMLInputElement) active.dispatchEvent(new Event("change", { bubbles: true }));
+    this.typed = undefined;
+    if (!typed || Number(typed.words) === Number(typed.input.value)) return false;
+    const what = `${typed.words} is not allowed there: it is ${typed.input.value} now.`;
+    this.tell({ kind: "failed", what, advice: "Nothing was sent. Press Generate again if that will do." });
+    return true;
+  }
+
+  /** @param {Event} event */
+  noteTyped(event) {
+    const input = event.target;
+    if (!this.panelOf(event) || !(input instanceof HTMLInputElement) || input.type !== "number") return;
+    this.typed = { input, words: input.value };
+  }
+
+  /** What has become of a number is seen by whoever goes on to anything but Generate. @param {FocusEvent} event */
+  left({ relatedTarget }) {
+    if (!(relatedTarget instanceof Element && relatedTarget.closest(FORM_BUTTON))) this.typed = undefined;
   }
 
   wait() {

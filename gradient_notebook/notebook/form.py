@@ -12,23 +12,26 @@ import ipywidgets
 from ..api.errors import GradientNotebookError, InvalidRequest
 from ..api.params import PARAMETERS, ImageGenerateParams
 from . import wording
-from .controls import Field, note, shown_as, value_of
+from .controls import Field, note, value_of
 from .options import identifier
 
 
 class Form:
     """What a person sets before an image is made.
 
-    `session` are the session's defaults, `price` says what a number of output tokens costs, and `notice` stands under
-    all. The prompt holds `{{ }}` to be filled in only where `inserts` is ticked, which typing leaves and code takes off.
+    `session` returns the session's defaults, `price` says what a number of output tokens costs, and `notice` stands
+    under all. The prompt holds `{{ }}` to be filled in only where `inserts` is ticked: text that comes from code takes
+    the tick off, and only a person puts it on again.
     """
 
-    def __init__(self, name: str, session: Mapping[str, Any], price: Callable[[int], str], notice: str) -> None:
+    def __init__(
+        self, name: str, session: Callable[[], Mapping[str, Any]], price: Callable[[int], str], notice: str
+    ) -> None:
         self.layout = ipywidgets.Layout()
         """The one of all boxes and notes: each would be another message to the browser."""
         self.fields = {name: Field(parameter, self.layout) for name, parameter in PARAMETERS.items()}
         self.controls = {name: field.control for name, field in self.fields.items()}
-        self._session = dict(session)
+        self._session = session
         self._price = price
         self._held = False
         self._wrong: dict[str, str] = {}
@@ -45,7 +48,7 @@ class Form:
         )
         self._variable_note = self._html("note")
         self._estimate = self._html("estimate")
-        self._notice = self._html("note", note(notice))
+        self._notice = self._html("note", note(notice, "notice"))
         self.generate_button = _button("Generate", "generate", "Make the image (Ctrl+Enter).", "primary")
         self._code_buttons = (
             _button("Copy as cell", "cell", "Copy the %%imagegen cell that makes the same request."),
@@ -112,17 +115,17 @@ class Form:
         return value_of(PARAMETERS[name], self.controls[name])
 
     def _left(self, name: str, value: Any) -> bool:
-        return name not in self._session and value in (PARAMETERS[name].default, {})
+        return name not in self._session() and value in (PARAMETERS[name].default, {})
 
     # How it is set
 
     def fill(self, values: Mapping[str, Any], *, inserts: bool = False) -> None:
         """Set all controls; what `values` does not name is not given."""
+        self._wrong = {}
         with self._holding():
             for name, field in self.fields.items():
                 # What has no effect now keeps what it would have, so that it need not be set twice.
-                unset = self._session.get(name) if field.parameter.only_with else None
-                field.control.value = shown_as(field.parameter, values.get(name, unset), field.control)
+                field.set(values.get(name, self._session().get(name) if field.parameter.only_with else None))
         self.inserts.value = inserts or "{{" not in self.controls["prompt"].value
 
     def accept(self, shown: Mapping[str, Any]) -> None:
@@ -130,7 +133,7 @@ class Form:
 
         Raises InvalidRequest where that does not go together: nothing is left out that somebody has chosen.
         """
-        self._wrong.clear()
+        self._wrong = {}
         with self._holding():
             for name in self.fields.keys() & shown.keys():
                 self.fields[name].accept(shown[name])
@@ -144,8 +147,6 @@ class Form:
     def _holding(self) -> Iterator[None]:
         """Look at the whole only when all of it is set."""
         self._held = True
-        for field in self.fields.values():
-            field.restore()
         try:
             yield
         finally:
@@ -162,10 +163,11 @@ class Form:
         self.refresh()
 
     def _prompt_changed(self, change: Mapping[str, Any]) -> None:
-        """Insert values only into what a person has typed: text that comes from elsewhere is data."""
-        if "{{" not in change["new"]:
-            self.inserts.value = True
-        elif not change["owner"].typing:
+        """Insert values only into what a person has typed: text that comes from elsewhere is data.
+
+        It stays so when it has been deleted: it may be brought back.
+        """
+        if "{{" in change["new"] and change["new"] != change["owner"].typed:
             self.inserts.value = False
 
     def offer_models(self, names: Sequence[str]) -> None:
@@ -175,6 +177,18 @@ class Form:
                 field.control.options = tuple(names)
 
     # What is wrong
+
+    def still_says(self, name: str, given: Mapping[str, Any]) -> bool:
+        """Whether the form gives the same for a parameter as `given` did."""
+        try:
+            return bool(self.given().get(name) == given.get(name))
+        except InvalidRequest:
+            return False
+
+    def forgive(self) -> None:
+        """Take back what was said to be wrong."""
+        self._wrong = {}
+        self.refresh()
 
     def complain(self, name: str | None, words: str) -> bool:
         """Say beside a control what is wrong with it, until it is changed. Return whether there is such a control."""
@@ -188,7 +202,7 @@ class Form:
         return name == "name" or name in self.fields
 
     def _say_of_variable(self, words: str) -> None:
-        self._variable_note.value = note(words, wrong=True)
+        self._variable_note.value = note(words, "wrong")
 
     # What applies
 
@@ -212,12 +226,12 @@ class Form:
             self._estimate.value = html.escape(wording.tokens(params, self._price))
 
     def _refresh(self, name: str, field: Field) -> None:
-        field.limit(lambda value: self._reason(name, value))
+        why = field.limit(lambda value: self._reason(name, value))
         needed = self.fields.get(field.parameter.only_with)
         if needed and not needed.control.disabled and not needed.control.value:
-            field.disable(f"only with {needed.parameter.label}")
-        if words := self._wrong.get(name) or self._mistake(name):
-            field.say(words, wrong=True)
+            why = field.disable(f"only with {needed.parameter.label}")
+        wrong = self._wrong.get(name) or self._mistake(name)
+        field.say(wrong or why, wrong=bool(wrong))  # at once: an alert that goes and comes is spoken again
 
     def _mistake(self, name: str) -> str:
         """Return what is wrong with what a control says by itself."""

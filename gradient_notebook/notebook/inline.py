@@ -45,8 +45,7 @@ class Output:
 
     def caption(self, job: Job) -> list[str]:
         """Return the parts of the line under the images."""
-        cost = self.config.cost(job.usage) if job.usage else ""
-        return wording.caption(self.name, job, cost)
+        return wording.caption(self.name, job, self.config.cost)
 
 
 class Text(Output):

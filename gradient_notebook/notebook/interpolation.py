@@ -9,7 +9,7 @@ from typing import Any
 
 from ..api.errors import InvalidRequest, nearest
 
-_RAW = "Or use --raw to send the braces as they are. Nothing was sent."
+_RAW = "Or use --raw (in a panel, untick Insert {{ }}) to send the braces as they are. Nothing was sent."
 
 
 def interpolate(text: str, namespace: Mapping[str, Any]) -> str:
@@ -23,14 +23,21 @@ def interpolate(text: str, namespace: Mapping[str, Any]) -> str:
 
 def _pieces(text: str, namespace: Mapping[str, Any]) -> Iterator[str]:
     position = 0
-    while (begin := text.find("{{", position)) >= 0:
-        source, end = _expression(text, begin)
-        if end < 0:
-            break
+    for begin, end, source in expressions(text):
         yield text[position:begin]
         yield _value(source, namespace)
         position = end
     yield text[position:]
+
+
+def expressions(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield where each `{{expression}}` begins and ends, and its source."""
+    end = 0
+    while (begin := text.find("{{", end)) >= 0:
+        source, end = _expression(text, begin)
+        if end < 0:
+            return
+        yield begin, end, source
 
 
 def _expression(text: str, begin: int) -> tuple[str, int]:

@@ -36,10 +36,10 @@ export function fraction(done, steps) {
 
 /**
  * What a screen reader says about the state of things.
- * @param {Pick<Job, "status" | "tiles" | "steps" | "steps_done" | "note" | "boxes">} job
+ * @param {Pick<Job, "status" | "tiles" | "steps" | "steps_done" | "note">} job
  */
-export function announcement({ status, tiles, steps, steps_done, note, boxes }) {
-  if (status !== "running") return [`Image ${status}.`, ...boxes.map((box) => box.what)].join(" ");
+export function announcement({ status, tiles, steps, steps_done, note }) {
+  if (status !== "running") return `Image ${status}`;
   if (tiles.length > 1) return note;
   return steps_done ? `Partial image ${steps_done} of ${steps - 1}` : "Waiting for the first picture";
 }
@@ -244,7 +244,7 @@ class View {
       update();
     };
     const lost = () => {
-      this.connected = /** @type {any} */ (model).comm_live ?? false;
+      this.connected = false; // it is told of losses only
       this.lost();
     };
     /** @type {[any, () => void][]} */
@@ -258,13 +258,14 @@ class View {
     this.cancel?.addEventListener("click", () => this.stop(), { signal });
   }
 
-  /** The kernel is gone, or back. */
+  /** The kernel is gone. */
   lost() {
     this.update();
   }
 
   stop() {
     const id = this.inView?.job.id ?? "";
+    if (this.stopping.has(id)) return;
     this.stopping.add(id);
     this.model.send({ type: "cancel", job: id });
     this.update();
@@ -298,11 +299,22 @@ class View {
     this.bar.hidden = !running;
     this.filled.style.width = `${done * 100}%`;
     this.bar.setAttribute("aria-valuenow", String(Math.round(done * 100)));
-    this.cancel.hidden = !running || !this.connected;
-    this.cancel.disabled = this.stopping.has(job.id);
-    this.cancel.textContent = this.cancel.disabled ? "Cancelling…" : "Cancel";
-    this.say(this.connected ? announcement(job) : "The kernel is gone; this image is no longer on its way.");
+    this.updateCancel(running && this.connected, this.stopping.has(job.id));
+    const lost = running && !this.connected;
+    this.say(lost ? "The kernel is gone; this image is no longer on its way." : announcement(job));
   }
+
+  /** @param {boolean} possible @param {boolean} asked */
+  updateCancel(possible, asked) {
+    const focused = document.activeElement === this.cancel;
+    this.cancel.hidden = !possible;
+    this.cancel.setAttribute("aria-disabled", String(asked)); // a disabled one would lose the focus
+    this.cancel.textContent = asked ? "Cancelling…" : "Cancel";
+    if (focused && !possible) this.afterCancel();
+  }
+
+  /** Keep the focus of somebody who has cancelled by keyboard. */
+  afterCancel() {}
 
   /** @param {Job} job @param {number} tile */
   updateGrid(job, tile) {

@@ -123,6 +123,8 @@ class LiveJob:
         self._seen: dict[int, int] = {}
         self._keys: dict[int, list[str]] = {}
         self._size = _size(params)
+        self.failure: Exception | None = None
+        """Why a picture that came is not shown."""
 
     @property
     def keys(self) -> list[str]:
@@ -172,6 +174,9 @@ class LiveJob:
             small = preview(tile.image if tile.image and data is tile.image_bytes else open_image(data), self._px)
         except InvalidResponse:
             return  # the job itself reports it
+        except Exception as error:  # noqa: BLE001 - an image that cannot be shown is there all the same
+            self.failure = error
+            return
         self._size = small.width, small.height
         key = f"{self.id}.{index}.{at}"
         self._picture.put(key, small)

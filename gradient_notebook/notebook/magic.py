@@ -185,11 +185,14 @@ class ImageGenMagics(Magics):
     @no_var_expand
     @line_magic
     def imagegen_panel(self, line: str) -> None:
-        """Show the panel: `%imagegen_panel [NAME] [options] [-- prompt]`, with the options of `%imagegen`."""
+        """Show the panel: `%imagegen_panel [NAME] [options] [-- prompt]`. The options fill the form."""
         from .panel import Panel
 
         options, text = split_prompt(line)
         order = parse(options)
+        if unfit := order.own_options - {"raw"}:
+            what = f"%imagegen_panel: --{min(unfit).replace('_', '-')} is for %imagegen"
+            raise InvalidRequest(what, "Leave it out: a panel sends nothing by itself. Nothing was sent.")
         display(Panel(order.name, raw=order.raw, prompt=text or "", **order.given))
 
     @line_magic

@@ -10,7 +10,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -46,6 +46,11 @@ class Order:
     dry_run: bool = False
     raw: bool = False
     quiet: bool = False
+
+    @property
+    def own_options(self) -> set[str]:
+        """The notebook's own options that were given, by their names here."""
+        return {f.name for f in fields(self) if f.name not in ("name", "given") and getattr(self, f.name)}
 
 
 class _Parser(MagicArgumentParser):

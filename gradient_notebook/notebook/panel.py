@@ -21,7 +21,7 @@ from . import code, wording
 from .config import session_config
 from .form import Form
 from .interpolation import interpolate
-from .live import Film, LiveJob
+from .live import Action, Film, LiveJob
 from .options import DEFAULT_NAME, complete_given, identifier
 from .ordinary import Behind, image_of
 from .results import Result, Results
@@ -45,10 +45,9 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self._shell = get_ipython()
         self._config = session_config(self._shell)
         self._settings = settings
-        self._latest: Job | None = None
         given, name = self._initial(params), identifier(name)  # before anything is made
         notice = simulator_notice().partition(": ")[2] if settings is None and without_key() else ""
-        self.form = Form(name, self._config.defaults(), self._config.price, notice)
+        self.form = Form(name, self._config.defaults, self._config.price, notice)
         self._film = Film(preview_px=self._config.preview_px).add_class("gradient-images")
         self._results = Results(self._film)
         self._behind = Behind(wording.record([name, "nothing made yet"]))
@@ -66,15 +65,16 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def _listen(self) -> None:
         self._film.controls = {name: control.model_id for name, control in self.form.in_a_browser.items()}
-        self._film.actions |= {
+        asked = {
             "generate": self._asked_to_generate,
             "cancel": self._asked_to_cancel,
             "use": self._asked_to_use,
             "code": self._asked_for_code,
             "original": self._asked_for_original,
         }
+        self._film.actions |= {name: self._heard(action) for name, action in asked.items()}
         # In a browser the film's own script takes this click, and adds what the form shows there.
-        self.form.generate_button.on_click(lambda _: self._asked_to_generate({}))
+        self.form.generate_button.on_click(lambda _: self._film.actions["generate"]({}))
 
     @property
     def controls(self) -> dict[str, ipywidgets.ValueWidget]:
@@ -87,8 +87,10 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     def params(self) -> ImageGenerateParams:
         """What the form asks for, with values inserted for `{{ }}`; raises InvalidRequest. Can be set."""
         given = self.form.given()
-        if self.form.inserts.value:
-            given["prompt"] = interpolate(given.get("prompt", ""), self._shell.user_ns if self._shell else {})
+        prompt = given.get("prompt", "")
+        if self.form.inserts.value and "{{" in prompt:
+            # As in a cell, whose body is stripped, too.
+            given["prompt"] = interpolate(prompt.strip(), self._shell.user_ns if self._shell else {})
         return ImageGenerateParams.of(given)
 
     @params.setter
@@ -112,7 +114,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     @property
     def images(self) -> list[Any]:
         """The images of the newest job that has finished with any, as PIL images; empty before."""
-        return self._latest.images if self._latest else []
+        return self._results.latest.images if self._results.latest else []
 
     @property
     def image(self) -> Any:
@@ -124,11 +126,10 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         """The finished image in view, opened from its original; None where there is none."""
         from ..imaging import open_image
 
-        number, _, index = self._film.selected.partition(".")
-        result = self._results.find(number)
+        found = self._results.shown()
         try:
-            return open_image(result.original(int(index or 0))) if result else None
-        except (OSError, IndexError, InvalidResponse):
+            return open_image(found[0].original(found[1])) if found else None
+        except (OSError, InvalidResponse):
             return None
 
     def as_cell(self) -> str:
@@ -148,8 +149,8 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
         Raises InvalidRequest and InvalidSettings before anything is sent; what comes later stands in the panel.
         """
-        params, name = self.params, self.name
-        settings = self._settings or Settings.discover(**self._config.timeouts())
+        params, name, settings = self.params, self.name, self._where_to()
+        self.form.forgive()
         px = self._config.preview_px
         live = LiveJob(self._film, params, px, number=self._results.number(), keeps_partials=True)
         result = Result(live, name, self.form.given(), self.form.inserts.value)
@@ -161,41 +162,56 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def _follow(self, result: Result, job: Job) -> None:
         """Show where a job stands; told from a thread of the job's."""
-        result.live.take_pictures(job)
         if job.status == "running":
+            result.live.take_pictures(job)
             self._results.update()
         else:
             self._end(result, job)
 
     def _end(self, result: Result, job: Job) -> None:
         """Assign what has come first of all, then show it, and what has not."""
-        if job.images and self._results.is_newest(result):
-            self._latest = job
-            if self._shell:
-                self._shell.push({result.name: job.value})
+        if job.images:
+            self._results.assign(result, job, lambda: self._assign(result.name, job))
         failure = job.failure
-        boxes = ([wording.Box.of(failure)] if failure else []) + wording.shortcomings(job)
+        result.live.take_pictures(job)
+        boxes = [wording.Box.of(error) for error in (failure, result.live.failure) if error]
+        boxes += wording.shortcomings(job)
         caption = self._caption(result.name, job)
-        state = result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes])
-        self._results.end(result, state)
-        self.form.complain(getattr(failure, "parameter", None), f"{failure}")
+        self._results.end(result, result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes]))
+        name = getattr(failure, "parameter", None)
+        if name in self.controls and self.form.still_says(name, result.given):
+            self.form.complain(name, f"{failure}")
         if job.images and (picture := image_of(job, self._config.preview_px)):
             self._behind.update(picture, wording.record(caption, job.params))
 
+    def _assign(self, name: str, job: Job) -> None:
+        if self._shell:
+            self._shell.push({name: job.value})
+
     def _caption(self, name: str, job: Job) -> list[str]:
-        cost = self._config.cost(job.usage) if job.usage else ""
         unfinished = [wording.described(job.params), wording.seconds(job.elapsed_s)]
-        known = wording.caption(name, job, cost) if job.images else unfinished
+        known = wording.caption(name, job, self._config.cost) if job.images else unfinished
         return [*known, *wording.further(job.params, self._config.defaults())]
 
     # What the browser asks for
+
+    def _heard(self, action: Action) -> Action:
+        """Return `action` with what goes wrong in it shown: in a log it would be lost."""
+
+        def heard(content: dict[str, Any]) -> None:
+            try:
+                action(content)
+            except Exception as error:  # noqa: BLE001 - see above
+                self._complain(error)
+                if "id" in content:
+                    self._film.answer(content, error="")
+
+        return heard
 
     def _asked_to_generate(self, content: Mapping[str, Any]) -> None:
         try:
             self.form.accept(content.get("form", {}))
             self.generate()
-        except Exception as error:  # noqa: BLE001 - what is not shown here would be lost in a log
-            self._complain(error)
         finally:
             self._film.heard += 1
 
@@ -209,17 +225,12 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             self.form.fill(result.given, inserts=result.inserts)
 
     def _asked_for_code(self, content: Mapping[str, Any]) -> None:
-        try:
-            self.form.accept(content.get("form", {}))
-            text = self.as_cell() if content.get("language") == "cell" else self.as_python()
-        except Exception as error:  # noqa: BLE001 - as above, and the browser waits for an answer
-            self._complain(error)
-            self._film.answer(content, error="")
-        else:
-            self._film.answer(content, text=text)
+        self.form.accept(content.get("form", {}))
+        text = self.as_cell() if content.get("language") == "cell" else self.as_python()
+        self._film.answer(content, text=text)
 
     def _asked_for_original(self, content: Mapping[str, Any]) -> None:
-        number, tile = content.get("job"), int(content.get("tile", 0))
+        number, tile = content["job"], int(content["tile"])
         try:
             name, data = self._results.original(number, tile)
         except (OSError, LookupError) as error:
@@ -233,12 +244,15 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         if not (isinstance(error, InvalidRequest) and self.form.complain(error.parameter, f"{error}")):
             self._film.boxes = [wording.Box.of(error).plain()]
 
+    def _where_to(self) -> Settings:
+        return self._settings or Settings.discover(**self._config.timeouts())
+
     # Models
 
     def _find_models(self) -> None:
         """Ask the service for its models, and do not wait for them."""
         with contextlib.suppress(GradientNotebookError):  # told when something is generated
-            settings = self._settings or Settings.discover(**self._config.timeouts())
+            settings = self._where_to()
             asyncio.run_coroutine_threadsafe(_offer_models(weakref.ref(self.form), settings), loop.the_loop())
 
     # In the notebook

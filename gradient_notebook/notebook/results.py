@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +39,8 @@ class Result:
 
     def original(self, index: int) -> bytes:
         """Return the bytes of an image as the service sent them. Raises OSError where they are gone."""
-        tile = (self.job.tiles if self.job else self.tiles)[index]
+        job = self.job  # which another thread may let go
+        tile = (job.tiles if job else self.tiles)[index]
         if tile.image_bytes is None and tile.path is None:
             msg = "There is no finished image."
             raise FileNotFoundError(msg)
@@ -46,10 +48,10 @@ class Result:
 
     def let_go(self) -> None:
         """Keep what is small: of an image on disk its place, of another its file."""
-        if self.job:
+        if job := self.job:
             self.tiles = [
                 Tile(tile.status, path=tile.path, image_bytes=None if tile.path else tile.image_bytes)
-                for tile in self.job.tiles
+                for tile in job.tiles
             ]
             self.job = None
 
@@ -62,8 +64,11 @@ class Results:
         self._all: dict[str, Result] = {}
         self._newest: Result | None = None
         self._lock = threading.Lock()
-        self._begun = 0
+        self._numbers = itertools.count(1)
         self._assigned: dict[str, int] = {}
+        self._latest = 0
+        self.latest: Job | None = None
+        """The newest job that has ended with an image."""
 
     @property
     def newest(self) -> Job | None:
@@ -72,8 +77,7 @@ class Results:
 
     def number(self) -> int:
         """Return the next number."""
-        self._begun += 1
-        return self._begun
+        return next(self._numbers)
 
     def find(self, number: Any) -> Result | None:
         """Return a result by its number."""
@@ -98,12 +102,26 @@ class Results:
         with self._lock:
             self._show()
 
-    def is_newest(self, result: Result) -> bool:
-        """Whether no later one has been here before it for the same variable: the order of the ends does not count."""
+    def assign(self, result: Result, job: Job, assign: Callable[[], None]) -> None:
+        """Assign images, unless a result that began later was here before: the order of the ends does not count."""
         number = int(result.live.id)
         with self._lock:
-            newest = self._assigned[result.name] = max(number, self._assigned.get(result.name, 0))
-            return number == newest
+            if number > self._latest:
+                self._latest, self.latest = number, job
+            if number > self._assigned.get(result.name, 0):
+                self._assigned[result.name] = number
+                assign()
+
+    def shown(self) -> tuple[Result, int] | None:
+        """Return the result in view and the finished image that stands for it, or None."""
+        number, _, index = self._film.selected.partition(".")
+        result = self._all.get(number) or self._newest
+        if result is None:
+            return None
+        job = result.job
+        tiles = job.tiles if job else result.tiles
+        finished = [at for at, tile in enumerate(tiles) if tile.status == "done" and index in ("", str(at))]
+        return (result, finished[0]) if finished else None
 
     def end(self, result: Result, state: dict[str, Any]) -> None:
         """Show a job that has ended, by its last state."""
@@ -122,7 +140,6 @@ class Results:
         """Let go of all."""
         with self._lock:
             self._all.clear()
-            self._newest = None
 
     def _show(self) -> None:
         running = [one for one in reversed(self._all.values()) if one.job and not one.has_ended]

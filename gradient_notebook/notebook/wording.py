@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..api.errors import ContentRefused, GradientNotebookError, JobCancelled
+from ..api.events import Usage
 from ..api.params import PARAMETERS, ImageGenerateParams, estimated_output_tokens
 from ..jobs.job import Job
 from ..jobs.tile import Tile
@@ -80,8 +81,9 @@ def progress(job: Job) -> str:
     )
 
 
-def caption(name: str, job: Job, cost: str) -> list[str]:
+def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
     """Return the parts of the line under the finished images; the first is the variable's name."""
+    price = cost(job.usage) if job.usage else ""
     first = job.images[0]
     tile = next(tile for tile in job.tiles if tile.image)
     count = f"{len(job.images)} PIL images" if isinstance(job.value, list) else "PIL"
@@ -92,7 +94,7 @@ def caption(name: str, job: Job, cost: str) -> list[str]:
         *([quality] if quality else []),
         seconds(job.elapsed_s),
         *([f"{job.usage.total_tokens:,} tokens"] if job.usage else []),
-        *([cost] if cost else []),
+        *([price] if price else []),
         *([_short(tile.path.name)] if tile.path and len(job.images) == 1 else []),
     ]
 
@@ -104,18 +106,22 @@ def seconds(elapsed_s: float) -> str:
 
 def tokens(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
     """Return what a request may cost, in short, as `≈ 6,408 tokens`."""
-    numbers = dict.fromkeys(estimated_output_tokens(params))
-    costs = list(filter(None, map(price, numbers)))
-    return DOT.join(filter(None, [f"≈ {'–'.join(f'{number:,}' for number in numbers)} tokens", "–".join(costs)]))
+    numbers, costs = _estimated(params, price)
+    return DOT.join(filter(None, [f"≈ {'–'.join(numbers)} tokens", "–".join(costs)]))
 
 
 def estimate(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
     """Return what a request may cost, in output tokens and at the session's prices."""
-    tokens = dict.fromkeys(estimated_output_tokens(params))
+    numbers, costs = _estimated(params, price)
     count = f"{params.n} image{'' if params.n == 1 else 's'}"
-    costs = list(filter(None, map(price, tokens)))
     cost = f", {' to '.join(costs)}" if costs else ""
-    return f"{count}, about {' to '.join(f'{number:,}' for number in tokens)} output tokens{cost}"
+    return f"{count}, about {' to '.join(numbers)} output tokens{cost}"
+
+
+def _estimated(params: ImageGenerateParams, price: Callable[[int], str]) -> tuple[list[str], list[str]]:
+    """Return the least and the most tokens, or the one number that both are, and the same in money if prices are set."""
+    bounds = dict.fromkeys(estimated_output_tokens(params))
+    return [f"{number:,}" for number in bounds], list(filter(None, map(price, bounds)))
 
 
 def line(parts: Sequence[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from traitlets.config import Config
 
 import gradient_notebook
 from gradient_notebook.api.errors import InvalidRequest
-from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams, Parameter
+from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
 from gradient_notebook.notebook import code
 from gradient_notebook.notebook.code import as_cell, as_python
 from gradient_notebook.notebook.config import NOTEBOOK_DEFAULTS, SESSION_PARAMETERS, ImageGen
@@ -50,7 +50,7 @@ def plain(parameter: Parameter) -> st.SearchStrategy[Any]:
         dict: st.dictionaries(KEYS, JSON, max_size=2),
     }
     values = st.sampled_from(parameter.choices) if parameter.choices else kinds[parameter.kind]
-    return st.none() | values if parameter.optional else values
+    return values if parameter.name in ALWAYS_SENT or parameter.kind is dict else st.none() | values
 
 
 def checked(values: Mapping[str, Any]) -> ImageGenerateParams:

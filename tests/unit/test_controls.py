@@ -12,7 +12,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from gradient_notebook.api.errors import InvalidRequest
-from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams, Parameter
+from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
 from gradient_notebook.notebook.controls import make_control, shown_as, value_of
 from gradient_notebook.notebook.form import Form
 
@@ -33,7 +33,7 @@ def settable(parameter: Parameter) -> list[Any]:
     """Values that a person may choose, of the parameters that others depend on."""
     low = parameter.minimum or 0
     high = 3 if parameter.maximum is None else parameter.maximum
-    numbers = [low, low + 1, high, *([""] if parameter.optional and parameter.maximum is not None else [])]
+    numbers = [low, low + 1, high, *([""] if parameter.default is None else [])]
     kinds: dict[type, list[Any]] = {bool: [True, False], int: numbers}
     return list(parameter.choices) or kinds.get(parameter.kind, [])
 
@@ -43,7 +43,7 @@ CHANGES = [(name, value) for name, parameter in PARAMETERS.items() for value in 
 
 @pytest.fixture(scope="module")
 def form() -> Iterator[Form]:
-    yield Form("image", {}, lambda _: "", "")
+    yield Form("image", dict, lambda _: "", "")
     ipywidgets.Widget.close_all()
 
 
@@ -82,16 +82,16 @@ def test_each_parameter_has_the_control_that_fits(form: Form) -> None:
 
 DECLARED: dict[str, tuple[dict[str, Any], Any]] = {
     "text": ({}, "x"),
-    "listed": ({"listed": True, "optional": True}, "x"),
+    "listed": ({"listed": True}, "x"),
     "choice": ({"choices": ("a", "b"), "default": "a"}, "b"),
-    "choice without a default": ({"choices": ("a", "b"), "optional": True}, "b"),
+    "choice without a default": ({"choices": ("a", "b")}, "b"),
     "switch": ({"kind": bool, "default": False}, True),
-    "switch without a default": ({"kind": bool, "optional": True}, False),
+    "switch without a default": ({"kind": bool}, False),
     "number": ({"kind": int, "minimum": 1, "maximum": 4, "default": 2}, 3),
-    "percentage": ({"kind": int, "minimum": 0, "maximum": 100, "optional": True}, 0),
+    "percentage": ({"kind": int, "minimum": 0, "maximum": 100}, 0),
     "unbounded number": ({"kind": int, "default": 0}, 7),
-    "unbounded number without a default": ({"kind": int, "minimum": 0, "optional": True}, 0),
-    "large number": ({"kind": int, "minimum": 0, "optional": True}, 2**32),
+    "unbounded number without a default": ({"kind": int, "minimum": 0}, 0),
+    "large number": ({"kind": int, "minimum": 0}, 2**32),
     "mapping": ({"kind": dict}, {"a": [1]}),
 }
 
@@ -101,7 +101,7 @@ def test_a_parameter_of_any_kind_has_a_control_and_holds_its_values(declared: st
     """A control says what it was set to; what was never set is not given, or the service's own default."""
     traits, value = DECLARED[declared]
     parameter = Parameter(name="new", label="New", help="What it is.", **traits)
-    unset = [None, parameter.default, "", {}] if not parameter.optional else [parameter.default]
+    unset = [None, parameter.default, {}]
     control = make_control(parameter)
     assert value_of(parameter, control) in unset
     assert (control.description, "What it is." in control.tooltip) == ("New", True)
@@ -113,7 +113,7 @@ def test_a_parameter_of_any_kind_has_a_control_and_holds_its_values(declared: st
 
 def test_a_wide_range_is_no_slider_of_all_its_numbers() -> None:
     """What a browser gets of a control is small, however many values there are."""
-    parameter = Parameter(name="seed", label="Seed", help="h", kind=int, optional=True, minimum=0, maximum=100_000)
+    parameter = Parameter(name="seed", label="Seed", help="h", kind=int, minimum=0, maximum=100_000)
     assert len(json.dumps(make_control(parameter).get_state(), default=str)) < 20_000
 
 
@@ -193,7 +193,11 @@ def plain(parameter: Parameter) -> st.SearchStrategy[Any]:
         return st.none() | st.sampled_from(parameter.choices)
     text = st.text("ab {}'\"<&é\n" if parameter.multiline else "ab {}'\"<&é", min_size=1).map(lambda words: f"{words}a")
     kinds = {bool: st.booleans(), int: st.integers(parameter.minimum, parameter.maximum or 9), dict: EXTRA, str: text}
-    return st.none() | kinds[parameter.kind] if parameter.optional else kinds[parameter.kind]
+    return (
+        kinds[parameter.kind]
+        if parameter.name in ALWAYS_SENT or parameter.kind is dict
+        else st.none() | kinds[parameter.kind]
+    )
 
 
 def without_conflicts(values: dict[str, Any]) -> ImageGenerateParams:
@@ -220,7 +224,7 @@ def test_a_form_filled_with_parameters_asks_for_them(form: Form, values: dict[st
 
 def test_a_default_of_the_session_is_given_even_if_it_is_the_services(form: Form) -> None:
     """Where the session says otherwise, the service's default has to be asked for."""
-    other = Form("image", {"quality": "low"}, lambda _: "", "")
+    other = Form("image", lambda: {"quality": "low"}, lambda _: "", "")
     other.fill({})
     assert other.given()["quality"] == "auto"
     assert "quality" not in form.given()

@@ -338,7 +338,9 @@ def test_only_typed_text_inserts_values(panel: Panel, configured: Simulator, she
     assert (panel.params.prompt, panel.form.inserts.value, panel.form.inserts.layout.display) == ("{{1/0}}", False, "")
     control.value = "plain"
     control.set_state({"value": "{{colour}} fox"})
-    assert (panel.params.prompt, panel.form.inserts.value) == ("{{1/0}} fox", True)
+    assert (panel.params.prompt, panel.form.inserts.value) == ("{{colour}} fox", False)  # what was deleted comes back
+    panel.form.inserts.value = True
+    assert panel.params.prompt == "{{1/0}} fox"
     panel.form.inserts.value = False
     assert panel.params.prompt == "{{colour}} fox"
     assert Panel(prompt="{{colour}}").params.prompt == "{{colour}}"

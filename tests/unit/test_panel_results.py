@@ -1,0 +1,154 @@
+"""What becomes of a panel's results and complaints when things happen in an unlucky order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from gradient_notebook.api.errors import InvalidRequest
+from gradient_notebook.notebook import live
+from gradient_notebook.notebook.panel import Panel
+from gradient_notebook.simulator import Simulator
+
+from .test_panel import SILENT, Wire, answer, ask, shelled, wired
+
+wire = pytest.fixture(wired)
+shell = pytest.fixture(shelled)
+
+
+@pytest.fixture
+def panel(configured: Simulator, shell: InteractiveShell, wire: Wire) -> Panel:
+    return Panel("otter", prompt="A fox")
+
+
+def note(panel: Panel, name: str) -> str:
+    return str(panel.form.fields[name].note.value)
+
+
+def test_an_image_that_cannot_be_shown_is_assigned_and_told(
+    panel: Panel, configured: Simulator, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preview that fails costs neither the variable nor the end of its generation."""
+    configured.script([answer("red")])
+
+    def fails(*_: Any) -> None:
+        raise TypeError("no preview")
+
+    monkeypatch.setattr(live, "preview", fails)
+    panel.generate().wait()
+    assert shell.user_ns["otter"] is panel.image
+    [state] = panel._film.finished
+    assert (panel._film.running, state["status"]) == ([], "done")
+    assert "no preview" in state["boxes"][0]["what"]
+
+
+def test_the_newest_images_are_the_newest_whatever_their_variable(panel: Panel, configured: Simulator) -> None:
+    """A generation that began earlier and ends later is assigned to its own variable, and is not `images`."""
+    configured.script([SILENT, answer("blue")])
+    older = panel.generate()
+    assert configured.wait_for(lambda: len(configured.posts) == 1)
+    panel.name = "beaver"
+    newer = panel.generate()
+    newer.wait()
+    older.cancel()
+    older.wait()
+    assert (panel.images, panel.job) == (newer.images, newer)
+
+
+def test_a_number_out_of_bounds_is_told_and_not_replaced(panel: Panel, configured: Simulator) -> None:
+    """A control keeps to its bounds in silence; what a browser says beyond them is a mistake."""
+    ask(panel, "generate", form={"n": 20})
+    assert "n=20: expected a whole number, 1 to 10" in note(panel, "n")
+    assert configured.posts == []
+
+
+def test_an_alert_is_not_said_again_while_something_else_is_typed(panel: Panel) -> None:
+    """A screen reader speaks an alert whenever it comes anew: it stays as it is."""
+    panel.controls["extra"].value = "oops"
+    changes: list[Any] = []
+    panel.form.fields["extra"].note.observe(changes.append, "value")
+    for length in range(5):
+        panel.controls["prompt"].value = "x" * length
+    assert "oops" in note(panel, "extra")
+    assert changes == []
+
+
+def test_a_complaint_of_the_service_stands_beside_what_it_is_about(panel: Panel, configured: Simulator) -> None:
+    """The control that the service names says so, unless it has been changed meanwhile; generating clears it."""
+    wrong = {"status": 400, "body": {"error": {"message": "No such size.", "param": "size"}}}
+    configured.script([wrong, wrong, answer("red")])
+    panel.generate().wait()
+    assert "No such size." in note(panel, "size")
+    job = panel.generate()
+    panel.controls["size"].value = "1024x1024"
+    job.wait()
+    assert "No such size." not in note(panel, "size")
+    assert "No such size." in panel._film.finished[0]["boxes"][0]["what"]
+
+
+def test_other_settings_take_a_complaint_along(panel: Panel) -> None:
+    """What was wrong with an earlier prompt is not said of another that is filled in."""
+    panel.form.complain("prompt", "wrong")
+    panel.params = panel.params.replace(prompt="another")
+    assert note(panel, "prompt") == ""
+
+
+def test_closing_leaves_the_job_in_hand(panel: Panel, configured: Simulator) -> None:
+    """What is under way can still be cancelled after its panel was closed."""
+    configured.script([SILENT])
+    job = panel.generate()
+    panel.close()
+    assert panel.job is job
+    job.cancel()
+    job.wait()
+    assert panel.job.status == "cancelled"
+
+
+def test_the_image_in_view_is_the_first_that_there_is(panel: Panel, configured: Simulator) -> None:
+    """Of several in view, one of which failed, it is the first that has come; an index names one."""
+    configured.script([{"status": 500, "body": {}}, answer("green"), answer("green")])
+    panel.controls["n"].value = 3
+    job = panel.generate()
+    job.wait()
+    assert len(job.images) == 2
+    assert panel.shown.getpixel((0, 0)) == (0, 128, 0)
+    failed = next(at for at, tile in enumerate(job.tiles) if tile.status == "failed")
+    panel._film.selected = f"1.{failed}"
+    assert panel.shown is None
+
+
+def test_text_that_a_handler_puts_in_the_place_of_what_is_typed_is_data(panel: Panel) -> None:
+    """An observer that rewrites the prompt while it is typed is code like any other."""
+    control = panel.controls["prompt"]
+    control.observe(lambda _: setattr(control, "value", "{{1/0}}"), "value")
+    control.set_state({"value": "a fox"})
+    assert panel.params.prompt == "{{1/0}}"
+
+
+def test_a_template_makes_the_same_request_as_its_cell(panel: Panel, shell: InteractiveShell) -> None:
+    """What IPython changes in a cell's body reaches the service all the same, and what a cell strips is stripped."""
+    shell.user_ns["colour"] = "red"
+    panel.controls["prompt"].set_state({"value": "\n {{colour}} fox\n  \n>>> x {{colour}}\n\n"})
+    assert panel.params.prompt == "red fox\n  \n>>> x red"
+    first, body = panel.as_cell().split("\n", 1)
+    assert first == "%%imagegen otter"
+    assert body == "{{colour}} fox\n{{'  '}}\n{{'>>>'}} x {{colour}}"
+
+
+def test_the_session_counts_as_it_is_when_something_is_generated(panel: Panel, shell: InteractiveShell) -> None:
+    """A default that the session gets later makes neither the form nor its cell ask for something else."""
+    before = panel.params
+    panel._config.quality = "high"
+    assert panel.params == before.replace(quality="auto")
+    assert "--quality auto" in panel.as_cell()
+
+
+def test_what_is_wrong_is_never_only_in_a_log(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong in an answer to the browser is shown, and the browser gets its answer."""
+    monkeypatch.setattr(panel.form, "accept", lambda _: 1 / 0)
+    ask(panel, "generate", form={})
+    assert "ZeroDivisionError" in panel._film.boxes[0]["what"]
+    with pytest.raises(InvalidRequest):
+        panel.name = "no name"
