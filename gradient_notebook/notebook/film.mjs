@@ -103,6 +103,16 @@ function isShortcut(event, target) {
   return !target.matches(":read-write") && event.key.length === 1 && event.key !== " ";
 }
 
+/** A slider of the notebook's is not labelled, and says its step in the place of its value. @param {Element} handle */
+function nameSlider(handle) {
+  const row = handle.closest(".widget-inline-hbox");
+  const names = { "aria-label": ".widget-label", "aria-valuetext": ".widget-readout" };
+  for (const [attribute, part] of Object.entries(names)) {
+    const words = row?.querySelector(part)?.textContent ?? "";
+    if (handle.getAttribute(attribute) !== words) handle.setAttribute(attribute, words);
+  }
+}
+
 /** @param {Event} event */
 function swallow(event) {
   event.preventDefault();
@@ -135,7 +145,7 @@ class Film extends View {
     /** @type {{ input: HTMLInputElement, words: string } | undefined} */
     this.typed = undefined;
     card.className = "gradient-stage";
-    card.setAttribute("aria-label", "Images");
+    card.setAttribute("aria-label", "Results");
     this.hint = make("div", "hint");
     this.hint.textContent = "Describe a picture, and press Generate.";
     this.bar.before(this.hint);
@@ -374,6 +384,11 @@ class Film extends View {
       const found = /** @type {any} */ (this.model).widget_manager.get_model(id);
       found.then((/** @type {any} */ control) => this.controls?.set(name, control));
     }
+  }
+
+  tick() {
+    super.tick();
+    for (const handle of this.el.closest(".gradient-panel")?.querySelectorAll(".noUi-handle") ?? []) nameSlider(handle);
   }
 
   /** @param {Event} event @returns {Element | null} the panel, if the event is of it */

@@ -35,8 +35,8 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     as in one that is typed. `settings` say where to (`Settings.discover`). Raises InvalidRequest for what the form
     cannot hold.
 
-    `controls` has the control of each parameter, `job` the newest job, `image` and `images` what the newest finished one has
-    made (PIL, width x height in pixels), `shown` the image in view.
+    `controls` has the control of each parameter, `job` the newest job, `image` and `images` what the newest finished
+    one has made (PIL, width x height in pixels), `shown` the image in view.
     """
 
     def __init__(
