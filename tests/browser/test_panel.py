@@ -580,6 +580,41 @@ def test_a_double_click_is_one_generation(panel: Panels) -> None:
     assert seen.sent == ["a fox", "a hen"]
 
 
+def test_a_key_that_is_held_is_one_generation(panel: Panels) -> None:
+    """Ctrl+Enter, or Enter on the button, repeats while it is held; it is one wish all the same."""
+    seen = panel()
+    seen.prompt.fill("a fox")
+    seen.prompt.focus()
+    keyboard = seen.page.keyboard
+    for held, again in (("Control", 1), ("", 2)):
+        if held:
+            keyboard.down(held)
+        keyboard.down("Enter")
+        expect(seen.thumbs).to_have_count(again)
+        keyboard.down("Enter")  # as a keyboard repeats it
+        keyboard.down("Enter")
+        keyboard.up("Enter")
+        if held:
+            keyboard.up(held)
+        expect(seen.thumbs.locator("img")).to_have_count(again, timeout=40_000)
+        seen.button("Generate").focus()
+    assert seen.sent == ["a fox"] * 2
+
+
+def test_a_number_that_the_control_corrects_is_not_sent(panel: Panels) -> None:
+    """Who has typed 20 has not asked for 10: it is said, and the next click takes what stands there."""
+    seen = panel()
+    seen.prompt.fill("a fox")
+    seen.control("n").fill("0")
+    seen.button("Generate").click()
+    expect(seen.boxes).to_contain_text("0 is not allowed there: it is 1 now.")
+    expect(seen.control("n")).to_have_value("1")
+    assert seen.sent == []
+    seen.button("Generate").click()
+    seen.done("a fox")
+    assert seen.sent == ["a fox"]
+
+
 @BOTH
 def test_a_restarted_kernel_leaves_no_panel_that_pretends(panel: Panels, front_end: FrontEnd) -> None:
     """What was running says that the kernel is gone; then the last image stands there, and the cell works again."""
