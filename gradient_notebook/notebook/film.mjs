@@ -21,7 +21,7 @@ export function inView(jobs, selected) {
 }
 
 /**
- * One thumbnail for each image, and one for a job that is still without any.
+ * One thumbnail for each image, whether it has come or not.
  * @param {Job[]} jobs
  */
 export function thumbnails(jobs) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ipywidgets
@@ -108,24 +108,28 @@ class Form:
 
         What is left at the service's own default is not given, unless the session's default is another.
         """
-        values = {name: self._value(name) for name, field in self.fields.items() if not field.control.disabled}
-        return {name: value for name, value in values.items() if value is not None and not self._left(name, value)}
+        session = self._session()
+        given = {}
+        for name, field in self.fields.items():
+            value = None if field.control.disabled else self._value(name)
+            is_default = name not in session and value in (field.parameter.default, {})
+            if value is not None and not is_default:
+                given[name] = value
+        return given
 
     def _value(self, name: str) -> Any:
         return value_of(PARAMETERS[name], self.controls[name])
-
-    def _left(self, name: str, value: Any) -> bool:
-        return name not in self._session() and value in (PARAMETERS[name].default, {})
 
     # How it is set
 
     def fill(self, values: Mapping[str, Any], *, inserts: bool = False) -> None:
         """Set all controls; what `values` does not name is not given."""
         self._wrong = {}
+        session = self._session()
         with self._holding():
             for name, field in self.fields.items():
                 # What has no effect now keeps what it would have, so that it need not be set twice.
-                field.set(values.get(name, self._session().get(name) if field.parameter.only_with else None))
+                field.set(values.get(name, session.get(name) if field.parameter.only_with else None))
         self.inserts.value = inserts or "{{" not in self.controls["prompt"].value
 
     def accept(self, shown: Mapping[str, Any]) -> None:
@@ -138,7 +142,7 @@ class Form:
             for name in self.fields.keys() & shown.keys():
                 self.fields[name].accept(shown[name])
             for name, field in self.fields.items():
-                if field.parameter.choices and (refusal := self._refusal(name, field.control.value)):
+                if field.parameter.choices and (refusal := _refusal(self._others(name), name, field.control.value)):
                     raise refusal
         self.variable.value = shown.get(".variable", self.variable.value)
         self.inserts.value = shown.get(".inserts", self.inserts.value)
@@ -226,7 +230,8 @@ class Form:
             self._estimate.value = html.escape(wording.tokens(params, self._price))
 
     def _refresh(self, name: str, field: Field) -> None:
-        why = field.limit(lambda value: self._reason(name, value))
+        others = self._others(name)
+        why = field.limit(lambda value: _reason(_refusal(others, name, value)))
         needed = self.fields.get(field.parameter.only_with)
         if needed and not needed.control.disabled and not needed.control.value:
             why = field.disable(f"only with {needed.parameter.label}")
@@ -241,30 +246,32 @@ class Form:
             return error.what
         return ""
 
-    def _reason(self, name: str, value: Any) -> str:
-        refusal = self._refusal(name, value)
-        return refusal.what.partition(": ")[2] if refusal else ""
-
-    def _refusal(self, name: str, value: Any) -> InvalidRequest | None:
-        """Return why a parameter cannot have a value while the others are as they are."""
-        values = {**self._others(name), "prompt": "a", name: value}
-        while True:
-            try:
-                ImageGenerateParams.of(values)
-            except InvalidRequest as error:
-                if error.parameter == name or values.pop(error.parameter or "", None) is None:
-                    return error if error.parameter == name else None
-            else:
-                return None
-
     def _others(self, name: str) -> dict[str, Any]:
         """Return what other controls say, as far as it makes sense."""
         values = {}
         for other, field in self.fields.items():
             applies = not field.control.disabled or field.parameter.only_with == name
-            if other != name and applies and not self._mistake(other):
-                values[other] = self._value(other)
+            if other != name and applies:
+                with suppress(InvalidRequest):
+                    values[other] = self._value(other)
         return values
+
+
+def _refusal(others: Mapping[str, Any], name: str, value: Any) -> InvalidRequest | None:
+    """Return why a parameter cannot have a value while the others are as they are."""
+    values = {**others, "prompt": "a", name: value}
+    while True:
+        try:
+            ImageGenerateParams.of(values)
+        except InvalidRequest as error:
+            if error.parameter == name or values.pop(error.parameter or "", None) is None:
+                return error if error.parameter == name else None
+        else:
+            return None
+
+
+def _reason(refusal: InvalidRequest | None) -> str:
+    return refusal.what.partition(": ")[2] if refusal else ""
 
 
 def _button(words: str, action: str, tooltip: str, style: str = "") -> ipywidgets.Button:

@@ -96,7 +96,7 @@ class Film(LivePicture):
     heard = Int().tag(sync=True)
     """How many clicks on Generate have been heard."""
     controls: Dict[str, str] = Dict().tag(sync=True)
-    """Model ids of the form's controls, by parameter."""
+    """Model ids of the form's controls, by `Form.in_a_browser`."""
 
 
 class LiveJob:

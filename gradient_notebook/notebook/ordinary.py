@@ -57,7 +57,7 @@ class Behind:
         self._outputs[1:] = [image, (line, {})]
         if not self._is_shown:
             return
-        for handle, (data, metadata) in list(zip(self._handles, self._outputs, strict=True))[1:]:
+        for handle, (data, metadata) in zip(self._handles[1:], self._outputs[1:], strict=True):
             handle.update(data, metadata=metadata, raw=True)
 
     def uncover(self) -> None:
