@@ -73,7 +73,8 @@ class Settings:
     """Where requests go, with which key, and how long they may take (seconds).
 
     `connect_timeout_s` bounds the way to the service, `read_timeout_s` the silence between two pieces of an answer:
-    an image can take a minute and more.
+    an image can take a minute and more. A request that surely never reached the model is sent again, at most
+    `max_retries` times and waiting `max_wait_s` in all.
     """
 
     endpoint: str
@@ -82,6 +83,8 @@ class Settings:
     key_source: str = field(default="argument", compare=False)
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 300.0
+    max_retries: int = 4
+    max_wait_s: float = 120.0
 
     def __post_init__(self) -> None:
         url = _address(self.endpoint)
@@ -96,6 +99,9 @@ class Settings:
         for name in ("connect_timeout_s", "read_timeout_s"):
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"{name}={getattr(self, name)!r}: expected seconds, more than 0")
+        for name in ("max_retries", "max_wait_s"):
+            if not getattr(self, name) >= 0:
+                raise InvalidSettings(f"{name}={getattr(self, name)!r}: expected 0 or more")
 
     @property
     def is_loopback(self) -> bool:
@@ -110,14 +116,21 @@ class Settings:
         endpoint: str | None = None,
         connect_timeout_s: float | None = None,
         read_timeout_s: float | None = None,
+        max_retries: int | None = None,
+        max_wait_s: float | None = None,
     ) -> Settings:
         """Return the settings from the arguments, the environment, Colab's userdata or a `.env` file.
 
         Without a key and an endpoint they are the embedded simulator's, which starts, and one line says so.
         Raises InvalidSettings: a key of the wrong kind, an endpoint without a key.
         """
-        timeouts = {"connect_timeout_s": connect_timeout_s, "read_timeout_s": read_timeout_s}
-        given: dict[str, Any] = {name: value for name, value in timeouts.items() if value is not None}
+        limits = {
+            "connect_timeout_s": connect_timeout_s,
+            "read_timeout_s": read_timeout_s,
+            "max_retries": max_retries,
+            "max_wait_s": max_wait_s,
+        }
+        given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
         found = _found_key(key)
         del key  # a traceback can show what a function holds
         place, where = _found_endpoint(endpoint, found)

@@ -16,6 +16,7 @@ from ..jobs.archive import Archive
 
 NOTEBOOK_DEFAULTS = {"stream": True, "partial_images": 2}
 """In a notebook somebody is watching."""
+LIMITS = ("connect_timeout_s", "read_timeout_s", "max_retries", "max_wait_s")
 _NOT_FOR_A_SESSION = ("prompt", "n", "extra")
 
 
@@ -54,6 +55,10 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
     archive_dir = Unicode("", help="Folder of the originals; empty for the system's own place.").tag(config=True)
     connect_timeout_s = Float(10.0, min=0.001, help="Time for reaching the service, in seconds.").tag(config=True)
     read_timeout_s = Float(300.0, min=0.001, help="Silence allowed within an answer, in seconds.").tag(config=True)
+    max_retries = Int(
+        4, min=0, help="How often a request that surely never reached the model is sent again; none that has ever is."
+    ).tag(config=True)
+    max_wait_s = Float(120.0, min=0, help="Waiting allowed before sending again, in all, in seconds.").tag(config=True)
     price_input_text_tokens = Float(
         None,
         allow_none=True,
@@ -78,9 +83,9 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
         values = {name: getattr(self, name) for name in SESSION_PARAMETERS}
         return {name: value for name, value in values.items() if value is not None}
 
-    def timeouts(self) -> dict[str, Any]:
-        """Return the timeouts, as keyword arguments of `Settings.discover`."""
-        return {name: getattr(self, name) for name in ("connect_timeout_s", "read_timeout_s")}
+    def limits(self) -> dict[str, Any]:
+        """Return the timeouts and the bounds of retries, as keyword arguments of `Settings.discover`."""
+        return {name: getattr(self, name) for name in LIMITS}
 
     def the_archive(self) -> Archive | None:
         """Return where originals are kept, or None."""

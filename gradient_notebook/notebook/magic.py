@@ -96,7 +96,7 @@ class CellRun:
         """Show that the work begins, and return the job, of which nothing has been sent yet."""
         self.output.begin()
         try:
-            settings = Settings.discover(**self._config.timeouts())
+            settings = Settings.discover(**self._config.limits())
             job = Job(self.params, settings, self._config.the_archive(), observer)
             self.output.attach(job)
         except BaseException as error:
@@ -198,7 +198,7 @@ class ImageGenMagics(Magics):
     @line_magic
     def imagegen_models(self, _line: str) -> None:
         """List the image models that the service offers: `%imagegen_models`."""
-        client = client_for(Settings.discover(**self.settings.timeouts()))
+        client = client_for(Settings.discover(**self.settings.limits()))
         chosen = self.settings.defaults().get("model", DEFAULT_MODEL)
         models = loop.run(client.models.list())
         if not models.image_models:

@@ -245,7 +245,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             self._film.boxes = [wording.Box.of(error).plain()]
 
     def _where_to(self) -> Settings:
-        return self._settings or Settings.discover(**self._config.timeouts())
+        return self._settings or Settings.discover(**self._config.limits())
 
     # Models
 
