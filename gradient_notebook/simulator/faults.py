@@ -6,6 +6,7 @@ sense together (`{"delay": 2, "status": 503, "headers": {"retry-after": "1"}}`),
 
 from __future__ import annotations
 
+import base64
 import difflib
 import json
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-CUTS = ("before_headers", "in_headers", "in_partial", "between_events", "in_final")
+CUTS_IN_FINAL = ("in_name", "in_final", "after_base64", "in_tail", "before_blank_line")
+CUTS = ("before_headers", "in_headers", "in_partial", "between_events", *CUTS_IN_FINAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,21 +25,27 @@ class Fault:
     delay: float = 0
     """Seconds of silence before anything else happens."""
     silence: bool = False
-    """Take the request and never answer, until the client leaves or the server stops."""
+    """Take the request and never answer, until the client leaves or the server stops; with `cut`, from there on."""
     cut: str = ""
-    """Close the connection there, one of `CUTS`; a JSON answer knows of its body only that it is cut in the middle."""
+    """Close the connection there, one of `CUTS`.
+
+    Those of the final event are in its first word, in its middle, after its base64 (before the quote), between that and
+    its end, and before its last character. A JSON answer is cut at the same places; for the others in its middle.
+    """
     reset: bool = False
     """Cut with a TCP reset (RST) instead of an orderly end (FIN)."""
     status: int = 0
     """Answer with this HTTP status, with `body` or `body_text`, and paint nothing."""
     headers: Mapping[str, Any] | None = None
-    """Headers of the answer, over the usual ones."""
+    """Headers of the answer, over the usual ones; None takes one away."""
     body: Mapping[str, Any] | None = None
     """JSON body of the answer."""
     body_text: str | None = None
     """Body of the answer, as it is."""
     content_type: str = ""
-    """Content type of the answer that `status`, `body` or `body_text` makes."""
+    """Content type of the answer that `status`, `body`, `body_text` or `endless` makes."""
+    endless: str = ""
+    """After `body` or `body_text` send this text again and again until the client leaves, as `text/event-stream`."""
     redirect: str = ""
     """Answer 307 (or `status`) with this location."""
     error_event: Mapping[str, Any] | None = None
@@ -46,13 +54,34 @@ class Fault:
     """Break the last picture's base64 off in the middle of a group of four."""
     image_data: str | None = None
     """Send this text, properly encoded, as the last picture."""
+    image_base64: str | None = None
+    """Send these bytes, given as base64, as the last picture."""
+    partial_base64: str | None = None
+    """Send these bytes, given as base64, as each partial picture."""
+    partials: int | None = None
+    """Send so many partial pictures, however many were asked for."""
+    events: int = 0
+    """Before all others send so many small events: a comment, one of unknown type, a tiny partial one, and again."""
     drip: int = 0
     """Write so many bytes at a time, each on its own."""
 
     @property
     def answers(self) -> bool:
         """Whether the fault is an answer of its own, so that nothing is painted."""
-        return bool(self.status or self.redirect or self.content_type) or (self.body, self.body_text) != (None, None)
+        said = self.status or self.redirect or self.content_type or self.endless
+        return bool(said) or (self.body, self.body_text) != (None, None)
+
+    @property
+    def picture(self) -> bytes | None:
+        """The file to be sent as the last picture, if the fault says."""
+        if self.image_base64 is not None:
+            return base64.b64decode(self.image_base64)
+        return None if self.image_data is None else self.image_data.encode()
+
+    @property
+    def partial_picture(self) -> bytes | None:
+        """The file to be sent as each partial picture, if the fault says."""
+        return None if self.partial_base64 is None else base64.b64decode(self.partial_base64)
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -65,10 +94,15 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "body": (Mapping,),
     "body_text": (str,),
     "content_type": (str,),
+    "endless": (str,),
     "redirect": (str,),
     "error_event": (Mapping,),
     "truncate_base64": (bool,),
     "image_data": (str,),
+    "image_base64": (str,),
+    "partial_base64": (str,),
+    "partials": (int,),
+    "events": (int,),
     "drip": (int,),
 }
 
@@ -92,7 +126,7 @@ def _fault(number: int, entry: Mapping[str, Any] | Fault | None) -> Fault:
     if not isinstance(entry, Mapping | None):
         raise _unfit(f"fault {number}: {entry!r}", "a mapping or null")
     for name, value in (entry or {}).items():
-        _check(f"fault {number}: {name}={value!r}", name, value)
+        _check(f"fault {number}: {name}={value!r:.80}", name, value)  # some values are pictures
     return Fault(**(entry or {}))
 
 
@@ -109,6 +143,16 @@ def _check(where: str, name: str, value: Any) -> None:
         raise _unfit(where, "0 or more")
     if name == "cut" and value not in CUTS:
         raise _unfit(where, f"one of {', '.join(CUTS)}")
+    if name in ("image_base64", "partial_base64") and not _is_base64(str(value)):
+        raise _unfit(where, "base64")
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _unfit(got: str, expected: str) -> ValueError:

@@ -7,7 +7,9 @@ import json
 import socket
 import struct
 import time
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
+from itertools import cycle, islice
 from typing import Any, NoReturn, cast
 
 import pybase64
@@ -15,7 +17,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from . import orders
-from .faults import Fault
+from .faults import CUTS, CUTS_IN_FINAL, Fault
 from .handlers import Gone, Handler
 from .orders import Order
 from .painter import Painting
@@ -25,6 +27,11 @@ SECONDS_PER_IMAGE = {"low": 1.5, "medium": 2.5, "high": 4.0}
 
 PARTIAL_IMAGE = "image_generation.partial_image"
 COMPLETED = "image_generation.completed"
+
+TINY_PICTURE = b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+"""A PNG of one black pixel, as base64."""
+_KEY = b'"b64_json": "'
+_AT_ONCE = 64 * 1024  # bytes of an endless text to a write
 
 
 class Generations(Handler):
@@ -49,14 +56,18 @@ class Generations(Handler):
                 await self._generate()
         except orders.Refused as refused:
             self.answer(refused.status, refused.body)
-        except (Gone, StreamClosedError, asyncio.CancelledError):  # the client left, or the server stops
+        except StreamClosedError:  # a write found out that the client has left: tornado may not say it again
+            self.on_connection_close()
+        except (Gone, asyncio.CancelledError):  # the client left, or the server stops
             self.gone.set()
 
     async def _misbehave(self) -> None:
         """Do what the fault does before anything is painted."""
         fault = self.fault
-        if fault.delay or fault.silence:
-            await self.pause(None if fault.silence else fault.delay)
+        if fault.delay:
+            await self.pause(fault.delay)
+        if fault.silence and not fault.cut:
+            await self.pause(None)
         if fault.cut in ("before_headers", "in_headers"):
             await self._cut_head(b"" if fault.cut == "before_headers" else b"HTTP/1.1 200 OK\r\ncontent-type: text/ev")
         if fault.answers:
@@ -67,15 +78,22 @@ class Generations(Handler):
         self.set_status(fault.status or (307 if fault.redirect else 200))
         if fault.redirect:
             self.set_header("location", fault.redirect)
-        self.set_header("content-type", fault.content_type or "application/json")
+        usual = "text/event-stream" if fault.endless else "application/json"
+        self.set_header("content-type", fault.content_type or usual)
         text = fault.body_text or ("" if fault.body is None else json.dumps(fault.body))
-        self.set_header("content-length", str(len(text.encode())))
+        if not fault.endless:
+            self.set_header("content-length", str(len(text.encode())))
         self._set_scripted_headers()
         await self._send(text.encode())
+        while fault.endless:
+            await self._send(fault.endless.encode() * (_AT_ONCE // len(fault.endless) + 1))
 
     def _set_scripted_headers(self) -> None:
         for name, value in (self.fault.headers or {}).items():
-            self.set_header(name, str(value))
+            if value is None:
+                self.clear_header(name)
+            else:
+                self.set_header(name, str(value))
 
     async def _generate(self) -> None:
         order = orders.order_of(self.request.body)
@@ -93,15 +111,16 @@ class Generations(Handler):
             await self._until(started, order, 1)
             raise orders.moderation_blocked("output")
         if self.fault.error_event is not None:
+            self._set_scripted_headers()
             raise orders.Refused(400, {"error": dict(self.fault.error_event)})
-        jobs = [self.painted(partial(_finished, order, variation)) for variation in variations]
-        pictures = await asyncio.gather(*jobs)
+        paintings = [cache(partial(_painting, order, variation)) for variation in variations]
+        pictures = await asyncio.gather(*[self._last_picture(order, painting) for painting in paintings])
         await self._until(started, order, 1)
         self.set_header("content-type", "application/json")
         body = self._response(order, pictures)
         self.set_header("content-length", str(len(body)))
         self._set_scripted_headers()
-        await self._send_or_cut(body, cut=self.fault.cut != "")
+        await self._send_or_cut(body, *CUTS)
 
     def _response(self, order: Order, pictures: list[bytes]) -> bytes:
         revised = (
@@ -118,24 +137,41 @@ class Generations(Handler):
         self.set_header("cache-control", "no-cache")
         self._set_scripted_headers()
         await self.flush()
-        painting = await self.painted(partial(_painting, order, variation))
-        for index in range(order.partial_images):
-            await self._send_partial(order, painting, index, started)
+        await self._send(b"".join(islice(cycle(self._small_events(order)), self.fault.events)))
+        painting = cache(partial(_painting, order, variation))
+        count = order.partial_images if self.fault.partials is None else self.fault.partials
+        for index in range(count):
+            await self._send_partial(order, painting, index, (index + 1) / (count + 1), started)
             if index == 0 and (error := self._error_in_stream(order)):
                 await self._send(b"data: " + json.dumps({"error": error}).encode() + b"\n\n")
                 return
-        data = await self.painted(partial(_encoded, order, painting, None))
+        data = await self._last_picture(order, painting)
         await self._until(started, order, 1)
         event = self._event(COMPLETED, order, self._base64(data), usage=order.usage())
-        await self._send_or_cut(event, cut=self.fault.cut == "in_final")
+        await self._send_or_cut(event, *CUTS_IN_FINAL)
 
-    async def _send_partial(self, order: Order, painting: Painting, index: int, started: float) -> None:
-        data = await self.painted(partial(_encoded, order, painting, index))
-        await self._until(started, order, (index + 1) / (order.partial_images + 1))
+    def _small_events(self, order: Order) -> tuple[bytes, ...]:
+        """Return one of each kind that an event beside the real ones can be."""
+        unknown = b'event: ping\ndata: {"type": "ping"}\n\n'
+        return b": keep-alive\n\n", unknown, self._event(PARTIAL_IMAGE, order, TINY_PICTURE, partial_image_index=0)
+
+    async def _send_partial(
+        self, order: Order, painting: Callable[[], Painting], index: int, share: float, started: float
+    ) -> None:
+        data = self.fault.partial_picture
+        if data is None:
+            data = await self.painted(lambda: _encoded(order, painting(), share))
+        await self._until(started, order, share)
         event = self._event(PARTIAL_IMAGE, order, pybase64.b64encode(data), partial_image_index=index)
-        await self._send_or_cut(event, cut=self.fault.cut == "in_partial")
+        await self._send_or_cut(event, "in_partial")
         if self.fault.cut == "between_events":
-            self._hang_up()
+            await self._break_off()
+
+    async def _last_picture(self, order: Order, painting: Callable[[], Painting]) -> bytes:
+        """Return the finished file, or what the script gives out as one: nothing is painted for that."""
+        if self.fault.picture is not None:
+            return self.fault.picture
+        return await self.painted(lambda: _encoded(order, painting(), 1))
 
     def _error_in_stream(self, order: Order) -> dict[str, Any] | None:
         if self.fault.error_event is not None:
@@ -151,8 +187,6 @@ class Generations(Handler):
 
     def _base64(self, picture: bytes) -> bytes:
         """Return a last picture's base64, broken if the script says so."""
-        if self.fault.image_data is not None:
-            picture = self.fault.image_data.encode()
         whole = pybase64.b64encode(picture)
         return whole[: len(whole) // 8 * 4 - 3] if self.fault.truncate_base64 else whole
 
@@ -162,10 +196,13 @@ class Generations(Handler):
         whole = SECONDS_PER_IMAGE[order.quality] if seconds is None else seconds
         await self.pause(started + share * whole - asyncio.get_running_loop().time())
 
-    async def _send_or_cut(self, data: bytes, *, cut: bool) -> None:
-        await self._send(data[: len(data) // 2] if cut else data)
-        if cut:
-            self._hang_up()
+    async def _send_or_cut(self, data: bytes, *places: str) -> None:
+        """Send an event or an answer, but only its beginning if the script cuts at one of these `places`."""
+        if self.fault.cut not in places:
+            await self._send(data)
+            return
+        await self._send(data[: _length_before(self.fault.cut, data)])
+        await self._break_off()
 
     async def _send(self, data: bytes) -> None:
         """Write `data` and wait until it is out; raises Gone or StreamClosedError if the client left."""
@@ -178,14 +215,16 @@ class Generations(Handler):
 
     async def _cut_head(self, data: bytes) -> NoReturn:
         await self._connection.stream.write(data)
-        self._hang_up()
+        await self._break_off()
 
     @property
     def _connection(self) -> HTTP1Connection:
         return cast("HTTP1Connection", self.request.connection)
 
-    def _hang_up(self) -> NoReturn:
-        """Close the connection where it stands; it is not the client who left."""
+    async def _break_off(self) -> NoReturn:
+        """Close the connection where it stands, which is not the client's leaving, or say nothing more."""
+        if self.fault.silence:
+            await self.pause(None)
         self.request.connection.set_close_callback(None)  # type: ignore[union-attr]
         stream = self._connection.stream
         if self.fault.reset:
@@ -199,6 +238,13 @@ def _with_picture(values: dict[str, Any], base64: bytes) -> bytes:
     return json.dumps(values).encode().replace(b'"b64_json": ""', b'"b64_json": "' + base64 + b'"', 1)
 
 
+def _length_before(cut: str, data: bytes) -> int:
+    """Return how many bytes of an event or of an answer go out before the `cut`."""
+    quote = data.index(b'"', data.rindex(_KEY) + len(_KEY))
+    places = {"in_name": 3, "after_base64": quote, "in_tail": (quote + len(data)) // 2}
+    return places.get(cut, len(data) - 1 if cut == "before_blank_line" else len(data) // 2)
+
+
 def _painting(order: Order, variation: str) -> Painting:
     return Painting(
         order.params.prompt,
@@ -209,11 +255,5 @@ def _painting(order: Order, variation: str) -> Painting:
     )
 
 
-def _encoded(order: Order, painting: Painting, index: int | None) -> bytes:
-    """Return the partial image `index`, or the finished one, as a file."""
-    sharpness = 1.0 if index is None else (index + 1) / (order.partial_images + 1)
+def _encoded(order: Order, painting: Painting, sharpness: float) -> bytes:
     return painting.encoded(order.output_format, order.params.output_compression, sharpness=sharpness)
-
-
-def _finished(order: Order, variation: str) -> bytes:
-    return _encoded(order, _painting(order, variation), None)

@@ -10,6 +10,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,7 +27,7 @@ from PIL import Image
 
 import gradient_notebook.simulator
 from gradient_notebook.api.params import OUTPUT_TOKENS, PARTIAL_IMAGE_TOKENS
-from gradient_notebook.simulator import Simulator
+from gradient_notebook.simulator import Simulator, generations
 from gradient_notebook.simulator.faults import CUTS, script
 
 SCHEMA = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
@@ -69,8 +70,8 @@ def opened(data: dict[str, Any]) -> Image.Image:
     return image
 
 
-def raw_answer(simulator: Simulator, body: Any) -> bytes:
-    """Return everything that comes over the socket until the server closes it; a reset is the word RESET at its end."""
+def raw_answer(simulator: Simulator, body: Any, size: int = sys.maxsize) -> bytes:
+    """Return what comes over the socket, `size` bytes or all until its end; a reset is the word RESET at the end."""
     content = json.dumps(body).encode()
     head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer k\r\ncontent-length: {len(content)}\r\n\r\n"
     port = int(simulator.url.rpartition(":")[2])
@@ -78,7 +79,7 @@ def raw_answer(simulator: Simulator, body: Any) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(head.encode() + content)
         try:
-            while data := connection.recv(1 << 20):
+            while len(received) < size and (data := connection.recv(1 << 20)):
                 received += data
         except ConnectionResetError:
             return received + b"RESET"
@@ -403,10 +404,10 @@ def faulty(fault: Any, order: Any) -> bytes:
         return raw_answer(simulator, order)
 
 
-@pytest.mark.parametrize("cut", ["before_headers", "in_headers", "in_partial", "between_events", "in_final"])
+@pytest.mark.parametrize("cut", CUTS)
 def test_a_cut_closes_the_connection_at_its_place(cut: str) -> None:
     """What came before the cut is there, and nothing after it."""
-    received = faulty({"cut": cut}, STREAM)
+    received = faulty({"cut": cut, "partial_base64": "AAAA", "image_base64": "AAAA"}, STREAM)
     partials, completed = received.count(b"event: image_generation.partial"), b"generation.completed\n" in received
     whole = received.count(b"\n\n\r\n")
     expected = {
@@ -414,7 +415,11 @@ def test_a_cut_closes_the_connection_at_its_place(cut: str) -> None:
         "in_headers": (0, False, 0),
         "in_partial": (1, False, 0),
         "between_events": (1, False, 1),
+        "in_name": (2, False, 2),
         "in_final": (2, True, 2),
+        "after_base64": (2, True, 2),
+        "in_tail": (2, True, 2),
+        "before_blank_line": (2, True, 2),
     }[cut]
     assert (partials, completed, whole) == expected
     assert (b"\r\n\r\n" in received) == (cut not in ("before_headers", "in_headers"))
@@ -422,9 +427,25 @@ def test_a_cut_closes_the_connection_at_its_place(cut: str) -> None:
     assert not received.endswith(b"0\r\n\r\n")
 
 
-def test_every_cut_is_tested() -> None:
-    """The list above is the declaration's."""
-    assert CUTS == ("before_headers", "in_headers", "in_partial", "between_events", "in_final")
+@pytest.mark.parametrize(
+    ("cut", "end"),
+    [
+        ("in_name", r"\n\neve"),
+        ("in_final", r'"b64_json": "[\w/+]{9,}'),
+        ("after_base64", r'"b64_json": "[\w/+]{9,}=*'),
+        ("in_tail", r'"b64_json": "[\w/+]{9,}=*", "[^}]+'),
+        ("before_blank_line", r'"b64_json": "[\w/+]{9,}=*", "[^\n]+}}\n'),
+    ],
+)
+def test_the_final_event_is_cut_at_any_of_its_parts(cut: str, end: str) -> None:
+    """What has gone out ends in that part: in the name, in or after the base64, in the tail, before the blank line."""
+    picture = base64.b64encode(bytes(1_000)).decode()
+    received = faulty({"cut": cut, "image_base64": picture, "partials": 1}, STREAM)
+    text = b"".join(
+        re.findall(rb"^[0-9a-f]+\r\n(.*?)\r\n", received.partition(b"\r\n\r\n")[2], re.DOTALL | re.MULTILINE)
+    )
+    assert re.search(end + r"\Z", text.decode())
+    assert (picture in text.decode()) == (cut not in ("in_name", "in_final"))
 
 
 def test_a_json_answer_is_cut_in_its_middle() -> None:
@@ -437,6 +458,19 @@ def test_a_json_answer_is_cut_in_its_middle() -> None:
 def test_a_cut_can_be_a_reset() -> None:
     """A reset reaches the client as a reset."""
     assert faulty({"cut": "before_headers", "reset": True}, STREAM) == b"RESET"
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_cut_can_be_a_silence(cut: str) -> None:
+    """Instead of an end nothing more comes after the same bytes, until the client leaves."""
+    changing = re.compile(rb"remaining: \d+|created_at\": \d+|[-0-9a-f]{36}", re.IGNORECASE)
+    fault = {"cut": cut, "partial_base64": "AAAA", "image_base64": "AAAA"}
+    with Simulator(seconds_per_image=0, faults=[fault, {**fault, "silence": True}]) as simulator:
+        cut_off = raw_answer(simulator, STREAM)
+        silent = raw_answer(simulator, STREAM, len(cut_off))
+        assert simulator.wait_for(lambda: simulator.disconnected == 1)
+        assert [received.disconnected for received in simulator.posts] == [False, True]
+    assert changing.sub(b"", silent) == changing.sub(b"", cut_off)
 
 
 def test_a_scripted_answer_is_sent_as_written() -> None:
@@ -456,6 +490,34 @@ def test_a_page_can_come_instead_of_an_answer() -> None:
         response = post(simulator)
     assert (response.status_code, response.headers["content-type"]) == (200, "text/html")
     assert response.text == "<p>Sign in</p>"
+
+
+def test_a_header_can_be_taken_away() -> None:
+    """None as the value of a header leaves out what every answer carries."""
+    fault = {"status": 500, "headers": {"x-request-id": None, "ratelimit-limit": 7}}
+    with Simulator(faults=[fault]) as simulator:
+        response = post(simulator)
+    assert "x-request-id" not in response.headers
+    assert response.headers["ratelimit-limit"] == "7"
+
+
+def test_an_endless_answer_ends_when_the_client_leaves() -> None:
+    """The scripted body comes once, the endless text after it again and again, in an event stream if not said."""
+    with Simulator(faults=[{"body_text": "data: ", "endless": "xyz"}]) as simulator:
+        with httpx.stream("POST", simulator.url + PATH, json=STREAM, headers=HEADERS) as response:
+            received = "".join(islice_text(response.iter_text(), 200_000))
+        assert simulator.wait_for(lambda: simulator.disconnected == 1)
+    assert response.headers["content-type"] == "text/event-stream"
+    assert received.startswith("data: xyzxyz")
+    assert set(received.removeprefix("data: ").split("xyz")) <= {"", "x", "xy"}
+
+
+def islice_text(pieces: Iterator[str], length: int) -> Iterator[str]:
+    """Yield pieces until there are `length` characters."""
+    while length > 0:
+        piece = next(pieces)
+        length -= len(piece)
+        yield piece
 
 
 def test_a_redirect_points_elsewhere() -> None:
@@ -483,12 +545,13 @@ def test_a_delay_comes_before_the_answer() -> None:
 
 def test_an_error_event_ends_the_stream() -> None:
     """The scripted error comes after the first partial image, and without streaming instead of the answer."""
-    fault = {"error_event": {"message": "overloaded"}}
+    fault = {"error_event": {"message": "overloaded"}, "headers": {"x-request-id": "mine"}}
     with Simulator(seconds_per_image=0, faults=[fault, fault]) as simulator:
         streamed, plain = post(simulator, STREAM), post(simulator, SMALL)
     assert streamed.text.endswith('\n\ndata: {"error": {"message": "overloaded"}}\n\n')
     assert streamed.text.count("event: ") == 1
     assert (plain.status_code, plain.json()) == (400, {"error": {"message": "overloaded"}})
+    assert {response.headers["x-request-id"] for response in (streamed, plain)} == {"mine"}
 
 
 @pytest.mark.parametrize("order", [SMALL, STREAM])
@@ -502,6 +565,37 @@ def test_pictures_can_be_broken(order: dict[str, Any]) -> None:
     )
     assert len(broken) % 4 == 1
     assert base64.b64decode(fake) == b"not an image"
+
+
+@pytest.mark.parametrize("order", [SMALL, STREAM])
+def test_any_bytes_can_be_sent_as_pictures(order: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the script gives as base64 comes as the last picture and as each partial one, and nothing is painted."""
+    monkeypatch.setattr(generations, "Painting", None)
+    fault = {"image_base64": "/wAB", "partial_base64": "/wAC"}
+    with Simulator(seconds_per_image=0, faults=[fault]) as simulator:
+        text = post(simulator, order).text
+    found = [data for _, data in events_of(text)] if order is STREAM else json.loads(text)["data"]
+    assert [data["b64_json"] for data in found] == ["/wAC"] * (len(found) - 1) + ["/wAB"]
+
+
+@pytest.mark.parametrize("partials", [0, 5])
+def test_partial_pictures_can_be_more_or_fewer_than_asked_for(partials: int) -> None:
+    """As many partial pictures come as the script says, counted from 0."""
+    with Simulator(seconds_per_image=0, faults=[{"partials": partials, "image_base64": "AAAA"}]) as simulator:
+        events = events_of(post(simulator, STREAM).text)
+    assert [data.get("partial_image_index") for _, data in events] == [*range(partials), None]
+    assert {opened(data).size for _, data in events[:-1]} <= {(1024, 1024)}
+
+
+def test_small_events_come_before_the_real_ones() -> None:
+    """By turns a comment, an event of unknown type and a partial picture of one pixel, as many as scripted."""
+    with Simulator(seconds_per_image=0, faults=[{"events": 5, "image_base64": "AAAA", "partials": 0}]) as simulator:
+        comment, unknown, partial, *again, final, rest = post(simulator, STREAM).text.split("\n\n")
+    assert comment.startswith(":")
+    assert unknown.startswith("event: ping\n")
+    assert [again, rest] == [[comment, unknown], ""]
+    assert opened(valid("image_gen_partial_image_event", json.loads(partial.partition("\ndata: ")[2]))).size == (1, 1)
+    assert final.startswith("event: image_generation.completed\n")
 
 
 def test_dripping_sends_small_pieces_of_the_same_answer() -> None:
@@ -525,6 +619,8 @@ def test_dripping_sends_small_pieces_of_the_same_answer() -> None:
         ({"delay": -1}, "fault 0: delay=-1: expected 0 or more"),
         ({"cut": "here"}, "fault 0: cut='here': expected one of before_headers, in_headers,"),
         ("cut", "fault 0: 'cut': expected a mapping or null"),
+        ({"image_base64": "@@"}, "fault 0: image_base64='@@': expected base64"),
+        ({"partial_base64": "A" * 99}, f"fault 0: partial_base64='{'A' * 79}: expected base64"),
     ],
 )
 def test_an_unknown_fault_is_refused_when_it_is_given(fault: Any, message: str) -> None:
