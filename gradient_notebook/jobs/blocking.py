@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, Self, overload
 
+from ..api import keys
 from ..api.client import AsyncClient
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, ModelListResponse
 from ..api.settings import Settings
 from ..api.streams import EventStream, MergedStream
 from . import loop
-from .job import client_for
+from .work import client_for
 
 
 class Client:
@@ -27,7 +28,8 @@ class Client:
         inference_endpoint: str | None = None,
         settings: Settings | None = None,
     ) -> None:
-        key = access_token if model_access_key is None else model_access_key
+        key = keys.first_given(model_access_key, access_token)
+        del model_access_key, access_token
         self.settings = settings or Settings.discover(key=key, endpoint=inference_endpoint)
         self._client = client_for(self.settings)
         self.images = Images(self._client)

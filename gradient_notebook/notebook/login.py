@@ -1,0 +1,91 @@
+"""`%imagegen_login`: asks for the key where it is typed unseen, tries it, and keeps it in the kernel's memory."""
+
+from __future__ import annotations
+
+import getpass
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.error import StdinNotImplementedError
+
+from ..api import keys
+from ..api.errors import GradientNotebookError, InvalidRequest, InvalidSettings, Unauthorized, nearest
+from ..api.keys import KEY_VARIABLES, LOGIN, Key
+from ..api.settings import Settings
+from ..jobs import loop
+
+_PROMPT = "Model access key (what you type is not shown): "
+_OPTIONS = ("--keyring", "--forget")
+
+
+def login(line: str, limits: Mapping[str, Any]) -> str:
+    """Do what `%imagegen_login [--keyring | --forget]` says, and return one line on what came of it."""
+    option = _option(line)
+    if option == "--forget":
+        return _forgotten()
+    if option == "--keyring":
+        keys.the_keyring()  # before anything is asked: it may be missing
+    key = _typed()
+    if not key.reveal():
+        return "Nothing was typed, and nothing has changed."
+    found = _tried(Settings.discover(key=key, **limits))
+    if option == "--keyring":
+        keys.store(key)
+    keys.remember(key)
+    place = "this kernel's memory and the system's keyring" if option == "--keyring" else "this kernel's memory only"
+    return f"The key is kept in {place}; {found}"
+
+
+def _option(line: str) -> str:
+    words = line.split()
+    if keys.looks_like_key(line) or any(not word.startswith("-") for word in words):
+        what = f"{LOGIN}: a key does not belong on its line, which stays in the notebook and in the history"
+        raise InvalidRequest(what, f"Take it out, revoke that key, and run {LOGIN} alone: it asks. Nothing was sent.")
+    unknown = next((word for word in words if word not in _OPTIONS), None)
+    if unknown is not None:
+        advice = f"{nearest(unknown, _OPTIONS)} {LOGIN} takes --keyring or --forget. Nothing was sent."
+        raise InvalidRequest(f"{unknown}: no such option", advice.strip())
+    if len(set(words)) > 1:
+        raise InvalidRequest(f"{LOGIN}: --keyring and --forget exclude each other", "Leave one out. Nothing was sent.")
+    return words[0] if words else ""
+
+
+def _typed() -> Key:
+    """Ask for the key. Raises InvalidSettings where nobody can be asked unseen."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # a terminal that would show what is typed
+            return Key(getpass.getpass(_PROMPT), LOGIN)
+    except (StdinNotImplementedError, EOFError, getpass.GetPassWarning):
+        what = f"{LOGIN} cannot ask for the key here: nothing can be typed unseen."
+        raise InvalidSettings(what, f"Set {KEY_VARIABLES[0]} in the environment instead.") from None
+    except KeyboardInterrupt:
+        raise loop.Interrupted("nothing has changed.") from None
+
+
+def _tried(settings: Settings) -> str:
+    """Return what a request that is free of charge says of the key; raise what the service has against it."""
+    from ..api.client import AsyncClient
+
+    async def image_models() -> int:
+        async with AsyncClient(settings=settings) as client:
+            return len((await client.models.list()).image_models)
+
+    try:
+        count = loop.run(image_models())
+    except (Unauthorized, InvalidSettings) as error:
+        error.advice = f"{error.advice} The key was not kept."
+        raise
+    except GradientNotebookError as error:
+        return f"it could not be tried: {error.what}"
+    return f"it works: {count} image model{'' if count == 1 else 's'} at {settings.endpoint}."
+
+
+def _forgotten() -> str:
+    """Forget the key wherever this has put it, and return what holds from now on."""
+    before = keys.forget()
+    before = keys.remove() or before
+    left = keys.find().key
+    rest = f"the key from {left.source} holds" if left else "there is no key"
+    return f"{'The key is forgotten' if before else 'There was nothing to forget'}; {rest}."
