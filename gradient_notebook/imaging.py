@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import cast
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from .api.errors import InvalidResponse
+from .api.errors import InvalidResponse, clean
+from .api.sieve import MAX_IMAGE_BYTES
 
 PREVIEW_PX = 768
 """Long edge of a preview in pixels, unless told otherwise: a whole fraction of 1536, so scaling takes 1 ms."""
+MAX_PIXELS = 50_000_000
+"""The most pixels of an image that is opened: 30 times the largest that the API documents."""
+_MOST_READS = 100_000  # an image of MAX_IMAGE_BYTES in the usual pieces takes some 50,000
+_MOST_PASSES = 100  # a progressive JPEG has some 10
 _JPEG_QUALITY = 80
 _PALETTE_COLOURS = 256
 _SHEET_GAP_PX = 4
@@ -31,15 +36,70 @@ class Preview:
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:
-    """Return the decoded image; raise InvalidResponse if the bytes are no image or not all of one."""
+    """Return the decoded image; raise InvalidResponse if the bytes are no image, not all of one, or too much of one.
+
+    PNG, JPEG and WebP are opened, whichever was asked for; nothing is decoded before its size is known.
+    """
     try:
-        image = Image.open(BytesIO(data))
-        image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return _decoded(data)
+    except Exception as error:  # Pillow raises whatever it stumbles over
         begins = f"it begins with {data[:16]!r}" if data else "it is empty"
         what = f"The answer is no image that can be opened: {begins} ({len(data):,} bytes)."
-        raise InvalidResponse(what, f"The reason: {str(error)[:200]}") from error
+        raise InvalidResponse(what, f"The reason: {clean(str(error) or type(error).__name__, 200)}") from error
+
+
+def _decoded(data: bytes) -> ImageFile.ImageFile:
+    if len(data) > MAX_IMAGE_BYTES:
+        raise ValueError(f"at most {MAX_IMAGE_BYTES:,} bytes are allowed.")
+    # Not Image.open, which warns of large images: a warning cannot be held back in one thread alone.
+    image = _opener(data)(_Pieces(data))
+    _check_size(*image.size)
+    if getattr(image, "n_frames", 1) > 1:
+        raise ValueError("it is animated; only single images are allowed.")
+    image.load()
     return image
+
+
+def _opener(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
+    """Return what opens a file that begins like this one; raise ValueError if nothing does."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImagePlugin.PngImageFile
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        _check_size(*_webp_size(data))  # opening one makes room for it already, or warns
+        return WebPImagePlugin.WebPImageFile
+    if not data.startswith(b"\xff\xd8\xff"):
+        raise ValueError("it is neither PNG, JPEG nor WebP.")
+    if data.count(b"\xff\xda") > _MOST_PASSES:
+        raise ValueError(f"it is painted in more than {_MOST_PASSES} passes.")  # each goes over the whole picture
+    return JpegImagePlugin.JpegImageFile
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"it has {width} x {height} pixels; at most {MAX_PIXELS:,} are allowed.")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Return width x height as a WebP file begins to say: extended, lossless or lossy (RFC 9649, section 2)."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+
+
+class _Pieces(BytesIO):
+    """A file that refuses to be read in endless pieces: each takes its time, however small."""
+
+    _reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._reads += 1
+        if self._reads > _MOST_READS:
+            raise ValueError(f"it is made of more than {_MOST_READS:,} pieces.")
+        return super().read(size)
 
 
 def preview(image: Image.Image, px: int = PREVIEW_PX) -> Preview:

@@ -1,31 +1,30 @@
 """`AsyncClient().images.generate(**params)` and `.models.list()`: the documented methods over httpx.
 
-Nothing is ever sent twice: a request that may have reached the model may have been billed.
+A request that may have reached the model may have been billed, and is never sent again. One that surely has not (no
+connection, 429, a 503 that says when to come back) is sent again after a wait, within the bounds of the settings.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import ssl
-import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache, partial
+import time
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, Self, overload
 
-import httpx
-
+from . import keys
 from .errors import (
     ApiError,
     ConnectionFailed,
     GradientNotebookError,
     InvalidResponse,
-    InvalidSettings,
     NoAnswer,
     NotFound,
+    RateLimited,
+    ServerError,
     Unauthorized,
     api_error,
+    clean,
 )
 from .events import (
     ImageGenCompletedEvent,
@@ -35,26 +34,12 @@ from .events import (
     texts,
     whole_numbers,
 )
+from .keys import Key
+from .pacing import Pace, Patience, Waiting, pace_of, unheard, when
 from .params import ImageGenerateParams
-from .settings import Key, Settings
+from .settings import Settings
 from .streams import DECODERS, EventStream, MergedStream, content_type
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    """The one of the process: loading the authorities takes 14 ms."""
-    return httpx.create_ssl_context()
-
-
-class _KeyAuth(httpx.Auth):
-    """Puts the key into the header at the last moment, where httpx masks it."""
-
-    def __init__(self, key: Key) -> None:
-        self._key = key
-
-    def auth_flow(self, request: httpx.Request) -> Any:
-        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
-        yield request
+from .transport import STAYING, Body, Response, Transport, beginning, chain
 
 
 class AsyncClient:
@@ -72,13 +57,12 @@ class AsyncClient:
         inference_endpoint: str | None = None,
         settings: Settings | None = None,
     ) -> None:
-        key = access_token if model_access_key is None else model_access_key
+        key = keys.first_given(model_access_key, access_token)
+        del model_access_key, access_token
         self.settings = settings or Settings.discover(key=key, endpoint=inference_endpoint)
         self.images = Images(self)
         self.models = Models(self)
-        # A connection belongs to the loop that opened it.
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient]
-        self._by_loop = weakref.WeakKeyDictionary()
+        self._transport = Transport(self.settings)
 
     def __repr__(self) -> str:
         return f"AsyncClient({getattr(self, 'settings', None)!r})"
@@ -91,54 +75,77 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the connections of this loop."""
-        if http := self._by_loop.pop(asyncio.get_running_loop(), None):
-            await http.aclose()
+        await self._transport.aclose()
 
     @property
-    def _http(self) -> httpx.AsyncClient:
-        loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            self._by_loop[loop] = self._connected()
-        return self._by_loop[loop]
+    def _pace(self) -> Pace:
+        return pace_of(self.settings.endpoint, self.settings.key)
 
-    def _connected(self) -> httpx.AsyncClient:
-        settings = self.settings
+    async def open(self, method: str, path: str) -> Response:
+        """Send a request without a body once, and return its answer: the status is checked, the body still to come."""
+        response = await self._transport.send(method, path)
+        self._pace.heed(response.headers)
+        return await self._checked(response)
+
+    async def post(self, path: str, body: Mapping[str, Any], waiting: Waiting = unheard) -> Response:
+        """Send a request that may cost, and return its answer as `open` does.
+
+        It is sent again only where it surely has not reached the model; `waiting` is told of each wait.
+        """
+        patience = Patience(self.settings.max_retries, self.settings.max_wait_s)
+        content = json.dumps(body, ensure_ascii=False).encode()
+        while True:
+            await self._turn(patience, waiting)
+            try:
+                return await self._checked(await self._post_once(path, content))
+            except (ConnectionFailed, RateLimited, ServerError) as error:
+                reason = _reason_to_send_again(error)
+                wait = patience.retry(reason, getattr(error, "retry_after_s", None))
+                if wait is None:
+                    error.advice = f"{error.advice} {patience.tried if reason else ''}".strip()
+                    raise
+            await patience.rest(wait, waiting)
+
+    async def _turn(self, patience: Patience, waiting: Waiting) -> None:
+        """Wait until the rate limit, as far as it is known, has room for a request, and count it as sent."""
+        pace = self._pace
+        while (until_s := pace.enter()) is not None:
+            wait = patience.hold("The rate limit is used up", until_s)
+            if wait is None:
+                raise _used_up(until_s, patience)
+            await patience.rest(wait, waiting, partial(pace.has_opened_before, until_s))
+
+    async def _post_once(self, path: str, content: bytes) -> Response:
+        """Send a request that `_turn` has counted, and return its answer when the headers are here."""
+        pace = self._pace
+        headers: Mapping[str, str] = {}
         try:
-            return httpx.AsyncClient(
-                auth=_KeyAuth(settings.key),
-                # Loopback is never behind a proxy, and what is wrong with proxies and authorities is not its concern.
-                trust_env=not settings.is_loopback,
-                verify=settings.endpoint.startswith("https:") and _ssl_context(),
-                timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
-                limits=httpx.Limits(max_connections=None),
-            )
-        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-            what = f"The proxy or the certificates of the environment cannot be used: {error}"
-            raise InvalidSettings(what, "Look at HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.") from error
-
-    async def open(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
-        """Send a request once, and return its answer: the status is checked, the body still to come."""
-        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        request = self._http.build_request(method, self.settings.endpoint + path, content=content, headers=headers)
-        with transport_errors(self.settings):
-            response = await self._http.send(request, stream=True)
-            if not response.is_success:
-                await response.aread()
-                raise self._refused(response)
+            response = await self._transport.send("POST", path, content)
+            headers = response.headers
+        finally:
+            pace.leave(headers)
         return response
 
-    def _refused(self, response: httpx.Response) -> ApiError:
+    async def _checked(self, response: Response) -> Response:
+        if response.is_success:
+            return response
+        error = self.error(await self._told(response), status=response.status_code, headers=response.headers)
+        if isinstance(error, RateLimited) and error.waiting_helps and error.retry_after_s is not None:
+            self._pace.hold_back(error.retry_after_s)
+        raise error
+
+    async def _told(self, response: Response) -> Mapping[str, Any]:
+        """Return the body of an error answer, empty if it is none: the status has said what matters."""
         try:
-            answer = response.json()
-        except ValueError:
+            answer = json.loads(await beginning(response, self.settings))
+        except (NoAnswer, ConnectionFailed, ValueError, RecursionError):
             answer = {}
-        body = answer if isinstance(answer, dict) else {}
-        return self.error(body, status=response.status_code, headers=response.headers)
+        return answer if isinstance(answer, dict) else {}
 
     def error(self, answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> ApiError:
         """Return the error for an error answer, without the key, which some services repeat."""
-        error = api_error(_without(self.settings.key.reveal(), answer), status=status, headers=headers)
+        secret = self.settings.key
+        error = api_error(_without(secret, answer), status=status, headers=_without(secret, dict(headers)))
         if isinstance(error, Unauthorized):
             error.advice = f"The key came from {self.settings.key_source}. {error.advice}"
         return error
@@ -153,11 +160,10 @@ class Models:
     async def list(self) -> ModelListResponse:
         """Return the models that the service offers."""
         response = await self._client.open("GET", "/v1/models")
-        with transport_errors(self._client.settings):
-            await response.aread()
+        text = await beginning(response, self._client.settings)
         try:
-            entries = [entry for entry in response.json()["data"] if isinstance(entry.get("id"), str)]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            entries = [entry for entry in json.loads(text)["data"] if isinstance(entry.get("id"), str)]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidResponse("The list of models is not what the API documents.", _whose(response)) from error
         return ModelListResponse(
             data=[Model(**texts(entry, "id", "owned_by"), **whole_numbers(entry, "created")) for entry in entries]
@@ -181,7 +187,8 @@ class Images:
         requests at once, and `image_index` of each event says which image it is of.
 
         Raises InvalidRequest before anything is sent; ConnectionFailed, ApiError, NoAnswer, StreamBroken,
-        InvalidResponse. Nothing is sent twice.
+        InvalidResponse. What may have reached the model is not sent again; what surely has not is, after a wait, at
+        most `Settings.max_retries` times and waiting `Settings.max_wait_s` seconds in all.
         """
         checked = ImageGenerateParams.of(params)
         if checked.stream and checked.n > 1:
@@ -193,14 +200,21 @@ class Images:
             finished = [event async for event in events if isinstance(event, ImageGenCompletedEvent)]
         return ImageGenerateResponse.of(finished)
 
-    async def send(self, params: ImageGenerateParams, image_index: int = 0) -> EventStream:
-        """Send one request, streaming or not, and return the events of its answer, from image `image_index` on."""
+    async def send(
+        self, params: ImageGenerateParams, image_index: int = 0, *, waiting: Waiting = unheard
+    ) -> EventStream:
+        """Send one request, streaming or not, and return the events of its answer, from image `image_index` on.
+
+        `waiting` is called with a `Wait` when the request has to wait, for its turn or before it is sent again, and
+        with None when that is over, however it ended.
+        """
+        keys.refuse_key_in(params.given(), self._client.settings.key)
         try:
-            response = await self._client.open("POST", "/v1/images/generations", params.body())
+            response = await self._client.post("/v1/images/generations", params.body(), waiting)
         except NotFound as error:
             error.advice = f"{await self._known_models(params)} {error.advice}".strip()
             raise
-        body = _Body(response, self._client.settings)
+        body = Body(response, self._client.settings)
         if content_type(body.headers) not in DECODERS:
             await body.aclose()
             what = f"The answer is {content_type(body.headers) or 'of no type'}, not an image."
@@ -216,68 +230,44 @@ class Images:
         return f"model={params.model!r} is unknown. Image models here: {', '.join(names)}." if unknown else ""
 
 
-class _Body:
-    """The body of an answer, as it arrives."""
-
-    def __init__(self, response: httpx.Response, settings: Settings) -> None:
-        self.headers: Mapping[str, str] = response.headers
-        self._response = response
-        self._settings = settings
-        self._chunks = response.aiter_bytes()  # no chunk size: it would make httpx slower, always
-
-    async def read(self) -> bytes | None:
-        try:  # not `transport_errors`: this runs for every 16 KiB
-            return await anext(self._chunks, None)
-        except httpx.HTTPError as error:
-            raise _translated(error, self._settings) from error
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
+def _reason_to_send_again(error: GradientNotebookError) -> str:
+    """Return in words why a request may go out again; nothing where it may not, or where waiting would not help."""
+    if isinstance(error, ConnectionFailed) and not any(isinstance(cause, STAYING) for cause in chain(error)):
+        return "The service was not reached"
+    if isinstance(error, RateLimited) and error.waiting_helps:
+        return "The service is busy (429)"
+    if isinstance(error, ServerError) and error.retry_after_s is not None:
+        return "The service is busy (503)"
+    return ""
 
 
-@contextmanager
-def transport_errors(settings: Settings) -> Iterator[None]:
-    """Turn httpx's errors into ours: whether the request can have been billed is what differs."""
+def _used_up(until_s: float, patience: Patience) -> RateLimited:
+    left_s = until_s - time.monotonic()
+    done = "sent" if patience.attempt == 1 else "painted"
+    what = f"The rate limit is used up until {when(left_s)}. Nothing was {done}."
+    error = RateLimited(what, "Run it again after that; a longer max_wait_s waits for it.")
+    error.retry_after_s = left_s
+    return error
+
+
+def _without(key: Key, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a service told, without the key; nothing where it is nested too deeply to look through."""
     try:
-        yield
-    except httpx.HTTPError as error:
-        raise _translated(error, settings) from error
+        masked: dict[str, Any] = _masked(key, told)
+    except RecursionError:
+        masked = {}
+    return masked
 
 
-_UNSENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-)
+def _masked(key: Key, told: Any) -> Any:
+    if isinstance(told, str):
+        return told.replace(key.reveal(), "***")
+    if isinstance(told, Mapping):
+        return {_masked(key, name): _masked(key, value) for name, value in told.items()}
+    return [_masked(key, value) for value in told] if isinstance(told, list) else told
 
 
-def _translated(error: httpx.HTTPError, settings: Settings) -> ConnectionFailed | NoAnswer:
-    if isinstance(error, _UNSENT):
-        what = f"The service at {settings.endpoint} was not reached ({_reason(error)}). Nothing was sent."
-        return ConnectionFailed(what, f"Check the network and the endpoint ({settings.endpoint_source}).")
-    if isinstance(error, httpx.TimeoutException):
-        what = f"Sent, no answer within {settings.read_timeout_s:g} s; may have been billed."
-        return NoAnswer(what, "It was not sent again. A longer read_timeout_s waits longer.")
-    what = f"Sent, no answer ({_reason(error)}); may have been billed."
-    return NoAnswer(what, "It was not sent again.")
-
-
-def _without(secret: str, answer: Any) -> Any:
-    if isinstance(answer, str):
-        return answer.replace(secret, "***")
-    if isinstance(answer, Mapping):
-        return {name: _without(secret, value) for name, value in answer.items()}
-    return [_without(secret, value) for value in answer] if isinstance(answer, list) else answer
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().rstrip(".")[:200] or type(error).__name__
-
-
-def _whose(response: httpx.Response) -> str:
-    request_id = response.headers.get("x-request-id")
+def _whose(response: Response) -> str:
+    request_id = clean(response.headers.get("x-request-id", ""), 100)
     named = f" Request {request_id}." if request_id else ""
     return f"Is {response.request.url.host} the image generation API?{named}"

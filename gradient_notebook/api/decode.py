@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .errors import InvalidResponse
+from .errors import InvalidResponse, clean
 from .events import (
     COMPLETED,
     PARTIAL_IMAGE,
@@ -26,18 +26,20 @@ from .sieve import ADVICE, ImageSieve
 
 MAX_TEXT_BYTES = 64 * 1024 * 1024
 """The most text that one event or answer may have beside its images: an endless line must not fill the memory."""
+MAX_PARTS = 1_000_000
+"""The most values that one event or answer may have: each takes far more memory than its text."""
 
 
 class EventLines:
     """Cuts text into server-sent events, as the WHATWG standard has it: (event name, data)."""
 
     def __init__(self) -> None:
-        self._line: list[bytes] = []
+        self._line = bytearray()
         self._size = 0
         self._started = False
         self._after_cr = False
         self._event = ""
-        self._data: list[bytes] = []
+        self._data = bytearray()  # not a list: a million short pieces take far more memory than their text
 
     def feed(self, text: bytes) -> Iterator[tuple[str, bytes]]:
         """Yield the events that end in this text."""
@@ -47,21 +49,21 @@ class EventLines:
         for line in text.splitlines(keepends=True):
             self._keep(line)
             if line.endswith((b"\r", b"\n")):
-                whole = b"".join(self._line).rstrip(b"\r\n")
-                self._line = []
+                whole = bytes(self._line).rstrip(b"\r\n")
+                self._line.clear()
                 yield from self._take(whole)
 
     def close(self) -> Iterator[tuple[str, bytes]]:
         """Yield an event that its stream ended without the blank line: it may be a paid image."""
         if self._line:
-            yield from self._take(b"".join(self._line))
+            yield from self._take(bytes(self._line))
         yield from self._dispatch()
 
     def _keep(self, line: bytes) -> None:
         self._size += len(line)
         if self._size > MAX_TEXT_BYTES:
             raise InvalidResponse(f"The answer has an event of over {MAX_TEXT_BYTES:,} bytes beside its image.", ADVICE)
-        self._line.append(line)
+        self._line += line
 
     def _take(self, line: bytes) -> Iterator[tuple[str, bytes]]:
         if not self._started:
@@ -72,15 +74,16 @@ class EventLines:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
-            self._data.append(value)
+            self._data += value + b"\n"
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
 
     def _dispatch(self) -> Iterator[tuple[str, bytes]]:
         event, data = self._event, self._data
-        self._event, self._data, self._size = "", [], 0
+        self._event, self._data, self._size = "", bytearray(), 0
         if data:
-            yield event, b"\n".join(data)
+            del data[-1:]
+            yield event, bytes(data)
 
 
 ErrorMaker = Callable[[Mapping[str, Any]], Exception]
@@ -102,25 +105,28 @@ class StreamDecoder:
     def _events(self, text: bytes) -> Iterator[ImageGenStreamEvent]:
         for name, data in self._lines.feed(text):
             yield from self._event(name, data)
+            self._sieve.forget(data)
 
     def close(self) -> Iterator[ImageGenStreamEvent]:
-        """Yield what the end of the stream completes. A rest that is cut off is no event."""
+        """Yield what the end of the stream completes. Of a rest that is cut off only a finished image counts."""
         for name, data in [*self._lines.feed(self._sieve.close()), *self._lines.close()]:
             if _is_json(data):
                 yield from self._event(name, data)
+            elif name == COMPLETED or COMPLETED.encode() in data:
+                yield from map(_salvaged, self._sieve.salvage(data))
 
     def _event(self, name: str, data: bytes) -> Iterator[ImageGenStreamEvent]:
         if data.strip() == b"[DONE]":
             return
         try:
             message = _json_object(data)
-            kind = str(message.get("type") or name)
+            kind = message.get("type") or name
         except InvalidResponse:
             if name == COMPLETED:
                 raise
             return  # an event of unknown type says what it likes
         if error := message.get("error"):
-            raise self._make_error(error if isinstance(error, Mapping) else {"message": str(error)})
+            raise self._make_error(error if isinstance(error, Mapping) else {"message": clean(error)})
         if "b64_json" in message:
             yield from self._image_event(kind, message)
 
@@ -140,8 +146,12 @@ def _stream_events(kind: str, message: Mapping[str, Any], image_bytes: bytes) ->
     if kind == PARTIAL_IMAGE:
         yield ImageGenPartialImageEvent(**common, **whole_numbers(message, "partial_image_index"))
     elif kind == COMPLETED:
-        more = texts(message, "revised_prompt")
+        more = texts(message, "revised_prompt", lines=True)
         yield ImageGenCompletedEvent(**common, **more, usage=Usage.of(message.get("usage")))
+
+
+def _salvaged(image_bytes: bytes) -> ImageGenCompletedEvent:
+    return ImageGenCompletedEvent(image_bytes=image_bytes)
 
 
 class AnswerDecoder:
@@ -161,7 +171,13 @@ class AnswerDecoder:
 
     def close(self) -> Iterator[ImageGenStreamEvent]:
         """Yield the images; the usage of all of them stands with the first."""
-        message = _json_object(bytes(self._text + self._sieve.close()))
+        self._text += self._sieve.close()
+        text = bytes(self._text)
+        try:
+            message = _json_object(text)
+        except InvalidResponse:
+            yield from map(_salvaged, self._sieve.salvage(text))
+            raise
         if isinstance(error := message.get("error"), Mapping):
             raise self._make_error(error)
         entries = message.get("data")
@@ -182,7 +198,7 @@ class AnswerDecoder:
                 created_at=created,
                 usage=usage,
                 **texts(message, *REPORTED),
-                **texts(entry, "revised_prompt"),
+                **texts(entry, "revised_prompt", lines=True),
             )
             usage = None
         if failures:
@@ -196,16 +212,26 @@ class AnswerDecoder:
 
 def _is_json(data: bytes) -> bool:
     try:
-        return bool(json.loads(data))
-    except (ValueError, RecursionError):
+        return bool(_loaded(data))
+    except (ValueError, InvalidResponse):
         return False
 
 
 def _json_object(data: bytes) -> dict[str, Any]:
     try:
-        message = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        message = _loaded(data)
+    except ValueError as error:
         raise InvalidResponse("The answer is not JSON.", ADVICE) from error
     if not isinstance(message, dict):
         raise InvalidResponse(f"The answer is a JSON {type(message).__name__}, not an object.", ADVICE)
     return message
+
+
+def _loaded(data: bytes) -> Any:
+    """Return the value of a JSON text; raise ValueError where it is none, InvalidResponse where it has no end."""
+    if len(data) > MAX_PARTS and sum(map(data.count, (b",", b"[", b"{"))) > MAX_PARTS:
+        raise InvalidResponse(f"The answer has over {MAX_PARTS:,} values beside its images.", ADVICE)
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error

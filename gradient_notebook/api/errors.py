@@ -20,8 +20,12 @@ GradientNotebookError
 from __future__ import annotations
 
 import difflib
+import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from .pacing import LONGEST_WINDOW_S, demanded_s, retry_after_s, when
 
 
 class GradientNotebookError(Exception):
@@ -36,6 +40,11 @@ class GradientNotebookError(Exception):
         self.advice = advice
         self.shown_as = ""
         """What a cell that has shown the error already still has to say of it."""
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether the request may have been billed though no image came of it."""
+        return False
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.advice}" if self.advice else self.what
@@ -70,19 +79,33 @@ class ConnectionFailed(GradientNotebookError):
 
 
 class NoAnswer(GradientNotebookError):
-    """Sent, and no answer came; may have been billed."""
+    """Sent, and no answer came; may have been billed. `request_id` is what support asks for, where it is known."""
+
+    @property
+    def may_be_billed(self) -> bool:
+        """It may: the request went out."""
+        return True
+
+    def __init__(self, what: str, advice: str = "", *, request_id: str | None = None) -> None:
+        super().__init__(what, advice)
+        self.request_id = request_id
 
 
 class StreamBroken(NoAnswer):
     """The answer stopped before the finished image, after `partials_seen` partial images."""
 
-    def __init__(self, what: str, advice: str = "", *, partials_seen: int = 0) -> None:
-        super().__init__(what, advice)
+    def __init__(self, what: str, advice: str = "", *, partials_seen: int = 0, request_id: str | None = None) -> None:
+        super().__init__(what, advice, request_id=request_id)
         self.partials_seen = partials_seen
 
 
 class InvalidResponse(GradientNotebookError):
     """An answer came that is no image."""
+
+    @property
+    def may_be_billed(self) -> bool:
+        """It may: something was answered."""
+        return True
 
 
 class JobCancelled(GradientNotebookError):
@@ -120,7 +143,7 @@ class BadRequest(ApiError):
     def parameter(self) -> str | None:
         """The parameter that is wrong, if the service says."""
         found = self.body.get("param")
-        return found if isinstance(found, str) else None
+        return clean(found, _SHORT) if isinstance(found, str) else None
 
 
 class ContentRefused(BadRequest):
@@ -130,7 +153,7 @@ class ContentRefused(BadRequest):
     def stage(self) -> str:
         """Where it was refused, `input` or `output`; empty if the service does not say."""
         details = self.body.get("moderation_details")
-        return str(details.get("moderation_stage", "")) if isinstance(details, Mapping) else ""
+        return clean(details.get("moderation_stage", ""), _SHORT) if isinstance(details, Mapping) else ""
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -139,7 +162,7 @@ class ContentRefused(BadRequest):
         found = self.body.get("safety_violations") or (
             details.get("categories") if isinstance(details, Mapping) else None
         )
-        return tuple(map(str, found)) if isinstance(found, (list, tuple)) else ()
+        return tuple(clean(each, _SHORT) for each in found[:_FEW]) if isinstance(found, (list, tuple)) else ()
 
 
 class Unauthorized(ApiError):
@@ -155,9 +178,24 @@ class RateLimited(ApiError):
 
     retry_after_s: float | None = None
 
+    @property
+    def waiting_helps(self) -> bool:
+        """Whether it passes by itself: an account without credit stays so."""
+        return not any(self.body.get(name) in _OUT_OF_CREDIT for name in ("code", "id", "type"))
+
 
 class ServerError(ApiError):
-    """5xx: the server failed; whether the work was billed is unknown."""
+    """5xx: the server failed; whether the work was billed is unknown.
+
+    Only a 503 that says `retry_after_s`, the seconds until it takes requests again, has surely painted nothing.
+    """
+
+    retry_after_s: float | None = None
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether it may have painted before it failed."""
+        return self.retry_after_s is None
 
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
@@ -168,6 +206,7 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
     404: NotFound,
     429: RateLimited,
 }
+_OUT_OF_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 _REFUSALS = ("moderation_blocked", "content_policy_violation")
 _ADVICE: Mapping[type[ApiError], str] = {
     ContentRefused: "Reword it, or try moderation='low'. It was not sent again.",
@@ -182,20 +221,36 @@ def api_error(answer: Mapping[str, Any], *, status: int | None, headers: Mapping
     """Return the right error for an error answer of either shape; `status` is None inside a stream."""
     inner = answer.get("error")
     body = inner if isinstance(inner, Mapping) else answer
-    code = next((str(body[name]) for name in ("code", "id", "type") if body.get(name)), None)
-    request_id = str(body.get("request_id") or headers.get("x-request-id") or "") or None
+    code = next((clean(body[name], _SHORT) for name in ("code", "id", "type") if body.get(name)), None)
+    request_id = clean(body.get("request_id") or headers.get("x-request-id") or "", _SHORT) or None
     kind = _kind(status, code)
-    message = str(body.get("message") or "The service gives no reason.")[:1000]
+    message = clean(body.get("message") or "The service gives no reason.")
     facts = " ".join(filter(None, [str(status or ""), code]))
     what = f"{_refusal(body) if kind is ContentRefused else ''}{message}{f' ({facts})' if facts else ''}"
-    todo = _redirected(headers) if status in range(300, 400) else _ADVICE.get(kind, "")
-    advice = " ".join(filter(None, [todo, f"Request {request_id}." if request_id else ""]))
-    error = kind(what, advice, status=status, request_id=request_id, code=code, body=body)
+    error = kind(what, status=status, request_id=request_id, code=code, body=body)
     if isinstance(error, RateLimited):
-        error.retry_after_s = _seconds(headers.get("retry-after"))
-        if error.retry_after_s:
-            error.advice = error.advice.replace("a moment", f"{error.retry_after_s:g} s")
+        error.retry_after_s = demanded_s(headers)
+    elif isinstance(error, ServerError) and status == 503:
+        error.retry_after_s = retry_after_s(headers)
+    todo = _redirected(headers) if status in range(300, 400) else _todo(error)
+    error.advice = " ".join(filter(None, [todo, f"Request {request_id}." if request_id else ""]))
     return error
+
+
+def _todo(error: ApiError) -> str:
+    if isinstance(error, RateLimited) and not error.waiting_helps:
+        return "Waiting does not help: look at the account's credit and limits. Nothing was painted."
+    if isinstance(error, (RateLimited, ServerError)) and (wanted_s := error.retry_after_s) is not None:
+        return f"Wait {_duration(wanted_s)}, then run it again. Nothing was painted."
+    return _ADVICE.get(type(error), "")
+
+
+def _duration(seconds: float) -> str:
+    if not seconds:
+        return "a moment"
+    if seconds < 60:
+        return f"{seconds:g} s"
+    return f"until {when(seconds)}" if seconds <= LONGEST_WINDOW_S else "a long time"
 
 
 def _kind(status: int | None, code: str | None) -> type[ApiError]:
@@ -214,18 +269,46 @@ def _refusal(body: Mapping[str, Any]) -> str:
 
 
 def _redirected(headers: Mapping[str, str]) -> str:
-    where = headers.get("location", "elsewhere")[:200]
+    where = clean(headers.get("location", "elsewhere"), 200)
     return f"The endpoint redirects to {where}, and no key is sent after it. Set the right endpoint."
 
 
-def _seconds(header: str | None) -> float | None:
-    try:
-        return max(0.0, float(header or ""))
-    except ValueError:
-        return None
+def without_frames(error: GradientNotebookError) -> GradientNotebookError:
+    """Return the error without the frames that it and its causes have passed: they hold what came."""
+    link: BaseException | None = error
+    while link is not None:
+        link = link.with_traceback(None).__cause__
+    return error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `Did you mean X?` for the nearest known name, or an empty string."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"Did you mean {found[0]}?" if found else ""
+
+
+_SHORT = 100  # characters of a name, a code or an id
+_FEW = 20  # categories of a refusal
+_CONTROLS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x9b[0-?]*[ -/]*[@-~]"  # a terminal's colours and titles
+    r"|[\x00-\x1f\x7f-\x9f\u2028\u2029]"
+)
+# What turns the direction of the text around it, or cannot be written as UTF-8. Emoji need their joiners.
+_HIDDEN = re.compile(
+    "[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def clean(value: object, at_most: int = 1000, *, lines: bool = False) -> str:
+    """Return what the service says as it may be shown: nothing in it controls a terminal, a page or a log.
+
+    `at_most` characters are left; line ends only where `lines` are meant.
+    """
+    text = value if isinstance(value, str) else reprlib.repr(value)
+    looked_at = text[: 4 * at_most]
+
+    def plain(match: re.Match[str]) -> str:
+        return "\n" if lines and match[0] == "\n" else " "
+
+    shown = _HIDDEN.sub("", _CONTROLS.sub(plain, looked_at)).strip()
+    return shown if len(shown) <= at_most and looked_at == text else f"{shown[: at_most - 1]}…"

@@ -11,9 +11,16 @@ from typing import Any, Final, Literal
 
 import pybase64
 
+from .errors import clean
+
 PARTIAL_IMAGE: Final = "image_generation.partial_image"
 COMPLETED: Final = "image_generation.completed"
 
+LONGEST_PROMPT: Final = 40_000
+"""Characters of a rewritten prompt that are kept: a quarter more than the longest prompt that is taken."""
+LONGEST_NAME: Final = 200
+"""Characters of a model's name and of the like that are kept."""
+_LARGEST_NUMBER = 2**53  # a number of tokens or seconds is smaller, and what is larger can be slow to write down
 _IMAGE_MODEL_WORDS = ("image", "dall-e", "flux", "diffusion", "sdxl")
 
 
@@ -73,12 +80,15 @@ class Usage:
 
 def whole_numbers(answer: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Return those of the named fields that are whole numbers, as keyword arguments."""
-    return {name: answer[name] for name in names if isinstance(answer.get(name), int)}
+    found = {name: answer.get(name) for name in names}
+    return {name: value for name, value in found.items() if type(value) is int and 0 <= value < _LARGEST_NUMBER}
 
 
-def texts(answer: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Return those of the named fields that are texts, as keyword arguments."""
-    return {name: answer[name] for name in names if isinstance(answer.get(name), str)}
+def texts(answer: Mapping[str, Any], *names: str, lines: bool = False) -> dict[str, Any]:
+    """Return those of the named fields that are texts, as keyword arguments; fit to be shown, on one line or more."""
+    at_most = LONGEST_PROMPT if lines else LONGEST_NAME
+    found = {name: answer.get(name) for name in names}
+    return {name: clean(text, at_most, lines=lines) for name, text in found.items() if isinstance(text, str)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,11 +17,16 @@ import pybase64
 from .errors import InvalidResponse
 
 ADVICE = "Nothing can be made of it here. If it happens again, report it to the service."
+MAX_IMAGE_BYTES = 128 * 1024 * 1024
+"""The most that one image may have: one that never ends must not fill the memory."""
+MAX_WAITING_BYTES = 2 * MAX_IMAGE_BYTES
+"""The most that all images together may have that nobody has taken yet."""
 
 # The key can't occur inside a JSON string, where its quotes would be escaped.
 _KEY = re.compile(rb'"b64_json"\s*:\s*"')
 _KEY_BEGUN = re.compile(rb'"(?:b(?:6(?:4(?:_(?:j(?:s(?:o(?:n(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?)?\Z')
 _LONGEST_KEY = 256
+_PER_IMAGE_BYTES = 256  # what an image costs beside its bytes, roughly: a million of empty ones count, too
 _DECODED_AT_ONCE = 64 * 1024  # bytes: smaller reads are put together, so that their number does not count
 
 
@@ -32,7 +37,8 @@ class ImageSieve:
         self._images: dict[str, bytes] = {}
         # No base64, and of no other sieve: an answer that has a "#0" of its own must not be given image 0.
         self._mark = f"#{os.urandom(8).hex()}."
-        self._count = 0
+        self._count = self._forgotten = 0
+        self._waiting_bytes = 0
         self._held = b""  # outside an image: what may be the beginning of a key
         self._image: _Base64 | None = None
 
@@ -44,18 +50,41 @@ class ImageSieve:
 
     def close(self) -> bytes:
         """Return the text that was held back."""
-        rest = self._image.text() if self._image else self._held
+        rest = self._image.key if self._image else self._held  # a text without its end is no JSON anyway
         self._image, self._held = None, b""
         return rest
 
     def take(self, value: Any) -> bytes:
         """Return the bytes of an image by the value of its `b64_json`, once; raise InvalidResponse if broken."""
         if isinstance(value, str) and value in self._images:
-            return self._images.pop(value)
+            return self._pop(value)
         try:
             return pybase64.b64decode("".join(value.split()), validate=True)
         except (binascii.Error, ValueError, AttributeError) as error:
             raise InvalidResponse("The answer holds an image whose base64 is broken.", ADVICE) from error
+
+    def salvage(self, text: bytes) -> Iterator[bytes]:
+        """Yield the images in a text that is cut off behind them: they are whole, and paid for."""
+        for mark in re.findall(re.escape(self._mark).encode() + rb"\d+", text):
+            if mark.decode() in self._images:
+                yield self._pop(mark.decode())
+
+    def forget(self, text: bytes) -> None:
+        """Let go of the images up to the last one in `text`: what came before it is over."""
+        mark = self._mark.encode()
+        at = text.rfind(mark) if self._images else -1
+        if at < 0:
+            return
+        after = int(text[at + len(mark) : text.index(b'"', at)]) + 1
+        for number in range(self._forgotten, after):
+            if f"{self._mark}{number}" in self._images:
+                self._pop(f"{self._mark}{number}")
+        self._forgotten = after
+
+    def _pop(self, mark: str) -> bytes:
+        data = self._images.pop(mark)
+        self._waiting_bytes -= len(data) + _PER_IMAGE_BYTES
+        return data
 
     def _text(self, chunk: bytes) -> Iterator[bytes]:
         position = 0
@@ -89,6 +118,9 @@ class ImageSieve:
         mark = f"{self._mark}{self._count}"
         self._images[mark] = data
         self._count += 1
+        self._waiting_bytes += len(data) + _PER_IMAGE_BYTES
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            raise InvalidResponse(f"The answer has images of over {MAX_WAITING_BYTES:,} bytes in all.", ADVICE)
         return key + mark.encode()
 
     def _hold_back(self, text: bytes) -> bytes:
@@ -135,5 +167,7 @@ class _Base64:
             return False
         self._padded = len(data) * 4 < whole * 3
         self._decoded.write(data)
+        if self._decoded.tell() > MAX_IMAGE_BYTES:
+            raise InvalidResponse(f"The answer has an image of over {MAX_IMAGE_BYTES:,} bytes.", ADVICE)
         self._waiting, self._waiting_bytes = [text[whole:]], len(text) - whole
         return True

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, Self
 
 from .decode import AnswerDecoder, ErrorMaker, StreamDecoder
-from .errors import GradientNotebookError, NoAnswer, StreamBroken
+from .errors import ApiError, GradientNotebookError, InvalidResponse, NoAnswer, StreamBroken, clean, without_frames
 from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
 
 DECODERS: Mapping[str, type[AnswerDecoder | StreamDecoder]] = {
@@ -53,7 +53,7 @@ class EventStream(_Left):
     """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up."""
 
     def __init__(self, body: Body, make_error: ErrorMaker, image_index: int = 0) -> None:
-        self.request_id = body.headers.get("x-request-id")
+        self.request_id = clean(body.headers.get("x-request-id", ""), 100) or None
         self._body = body
         self._decoder = DECODERS[content_type(body.headers)](make_error)
         self._image_index = image_index
@@ -87,13 +87,15 @@ class EventStream(_Left):
         """Take the next bytes. The events that they complete are kept even where they end in an error."""
         try:
             chunk = await self._body.read()
-            self._over = chunk is None
-            self._ready.extend(self._decoder.close() if chunk is None else self._decoder.feed(chunk))
         except NoAnswer as error:
-            self._over, self._failure = True, error
-            self._ready.extend(self._decoder.close())
+            chunk, self._failure = None, error  # what has come may be a whole image all the same
+        self._over = chunk is None
+        try:
+            self._ready.extend(self._decoder.close() if chunk is None else self._decoder.feed(chunk))
         except GradientNotebookError as error:
-            self._over, self._failure = True, error
+            self._over = True
+            if self._failure is None or isinstance(error, ApiError):  # half an answer is no wrong answer
+                self._failure = without_frames(error)  # they hold what came, and some services repeat the key
 
     def _counted(self, event: ImageGenStreamEvent) -> ImageGenStreamEvent:
         index = self._image_index + max(event.image_index, self._finished)
@@ -104,15 +106,18 @@ class EventStream(_Left):
         return dataclasses.replace(event, image_index=index) if index else event
 
     def _end(self) -> Exception:
-        lost = self._failure is None or isinstance(self._failure, NoAnswer)
-        if not lost:
-            return self._failure or StopAsyncIteration()
+        if isinstance(self._failure, InvalidResponse) and self.request_id:
+            self._failure.advice = f"{self._failure.advice} Request {self.request_id}."
+        if self._failure is not None and not isinstance(self._failure, NoAnswer):
+            return self._failure
         if self._finished:  # the image is here: how the connection ended after it does not matter
             return StopAsyncIteration()
         seen = f"{self._partials} partial image{'' if self._partials == 1 else 's'}"
         what = f"The stream ended after {seen}, before the finished image; may have been billed."
         named = f" Request {self.request_id}." if self.request_id else ""
-        broken = StreamBroken(what, f"It was not sent again.{named}", partials_seen=self._partials)
+        broken = StreamBroken(
+            what, f"It was not sent again.{named}", partials_seen=self._partials, request_id=self.request_id
+        )
         broken.__cause__ = self._failure
         return broken
 

@@ -165,11 +165,26 @@ def test_broken_base64_is_no_image(text: str, size: int) -> None:
         decoded(stream, size)
 
 
-def test_a_stream_cut_within_its_image_has_no_finished_image() -> None:
-    """What is cut off is no event, and no error of its own."""
-    data = STREAM.encode()
-    for border in range(len(event(PARTIAL)) + 1, len(data) - 3):
-        assert images(decoded(data[:border])) == [FIRST]
+@pytest.mark.parametrize("name", ["", None])
+def test_a_stream_that_is_cut_off_has_its_finished_image_once_it_is_whole(name: str | None) -> None:
+    """Within the image there is none, and no error of its own; behind its last character it is there, and paid for."""
+    stream = event(PARTIAL, name) + event(COMPLETED, name)
+    whole = stream.index(b64(LAST)) + len(b64(LAST)) + 1
+    for border in range(len(event(PARTIAL, name)) + 1, len(stream)):
+        assert images(decoded(stream[:border])) == ([FIRST] if border < whole else [FIRST, LAST])
+
+
+def test_an_answer_that_is_cut_off_has_the_images_that_are_whole() -> None:
+    """Not streamed: what had come whole of several images is there, and then the error."""
+    answer = json.dumps({"created": 1, "data": [{"b64_json": b64(FIRST)}, {"b64_json": b64(LAST)}]})
+    ends = [answer.index(b64(data)) + len(b64(data)) + 1 for data in (FIRST, LAST)]
+    for border in range(1, len(answer)):
+        decoder = AnswerDecoder(make_error)
+        list(decoder.feed(answer[:border].encode()))
+        found: list[Any] = []
+        with pytest.raises(InvalidResponse, match="not JSON"):
+            found.extend(decoder.close())
+        assert images(found) == [data for data, end in zip((FIRST, LAST), ends, strict=True) if border >= end]
 
 
 @pytest.mark.parametrize("body", [{"message": "no"}, "no"])

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
+import struct
+import tracemalloc
+import zlib
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from gradient_notebook import imaging
 from gradient_notebook.api.errors import InvalidResponse
 from gradient_notebook.imaging import contact_sheet, open_image, preview, rows
 
@@ -75,3 +83,140 @@ def test_what_is_no_whole_image_is_said_to_be(data: bytes) -> None:
     """Bytes that are no image, or not all of one, raise our error and say how they begin."""
     with pytest.raises(InvalidResponse, match="no image that can be opened"):
         open_image(data)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    """Return a PNG with these chunks before its picture, which is black."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    lines = zlib.compress(bytes((3 * min(width, 64) + 1) * min(height, 64)))
+    return b"".join([b"\x89PNG\r\n\x1a\n", header, *chunks, chunk(b"IDAT", lines), chunk(b"IEND", b"")])
+
+
+def webp(kind: bytes, width: int, height: int) -> bytes:
+    """Return the beginning of a WebP file that says this size."""
+    body = {
+        b"VP8X": bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little"),
+        b"VP8L": b"\x2f" + (width - 1 | height - 1 << 14).to_bytes(4, "little"),
+        b"VP8 ": b"\x10\0\0\x9d\x01\x2a" + width.to_bytes(2, "little") + height.to_bytes(2, "little"),
+    }[kind]
+    body = kind + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body + bytes(64)
+
+
+def jpeg(width: int, height: int) -> bytes:
+    """Return a JPEG that says this size."""
+    data = encoded(picture((8, 8)), "JPEG")
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+
+
+def animated(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    picture((9, 9)).save(buffer, kind, save_all=True, append_images=[picture((9, 9), colour=(0, 9, 9))])
+    return buffer.getvalue()
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(InvalidResponse, match="no image that can be opened") as caught:
+        open_image(data)
+    assert f"({len(data):,} bytes)" in caught.value.what
+    return caught.value.advice
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_each_of_the_three_formats_is_opened(kind: str) -> None:
+    """Whichever was asked for, what came is paid for."""
+    assert (open_image(encoded(picture(), kind)).format, open_image(png(64, 64)).size) == (kind, (64, 64))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "EPS", "PPM", "ICO"])
+def test_no_other_format_is_opened(kind: str) -> None:
+    """Decoders that no service needs are not given what a service sends."""
+    assert refused(encoded(picture((16, 16)), kind)) == "The reason: it is neither PNG, JPEG nor WebP."
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg", "VP8X", "VP8L", "VP8 "])
+def test_too_many_pixels_are_refused_before_they_are_decoded(name: str) -> None:
+    """The size is told, and neither memory nor a warning of Pillow's is spent on it."""
+    make = {"png": png, "jpeg": jpeg}.get(name, functools.partial(webp, name.encode()))
+    tracemalloc.start()
+    advice = refused(make(10_001, 10_000))  # where Pillow warns
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+    assert advice == "The reason: it has 10001 x 10000 pixels; at most 50,000,000 are allowed."
+    assert "pixels" not in refused(make(7_000, 7_000)[:60])
+
+
+def test_the_size_that_a_webp_begins_with_is_its_own() -> None:
+    """Real files of each kind say their size where it is looked for."""
+    for options in ({}, {"lossless": True}, {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"}):
+        buffer = io.BytesIO()
+        picture((321, 123)).save(buffer, "WEBP", **options)
+        assert imaging._webp_size(buffer.getvalue()) == (321, 123)
+
+
+def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file over the bound is not looked at."""
+    data = encoded(picture())
+    monkeypatch.setattr(imaging, "MAX_IMAGE_BYTES", len(data) - 1)
+    assert refused(data) == f"The reason: at most {len(data) - 1:,} bytes are allowed."
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_an_animated_file_is_no_image(kind: str) -> None:
+    """Only one image was asked for."""
+    assert refused(animated(kind)) == "The reason: it is animated; only single images are allowed."
+
+
+def test_a_text_that_unpacks_to_much_is_refused() -> None:
+    """A PNG's own texts do not fill the memory."""
+    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 26)))
+    profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 26)))
+    for bomb in (text, profile):
+        tracemalloc.start()
+        assert "too large" in refused(png(64, 64, bomb))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 25
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["empty chunks", "fill bytes", "empty segments"])
+def test_a_file_of_endless_pieces_is_refused(name: str) -> None:
+    """The work that a file makes is bounded, however small its pieces are."""
+    whole = encoded(picture((8, 8)), "JPEG")
+    many = imaging._MOST_READS + 1
+    data = {
+        "empty chunks": png(64, 64, chunk(b"teSt", b"") * many),
+        "fill bytes": whole[:2] + b"\xff" * many + whole[2:],
+        "empty segments": whole[:2] + b"\xff\xe1\0\2" * many + whole[2:],
+    }[name]
+    assert refused(data) == "The reason: it is made of more than 100,000 pieces."
+
+
+def test_a_picture_that_is_painted_over_and_over_is_refused() -> None:
+    """Each pass of a progressive JPEG goes over the whole picture; some ten are usual."""
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    assert open_image(data).size == (64, 64)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    assert refused(data[:-2] + last * 100 + data[-2:]) == "The reason: it is painted in more than 100 passes."
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["PNG", "JPEG", "WEBP"]),
+    changes=st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=4)), min_size=1, max_size=5),
+    end=st.integers(0, 400),
+)
+def test_a_damaged_file_is_an_image_or_our_error(kind: str, changes: list[tuple[int, bytes]], end: int) -> None:
+    """Whatever Pillow stumbles over, nobody has to know its errors."""
+    data = encoded(picture((24, 16)), kind)
+    for at, new in changes:
+        data = data[:at] + new + data[at + len(new) :]
+    for damaged in (data, data[:end]):
+        with contextlib.suppress(InvalidResponse):
+            assert open_image(damaged).width > 0

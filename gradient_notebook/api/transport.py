@@ -1,0 +1,212 @@
+"""The way of a request to the service and of its answer back: connections, and what their failures mean.
+
+Whether a request can have been billed is decided here: it can as soon as its body has begun to go out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import httpx
+
+from .errors import ConnectionFailed, InvalidSettings, NoAnswer, clean
+from .keys import Key
+from .settings import Settings
+
+LONGEST_TEXT_BYTES = 4 * 1024 * 1024
+"""The most that is read of an error or of a list of models: it may have no end."""
+
+
+Response = httpx.Response
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    """The one of the process: loading the authorities takes 14 ms."""
+    return httpx.create_ssl_context()
+
+
+class _KeyAuth(httpx.Auth):
+    """Puts the key into the header at the last moment, where httpx masks it."""
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        yield request
+
+
+class Transport:
+    """The connections to one endpoint with one key. Usable from any event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        # A connection belongs to the loop that opened it.
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient]
+        self._by_loop = weakref.WeakKeyDictionary()
+
+    async def send(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
+        """Send a request once, with this JSON if any, and return its answer when the headers are here.
+
+        Raises ConnectionFailed where nothing of the body can have gone out, else NoAnswer.
+        """
+        outgoing = None if content is None else Outgoing(content)
+        headers = {} if content is None else {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        url = self._settings.endpoint + path
+        request = self._http.build_request(method, url, content=outgoing, headers=headers)
+        with Passage(self._settings, outgoing):
+            return await self._http.send(request, stream=True)
+
+    async def aclose(self) -> None:
+        """Close the connections of this loop."""
+        if http := self._by_loop.pop(asyncio.get_running_loop(), None):
+            await http.aclose()
+
+    @property
+    def _http(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            self._by_loop[loop] = self._connected()
+        return self._by_loop[loop]
+
+    def _connected(self) -> httpx.AsyncClient:
+        settings = self._settings
+        try:
+            return httpx.AsyncClient(
+                auth=_KeyAuth(settings.key),
+                # Loopback is never behind a proxy, and what is wrong with proxies and authorities is not its concern.
+                trust_env=not settings.is_loopback,
+                verify=settings.endpoint.startswith("https:") and _ssl_context(),
+                timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
+                limits=httpx.Limits(max_connections=None),
+            )
+        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+            what = f"The proxy or the certificates of the environment cannot be used: {error}"
+            raise InvalidSettings(what, "Look at HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.") from error
+
+
+async def beginning(response: httpx.Response, settings: Settings) -> bytes:
+    """Return the body of an answer that has no image, up to a bound, and hang up."""
+    text, body = bytearray(), Body(response, settings)
+    try:
+        while len(text) <= LONGEST_TEXT_BYTES and (chunk := await body.read()) is not None:
+            text += chunk
+    finally:
+        await body.aclose()
+    return bytes(text)
+
+
+class Outgoing:
+    """The body of a request, which goes out once: no byte of it can leave that was not asked for here."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.is_begun = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self.is_begun:
+            raise RuntimeError("The transport has tried to send a request for the second time.")
+        self.is_begun = True
+        yield self._content
+
+
+class Body:
+    """The body of an answer, as it arrives."""
+
+    def __init__(self, response: httpx.Response, settings: Settings) -> None:
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._passage = Passage(settings, request_id=clean(response.headers.get("x-request-id", ""), 100) or None)
+        self._chunks = response.aiter_bytes()  # no chunk size: it would make httpx slower, always
+
+    async def read(self) -> bytes | None:
+        """Return the next bytes, or None at the end. Raises NoAnswer."""
+        with self._passage:
+            return await anext(self._chunks, None)
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._response.aclose()
+
+
+class Passage:
+    """The way through the transport: its errors come out as ours, and whatever comes out has left its frames behind.
+
+    Whether the request can have been billed is what differs. The frames hold headers, and so the key, and a traceback
+    can show what a frame holds.
+    """
+
+    def __init__(self, settings: Settings, outgoing: Outgoing | None = None, request_id: str | None = None) -> None:
+        self._settings = settings
+        self._outgoing = outgoing
+        self._request_id = request_id
+        self._outside: BaseException | None = None
+
+    def __enter__(self) -> None:
+        self._outside = sys.exception()
+
+    def __exit__(self, kind: object, error: BaseException | None, frames: object) -> None:
+        outside, self._outside = self._outside, None
+        if error is None:
+            return
+        _leave_frames_behind(error, outside)
+        if isinstance(error, (httpx.HTTPError, OSError)):  # httpx lets an SSLError of an open connection through
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> ConnectionFailed | NoAnswer:
+        is_unsent = self._outgoing is not None and not self._outgoing.is_begun
+        if is_unsent or isinstance(error, _WITHOUT_CONNECTION):
+            what = f"The service at {self._settings.endpoint} was not reached ({_reason(error)}). Nothing was sent."
+            return ConnectionFailed(what, f"Check the network and the endpoint ({self._settings.endpoint_source}).")
+        cause = f"no answer ({_reason(error)})"
+        longer = ""
+        if isinstance(error, httpx.TimeoutException):
+            cause = f"no answer within {self._settings.read_timeout_s:g} s"
+            longer = "A longer read_timeout_s waits longer."
+        whose = f"Request {self._request_id}." if self._request_id else ""
+        advice = " ".join(filter(None, ["It was not sent again.", longer, whose]))
+        return NoAnswer(f"Sent, {cause}; may have been billed.", advice, request_id=self._request_id)
+
+
+_WITHOUT_CONNECTION = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+STAYING = (httpx.ProxyError, httpx.UnsupportedProtocol, httpx.LocalProtocolError, ssl.SSLCertVerificationError)
+"""Reasons for having no connection that do not pass by waiting."""
+
+
+def _leave_frames_behind(error: BaseException, outside: BaseException | None) -> None:
+    """Drop all frames below the one that catches, of `error` and what led to it; what was `outside` is not ours."""
+    if error.__traceback__ is not None:
+        error.__traceback__.tb_next = None
+    for link in chain(error, outside):
+        link.__traceback__ = None
+
+
+def chain(error: BaseException, outside: BaseException | None = None) -> Iterator[BaseException]:
+    """Yield all that led to `error`, up to what was `outside`."""
+    seen = {id(error), id(outside)}
+    links = [error]
+    while links:
+        link = links.pop()
+        within = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
+        for cause in (link.__cause__, link.__context__, *within):
+            if cause is not None and id(cause) not in seen:
+                seen.add(id(cause))
+                links.append(cause)
+                yield cause
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().rstrip(".")[:200] or type(error).__name__
