@@ -2,34 +2,83 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import platformdirs
 
+from .ledger import Ledger, Record
+
 _FORMATS = ((b"\x89PNG\r\n\x1a\n", ".png"), (b"\xff\xd8\xff", ".jpeg"), (b"RIFF", ".webp"))
+_ARRIVING = re.compile(r"\.arriving-(?P<record>\w+)-(?P<position>\d+)-(?P<file>(?P<hash>[0-9a-f]{64})\.\w+)")
 
 
 def default_folder() -> Path:
-    """Return where originals are kept unless told otherwise: the system's place for a user's data."""
-    return Path(platformdirs.user_data_dir("gradient_notebook", appauthor=False)) / "originals"
+    """Return where the archive is unless told otherwise: the system's place for a user's data."""
+    return Path(platformdirs.user_data_dir("gradient_notebook", appauthor=False))
 
 
 class Archive:
-    """A folder of original bytes, named by their content; only their owner can read them."""
+    """A folder with original bytes, named by their content, and the ledger; only their owner can read them.
+
+    Methods raise OSError: a full disk, a folder that cannot be written.
+    """
 
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = Path(folder).expanduser().absolute() if folder else default_folder()
+        self.originals = self.folder / "originals"
+        self.ledger = Ledger(self.folder / "ledger.sqlite")
 
-    def keep(self, data: bytes) -> Path:
-        """Write the bytes as they are, and return where they lie. Raises OSError: full or read-only disk."""
-        path = self.folder / f"{hashlib.sha256(data).hexdigest()}{extension(data)}"
+    def path_of(self, data: bytes) -> Path:
+        """Return where an original lies, or will."""
+        return self.originals / f"{hashlib.sha256(data).hexdigest()}{extension(data)}"
+
+    @contextlib.contextmanager
+    def keeping(self, data: bytes, record_id: str, position: int) -> Iterator[Path]:
+        """Write the bytes as they are; note inside of the `with` where they will lie when it is left.
+
+        Until then the file's name says whose it is: were the process to die in between, `records` finds it all the
+        same.
+        """
+        path = self.path_of(data)
+        self.originals.mkdir(mode=0o700, parents=True, exist_ok=True)
+        arriving = path.with_name(f".arriving-{record_id}-{position}-{path.name}")
+        write_whole(arriving, data)
+        try:
+            yield path
+        finally:
+            _settle(arriving, path)
+
+    def records(self, **between: float) -> list[Record]:
+        """Return the records as `Ledger.records` does, with what a killed process had left half noted."""
+        self._adopt_orphans()
+        return self.ledger.records(**between)
+
+    def _adopt_orphans(self) -> None:
+        for path in self.originals.glob(".arriving-*"):
+            found = _ARRIVING.fullmatch(path.name)
+            with contextlib.suppress(OSError):  # its process lives, and was quicker; or nothing can be written here
+                data = path.read_bytes()
+                if found and hashlib.sha256(data).hexdigest() == found["hash"]:
+                    self.ledger.adopt(found["record"], int(found["position"]), found["file"], len(data))
+                    _settle(path, self.originals / found["file"])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete records, and the originals that no other record names."""
+        self.ledger.delete(ids, lambda file: (self.originals / Path(file).name).unlink(missing_ok=True))
+
+
+def _settle(arriving: Path, path: Path) -> None:
+    try:
+        arriving.replace(path)
+    except FileNotFoundError:  # another process has adopted it meanwhile
         if not path.exists():
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(path, data)
-        return path
+            raise
 
 
 def extension(data: bytes) -> str:
@@ -57,3 +106,17 @@ def usual_mode() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask
+
+
+_choice: Callable[[], Archive | None] = Archive
+
+
+def choose(choice: Callable[[], Archive | None] = Archive) -> None:
+    """Say where this process keeps what it makes: `choice` is asked for each generation, and None is nowhere."""
+    global _choice
+    _choice = choice
+
+
+def chosen() -> Archive | None:
+    """Return where this process keeps what it makes, or None."""
+    return _choice()

@@ -7,21 +7,22 @@ import concurrent.futures
 import logging
 import time
 from collections.abc import Callable, Generator
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import InvalidResponse, JobCancelled
-from ..api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent, Usage
+from ..api.errors import ContentRefused, JobCancelled
+from ..api.events import Usage
+from ..api.keys import refuse_key_in
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from . import loop
-from .archive import Archive
+from .archive import Archive, chosen
+from .keeping import Keeping
+from .ledger import Outcome
 from .tile import Status, Tile, opened
+from .work import Work, in_a_thread
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from ..api.client import AsyncClient
 
 _logger = logging.getLogger("gradient_notebook")
 
@@ -29,7 +30,7 @@ Observer = Callable[["Job"], None]
 
 
 class Job:
-    """n images being made in the background. Made by `submit`; `archive` None keeps no originals.
+    """n images being made in the background. Made by `submit`; `archive` None keeps nothing on disk.
 
     `await job` and `job.result()` give the PIL image (with n > 1 the list of those that came); interrupting either
     cancels the job. `images` and `partials` have what there is so far.
@@ -42,12 +43,11 @@ class Job:
         archive: Archive | None = None,
         observer: Observer | None = None,
     ) -> None:
+        refuse_key_in(params.given(), settings.key)
         self.params = params
         self.tiles = [Tile() for _ in range(params.n)]
-        self.notices: list[str] = []
-        """What went wrong beside the images: the archive's disk is full."""
         self._settings = settings
-        self._archive = archive
+        self._keeping = Keeping(archive, params, settings.endpoint)
         self._observers: list[Observer] = [observer] if observer else []
         self._started_s = time.monotonic()
         self._elapsed_s: float | None = None
@@ -58,6 +58,16 @@ class Job:
     def __repr__(self) -> str:
         made = f"{len(self.images)} of {len(self.tiles)} image{'' if len(self.tiles) == 1 else 's'}"
         return f"<Job {self.status}: {made}, {self.elapsed_s:.1f} s>"
+
+    @property
+    def id(self) -> str:
+        """The id of its record in the ledger: `%imagegen_history ID` finds it."""
+        return self._keeping.id
+
+    @property
+    def notices(self) -> list[str]:
+        """What went wrong beside the images: a disk is full."""
+        return self._keeping.notices
 
     @property
     def status(self) -> Status:
@@ -175,17 +185,26 @@ class Job:
         self._begun = True
         _running.add(self)
         self._changed = asyncio.Event()
-        self._work = asyncio.ensure_future(self._make_all())
+        work = Work(self.params, self._settings, self._keeping, self.tiles, self._changed.set)
+        self._work = asyncio.ensure_future(work.run())
         self._run = asyncio.ensure_future(self._run_to_the_end())
 
     async def _run_to_the_end(self) -> None:
-        """See the work end, whatever becomes of it. Only the work is ever cancelled, never this."""
+        """See the work end, whatever becomes of it. Only the work is ever cancelled, and this at the interpreter's end."""
         teller = asyncio.ensure_future(self._tell_changes())
-        await asyncio.wait({self._work})
+        try:
+            await asyncio.wait({self._work})
+        except asyncio.CancelledError:
+            self._observers.clear()  # nobody looks any more; what has come is kept all the same
+            self._stop()
+            await asyncio.wait({self._work})
         self._changed.set()
-        await teller
+        await asyncio.wait({teller})
         self._cancelled = self._close_tiles()
+        if self._keeping.is_begun:
+            await in_a_thread(self._keeping.end, self._outcome_recorded)
         self._elapsed_s = time.monotonic() - self._started_s
+        self._log_what_nobody_sees()
         await self._tell()
         _running.discard(self)
         self.ended.set_result(None)
@@ -202,52 +221,27 @@ class Job:
         """Tell the observers on a thread: a slow front end must not slow the stream."""
         for observer in self._observers:
             try:
-                await asyncio.to_thread(observer, self)
+                await in_a_thread(observer, self)
             except Exception:
                 _logger.exception("An observer of %r failed", self)
 
-    async def _make_all(self) -> None:
-        """Make n images: streaming they are n requests at once, and one that fails leaves the others alone."""
-        if not self.params.stream or self.params.n == 1:
-            await self._make(self.params, 0)
+    def _log_what_nobody_sees(self) -> None:
+        """Log what is wrong beside the images, where no observer shows it and nothing raises it."""
+        if self._observers:
             return
-        one = self.params.replace(n=1)
-        tasks = [asyncio.ensure_future(self._make(one, index)) for index in range(self.params.n)]
-        try:
-            await asyncio.gather(*tasks)
-        except asyncio.CancelledError:
-            await asyncio.wait(tasks)  # gather has cancelled them; let them hang up
-            raise
+        for notice in self.notices:
+            _logger.warning(notice)
+        if self.images and self.errors:
+            _logger.warning("%d of %d images did not come: %s", len(self.errors), len(self.tiles), self.errors[0])
 
-    async def _make(self, params: ImageGenerateParams, first: int) -> None:
-        mine = self.tiles[first : first + params.n]
-        try:
-            async with await client_for(self._settings).images.send(params, first) as events:
-                async for event in events:
-                    await self._take(event)
-            lacking: Exception = InvalidResponse(f"The answer has fewer than the {params.n} images asked for.")
-        except Exception as error:  # noqa: BLE001 - also a bug of ours must not take the other tiles along
-            lacking = error
-        for tile in mine:
-            if tile.status == "running":
-                tile.status, tile.error = "failed", lacking
-        self._changed.set()
-
-    async def _take(self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent) -> None:
-        while event.image_index >= len(self.tiles):
-            self.tiles.append(Tile())  # more than asked for: paid for all the same
-        tile = self.tiles[event.image_index]
-        if isinstance(event, ImageGenPartialImageEvent):
-            tile.partials.append(event.image_bytes)
-        else:
-            await _whatever_comes(asyncio.to_thread(self._finish, tile, event))
-        self._changed.set()
-
-    def _finish(self, tile: Tile, event: ImageGenCompletedEvent) -> None:
-        if notice := tile.finish(event, self._archive):
-            self.notices.append(notice)
-            if not self._observers:
-                _logger.warning(notice)  # nobody else would say it
+    @property
+    def _outcome_recorded(self) -> Outcome:
+        """How it ended, as the ledger says it."""
+        if self.images:
+            return "done"
+        if self._cancelled:
+            return "cancelled"
+        return "refused" if isinstance(self.errors[0], ContentRefused) else "failed"
 
     def _close_tiles(self) -> bool:
         """Return whether anything was left to cancel: a cancellation can come too late."""
@@ -257,25 +251,7 @@ class Job:
         return bool(left)
 
 
-async def _whatever_comes(work: Any) -> None:
-    """Finish `work` even if the task is cancelled meanwhile: it holds a paid image."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
-
-
 _running: set[Job] = set()  # a loop keeps no strong reference to its tasks
-
-
-@cache
-def client_for(settings: Settings) -> AsyncClient:
-    """Return the one client of the process for these settings: connections are kept and used again."""
-    from ..api.client import AsyncClient  # on the job's thread: a card need not wait for it
-
-    return AsyncClient(settings=settings)
 
 
 def submit(prompt: str, *, settings: Settings | None = None, **params: Any) -> Job:
@@ -298,4 +274,4 @@ def generate(prompt: str, *, settings: Settings | None = None, **params: Any) ->
 
 
 def _job(prompt: str, settings: Settings | None, params: dict[str, Any]) -> Job:
-    return Job(ImageGenerateParams.of({"prompt": prompt, **params}), settings or Settings.discover(), Archive())
+    return Job(ImageGenerateParams.of({"prompt": prompt, **params}), settings or Settings.discover(), chosen())

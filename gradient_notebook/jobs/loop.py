@@ -20,6 +20,8 @@ T = TypeVar("T")
 TICK_S = 0.1
 """An interrupt is noticed only when a waiting loop wakes, so it wakes this often (seconds)."""
 
+CLOSING_S = 2.0
+"""Time at the interpreter's end for closing connections and for keeping what has come (seconds)."""
 
 _CANCELLED = "what was waited for is cancelled; what had been sent may be billed."
 
@@ -47,14 +49,14 @@ class _Thread:
         """Cancel what runs, so that connections close, and end."""
         if self.is_alive:
             asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop)
-            self._thread.join(timeout=1)
+            self._thread.join(timeout=2 * CLOSING_S)
 
 
 async def _cancel_all() -> None:
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
-    await asyncio.wait(others, timeout=0.5) if others else None
+    await asyncio.wait(others, timeout=CLOSING_S) if others else None
     asyncio.get_running_loop().stop()
 
 

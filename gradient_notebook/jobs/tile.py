@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Literal
 
 from ..api.errors import InvalidResponse
 from ..api.events import ImageGenCompletedEvent
-from .archive import Archive
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from ..api.pacing import Wait
+
+MAX_PARTIAL_BYTES = 512 * 1024 * 1024
+"""The most that the partial images of one image may have together."""
+
 Status = Literal["running", "done", "failed", "cancelled"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Tile:
     """One of a job's n images. `partials` and `image_bytes` are files as the service sent them."""
 
@@ -29,6 +33,13 @@ class Tile:
     event: ImageGenCompletedEvent | None = None
     path: Path | None = None
     """Where the original lies."""
+    is_partial: bool = False
+    """Whether what lies there is only the newest partial image: the finished one did not come."""
+    request_id: str | None = None
+    is_queued: bool = False
+    """Whether others have to end before it is asked for."""
+    wait: Wait | None = None
+    """What it waits for before it is asked for (again)."""
     error: Exception | None = None
 
     @property
@@ -36,25 +47,26 @@ class Tile:
         """The finished file, or the newest partial one."""
         return self.image_bytes or (self.partials[-1] if self.partials else None)
 
-    def finish(self, event: ImageGenCompletedEvent, archive: Archive | None) -> str:
-        """Put the image on disk first, then open it. Return what is to be said if the disk would not have it."""
-        notice = ""
-        self.event, self.image_bytes = event, event.image_bytes
-        try:
-            self.path = archive.keep(event.image_bytes) if archive else None
-        except OSError as error:
-            notice = f"The original could not be kept on disk ({error}). Save the image yourself."
-        self._open(event.image_bytes)
-        return notice
+    def add_partial(self, data: bytes) -> None:
+        """Take a partial image; raise InvalidResponse where they would fill the memory: a stream need have no end."""
+        self.partials.append(data)
+        if sum(map(len, self.partials)) > MAX_PARTIAL_BYTES:
+            what = (
+                f"The stream has over {MAX_PARTIAL_BYTES:,} bytes of partial images ({len(self.partials):,} of them)."
+            )
+            raise InvalidResponse(what, "It was left, and may have been billed.")
 
-    def _open(self, data: bytes) -> None:
+    def open(self) -> None:
+        """Open the finished image, whose bytes have been kept."""
         from ..imaging import open_image
 
         try:
-            image = open_image(data)
+            image = open_image(self.image_bytes or b"")
             image.filename = str(self.path or "")  # as if it had been opened from there
             self.image, self.status = image, "done"
         except InvalidResponse as error:
+            if self.request_id:
+                error.advice = f"{error.advice} Request {self.request_id}."
             if self.path:
                 error.advice = f"The bytes as they came lie in {self.path}. {error.advice}"
             self.status, self.error = "failed", error

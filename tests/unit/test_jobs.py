@@ -121,13 +121,13 @@ def test_an_image_that_has_come_is_finished_whoever_cancels(configured: Simulato
     entered, released = threading.Event(), threading.Event()
 
     class Slow(Archive):
-        def keep(self, data: bytes) -> Path:
+        def path_of(self, data: bytes) -> Path:
             entered.set()
-            released.wait()
-            return super().keep(data)
+            assert released.wait(30)
+            return super().path_of(data)
 
     job = launch(params(), archive=Slow(tmp_path / "kept"))
-    entered.wait()
+    assert entered.wait(30)
     for _ in range(2):
         job.cancel()
         loop.run(asyncio.sleep(0))  # the cancellation has been heard
@@ -208,7 +208,7 @@ def test_the_original_is_on_disk_byte_for_byte(configured: Simulator) -> None:
     """What is kept is what the service sent, readable by its owner only."""
     job = gn.submit("x", quality="low")
     job.result()
-    (path,) = default_folder().iterdir()
+    (path,) = (default_folder() / "originals").iterdir()
     assert path.read_bytes() == job.tiles[0].image_bytes
     assert path.stat().st_mode & 0o077 == 0
     assert path.parent.stat().st_mode & 0o077 == 0
@@ -219,7 +219,8 @@ def test_a_disk_that_fails_costs_no_image(configured: Simulator, tmp_path: Path)
     (tmp_path / "file").write_text("no folder")
     job = launch(params(), archive=Archive(tmp_path / "file"))
     assert job.result()
-    assert "could not be kept" in job.notices[0]
+    assert [("could not be" in notice) for notice in job.notices] == [True, True]
+    assert "The original could not be kept on disk" in job.notices[1]
 
 
 def test_what_is_no_image_is_kept_and_named(configured: Simulator, tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ def test_what_is_no_image_is_kept_and_named(configured: Simulator, tmp_path: Pat
     job = launch(params(), archive=Archive(tmp_path / "kept"))
     with pytest.raises(gn.InvalidResponse, match="no image that can be opened") as caught:
         job.result()
-    (path,) = (tmp_path / "kept").iterdir()
+    (path,) = (tmp_path / "kept" / "originals").iterdir()
     assert path.read_bytes() == b"not an image"
     assert str(path) in str(caught.value)
 

@@ -162,9 +162,9 @@ def test_images_are_those_of_the_newest_job(
     gate = threading.Event()
 
     class Gated(Archive):
-        def keep(self, data: bytes) -> Path:
+        def path_of(self, data: bytes) -> Path:
             assert data != picture("red") or gate.wait(10)
-            return super().keep(data)
+            return super().path_of(data)
 
     monkeypatch.setattr(panel._config, "the_archive", lambda: Gated(tmp_path / "kept"), raising=False)
     configured.script([answer("red")])

@@ -1,0 +1,124 @@
+"""What of a job goes to disk, and when: the request before it is sent, an image before it is opened, the end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..api.errors import ContentRefused, GradientNotebookError
+from ..api.events import REPORTED
+from ..api.params import ImageGenerateParams
+from .archive import Archive
+from .ledger import ImageRecord, Outcome, Record
+from .tile import Tile
+
+
+class Keeping:
+    """A job's record on disk. What the disk refuses is a notice, and never costs the image.
+
+    With `archive` None nothing is kept. Used from several threads.
+    """
+
+    def __init__(self, archive: Archive | None, params: ImageGenerateParams, endpoint: str) -> None:
+        self.notices: list[str] = []
+        """What the disk has refused, each reason once."""
+        self.is_begun = self.is_recorded = False
+        """Whether there is anything to keep by now, and whether the ledger has it."""
+        self._archive = archive
+        self._lock = threading.Lock()
+        self._tiles: Sequence[Tile] = ()
+        self._record = Record(
+            id=uuid.uuid4().hex[:12],
+            started_at=time.time(),
+            model=params.model,
+            prompt=params.prompt,
+            params=params.given(),
+            endpoint=endpoint,
+        )
+
+    @property
+    def id(self) -> str:
+        """The record's id in the ledger."""
+        return self._record.id
+
+    def begin(self, tiles: Sequence[Tile]) -> None:
+        """Write down what is about to be asked for."""
+        self.is_begun, self._tiles = True, tiles
+        with self._lock:
+            self._note()
+
+    def keep(self, tile: Tile, data: bytes, *, is_partial: bool = False) -> None:
+        """Write an image's bytes, and then the record that names them."""
+        if self._archive is None:
+            return
+        with self._lock, self._told("The original could not be kept on disk ({}). Save the image yourself."):
+            tile.is_partial = is_partial
+            try:
+                with self._archive.keeping(data, self.id, self._tiles.index(tile)) as tile.path:
+                    self._note()
+            except OSError:
+                tile.path = None
+                raise
+
+    def end(self, outcome: Outcome) -> None:
+        """Write down what has come of it, with the newest partial image of whatever has not come."""
+        for tile in self._tiles:
+            if tile.path is None and tile.partials:
+                self.keep(tile, tile.partials[-1], is_partial=True)
+        with self._lock:
+            self._record = dataclasses.replace(self._record, outcome=outcome, ended_at=time.time())
+            self._note()
+
+    def _note(self) -> None:
+        if self._archive is not None:
+            images = tuple(_image_record(position, tile) for position, tile in enumerate(self._tiles))
+            self._record = dataclasses.replace(self._record, images=images)
+            with self._told("The ledger could not be written ({}): %imagegen_history will not show this."):
+                self._archive.ledger.put(self._record)
+                self.is_recorded = True
+
+    @contextlib.contextmanager
+    def _told(self, words: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            notice = words.format(error)
+            self.notices += [notice] if notice not in self.notices else []
+
+
+def _image_record(position: int, tile: Tile) -> ImageRecord:
+    event = tile.event
+    kept: dict[str, Any] = {"file": tile.path.name, "byte_count": len(tile.newest or b"")} if tile.path else {}
+    return ImageRecord(
+        position=position,
+        outcome=_outcome(tile),
+        is_partial=tile.is_partial,
+        request_id=tile.request_id,
+        revised_prompt=event.revised_prompt if event else None,
+        usage=dataclasses.asdict(event.usage) if event and event.usage else None,
+        reported={name: getattr(event, name) for name in REPORTED} if event else {},
+        error=_error_record(tile.error) if tile.error else None,
+        **kept,
+    )
+
+
+def _outcome(tile: Tile) -> Outcome:
+    if tile.status != "running":
+        return "refused" if isinstance(tile.error, ContentRefused) else tile.status
+    return "done" if tile.image_bytes else "unfinished"
+
+
+def _error_record(error: Exception) -> dict[str, Any]:
+    """Return what is known of an error: its class, its words, and what the service says of a refusal."""
+    known: dict[str, Any] = {"type": type(error).__name__, "what": f"{error}"}
+    if isinstance(error, GradientNotebookError):
+        known["what"] = error.what
+    for name in ("status", "code", "stage", "categories"):
+        if value := getattr(error, name, None):
+            known[name] = value
+    return known

@@ -1,0 +1,237 @@
+"""The ledger: what was asked for and what came of it, in SQLite, for all kernels and processes at once.
+
+Each call opens the file anew: it costs 2 ms, and neither a fork nor a folder that is moved away can break it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection, Row
+
+Outcome = Literal["done", "refused", "failed", "cancelled", "unfinished"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+VERSION = 1
+_BUSY_S = 30.0
+"""Patience with other processes that are writing, in seconds; each of them takes milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord:
+    """One of a generation's images, by its position from 0."""
+
+    position: int
+    outcome: Outcome = "unfinished"
+    file: str | None = None
+    """Name of the original, in the archive's folder."""
+    is_partial: bool = False
+    """Whether `file` is only the newest partial image: the finished one never came."""
+    byte_count: int = 0
+    request_id: str | None = None
+    revised_prompt: str | None = None
+    usage: dict[str, Any] | None = None
+    reported: dict[str, Any] = field(default_factory=dict)
+    """The settings that the service says it has used."""
+    error: dict[str, Any] | None = None
+    """Why it did not come: `type`, `what`, and what the service says of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One generation: what was asked for, when (Unix seconds), and its images. `ended_at` None: no end was recorded."""
+
+    id: str
+    started_at: float
+    ended_at: float | None = None
+    outcome: Outcome = "unfinished"
+    model: str
+    prompt: str
+    params: dict[str, Any]
+    """What was given, by name, as `ImageGenerateParams.of` takes it."""
+    endpoint: str
+    images: tuple[ImageRecord, ...] = ()
+
+
+def _columns(kind: type) -> tuple[str, ...]:
+    return tuple(declared.name for declared in dataclasses.fields(kind) if declared.name != "images")
+
+
+_GENERATION = _columns(Record)
+_IMAGE = _columns(ImageRecord)
+_IN_JSON = ("params", "usage", "reported", "error")
+
+_SCHEMA = f"""
+CREATE TABLE generations ({", ".join(_GENERATION)}, PRIMARY KEY (id)) WITHOUT ROWID;
+CREATE INDEX generations_by_time ON generations (started_at);
+CREATE TABLE images (generation, {", ".join(_IMAGE)}, thumbnail BLOB, PRIMARY KEY (generation, position)) WITHOUT ROWID;
+CREATE INDEX images_by_file ON images (file);
+PRAGMA user_version = {VERSION};
+"""
+
+
+def _upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
+    values = ", ".join(f":{name}" for name in columns)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}) "  # noqa: S608 - our own names
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    )
+
+
+_PUT_GENERATION = _upsert("generations", _GENERATION, ["id"])
+_PUT_IMAGE = _upsert("images", ["generation", *_IMAGE], ["generation", "position"])
+
+
+class Ledger:
+    """The records of an archive, in one file that only its owner can read. All methods raise OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def put(self, record: Record) -> None:
+        """Write a record whole, in place of the one that is there: writing it again repairs what has failed."""
+        with self._writing() as connection:
+            connection.execute(_PUT_GENERATION, _row(record))
+            connection.executemany(_PUT_IMAGE, [{**_row(image), "generation": record.id} for image in record.images])
+
+    def adopt(self, record_id: str, position: int, file: str, byte_count: int) -> None:
+        """Note a finished file whose process died before it could."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE images SET file = ?, byte_count = ?, outcome = 'done', is_partial = 0 "
+                "WHERE generation = ? AND position = ? AND file IS NULL",
+                (file, byte_count, record_id, position),
+            )
+
+    def records(self, *, since: float = 0, until: float = math.inf) -> list[Record]:
+        """Return the records that began between two times (Unix seconds), newest first; none if there is no ledger."""
+        if not self.path.exists():
+            return []
+        chosen = "FROM generations WHERE started_at >= ? AND started_at < ?"
+        with self._reading() as connection:
+            if not _version(connection):
+                return []  # whoever made it has died before anything was written
+            generations = connection.execute(f"SELECT * {chosen} ORDER BY started_at DESC", (since, until)).fetchall()
+            images = connection.execute(
+                f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY position",  # noqa: S608
+                (since, until),
+            ).fetchall()
+        return _joined(generations, images)
+
+    def thumbnails(self, files: Sequence[str]) -> dict[str, bytes]:
+        """Return the small pictures of originals, by file, as far as they have been made."""
+        wanted = (json.dumps(list(files)),)
+        chosen = "thumbnail IS NOT NULL AND file IN (SELECT value FROM json_each(?))"
+        with self._reading() as connection:
+            return dict(map(tuple, connection.execute(f"SELECT file, thumbnail FROM images WHERE {chosen}", wanted)))  # noqa: S608
+
+    def put_thumbnails(self, thumbnails: Mapping[str, bytes]) -> None:
+        """Keep small pictures, which take some 25 ms to make."""
+        with self._writing() as connection:
+            connection.executemany(
+                "UPDATE images SET thumbnail = ? WHERE file = ?",
+                [(thumbnail, file) for file, thumbnail in thumbnails.items()],
+            )
+
+    def delete(self, ids: Sequence[str], unlink: Callable[[str], None]) -> None:
+        """Delete records, and call `unlink(file)` for each file that no other record names.
+
+        The files go while nobody else can write: an original that is being kept at this moment stays.
+        """
+        chosen = (json.dumps(list(ids)),)
+        with self._writing() as connection:
+            files = connection.execute(
+                "SELECT DISTINCT file FROM images WHERE file IS NOT NULL "
+                "AND generation IN (SELECT value FROM json_each(?1)) AND file NOT IN (SELECT file FROM images "
+                "WHERE file IS NOT NULL AND generation NOT IN (SELECT value FROM json_each(?1)))",
+                chosen,
+            ).fetchall()
+            connection.execute("DELETE FROM images WHERE generation IN (SELECT value FROM json_each(?))", chosen)
+            connection.execute("DELETE FROM generations WHERE id IN (SELECT value FROM json_each(?))", chosen)
+            for (file,) in files:
+                unlink(file)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """Write all of it or nothing."""
+        _create(self.path)
+        with self._open("mode=rw") as connection:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            connection.execute("PRAGMA synchronous = FULL")  # what is paid for outlives a power cut, too
+            connection.execute("BEGIN IMMEDIATE")
+            if not _version(connection):
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    connection.execute(statement)
+            yield connection  # closing without COMMIT takes all of it back
+            connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        # Where nothing can be written, SQLite must not look for others who write.
+        writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        with self._open("mode=rw" if writable else "mode=ro&immutable=1") as connection:
+            connection.execute("BEGIN")
+            yield connection
+
+    @contextlib.contextmanager
+    def _open(self, mode: str) -> Iterator[Connection]:
+        import sqlite3
+
+        address = f"{self.path.as_uri()}?{mode}"
+        try:
+            with contextlib.closing(
+                sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None)
+            ) as connection:
+                connection.row_factory = sqlite3.Row
+                yield connection
+        except sqlite3.Error as error:
+            raise OSError(f"{self.path}: {error}") from error
+
+
+def _create(path: Path) -> None:
+    """Make the file, if there is none: SQLite gives its side files the same permissions."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _version(connection: Connection) -> int:
+    """Return the version of the ledger, 0 for an empty one."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        msg = f"the ledger is of version {version}, made by a newer gradient_notebook"
+        raise OSError(msg)
+    return int(version)
+
+
+def _row(record: Record | ImageRecord) -> dict[str, Any]:
+    values = {name: getattr(record, name) for name in _columns(type(record))}
+    return {name: json.dumps(value) if name in _IN_JSON else _storable(value) for name, value in values.items()}
+
+
+def _storable(value: Any) -> Any:
+    """Return a value without what no file can hold: a service may send half a surrogate pair."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _values(row: Row, columns: Sequence[str]) -> dict[str, Any]:
+    return {name: json.loads(row[name]) if name in _IN_JSON else row[name] for name in columns}
+
+
+def _joined(generations: Sequence[Row], images: Sequence[Row]) -> list[Record]:
+    by_generation: dict[str, list[ImageRecord]] = {row["id"]: [] for row in generations}
+    for row in images:
+        values = _values(row, _IMAGE)
+        by_generation.get(row["generation"], []).append(
+            ImageRecord(**{**values, "is_partial": bool(values["is_partial"])})
+        )
+    return [Record(**_values(row, _GENERATION), images=tuple(by_generation[row["id"]])) for row in generations]

@@ -1,0 +1,504 @@
+"""The archive: what is on disk, when, and that nothing which happens meanwhile costs an image or its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gradient_notebook as gn
+from gradient_notebook import imaging
+from gradient_notebook.api.params import ImageGenerateParams
+from gradient_notebook.api.settings import Settings
+from gradient_notebook.jobs.archive import Archive, choose
+from gradient_notebook.jobs.job import Job
+from gradient_notebook.jobs.ledger import VERSION, ImageRecord, Ledger, Record
+from gradient_notebook.simulator import Simulator
+
+STREAMED = {"stream": True, "partial_images": 2, "quality": "low"}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path / "archive")
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """A simulator that takes longer than any test."""
+    with Simulator(seconds_per_image=600) as service:
+        monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", service.url)
+        monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-for-tests-only")
+        yield service
+
+
+def launch(archive: Archive | None, **params: Any) -> Job:
+    checked = ImageGenerateParams.of({"prompt": "hills", "quality": "low", **params})
+    job = Job(checked, Settings.discover(max_retries=0), archive)
+    job.start()
+    return job
+
+
+def made(archive: Archive, **params: Any) -> Job:
+    job = launch(archive, **params)
+    job.wait()
+    return job
+
+
+def record(number: int = 0, **values: Any) -> Record:
+    known = {"model": "m", "prompt": "p", "params": {"prompt": "p"}, "endpoint": "http://e", "started_at": 1e9 + number}
+    return Record(**{"id": f"record{number}", **known, **values})
+
+
+def the_only(archive: Archive) -> tuple[Record, ImageRecord]:
+    (found,) = archive.records()
+    (image,) = found.images
+    return found, image
+
+
+def files(archive: Archive) -> list[str]:
+    return sorted(path.name for path in archive.originals.iterdir())
+
+
+def in_another_process(code: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+# What is written, and when
+
+
+def test_a_request_is_in_the_ledger_before_it_is_sent(slow: Simulator, archive: Archive) -> None:
+    """Whatever happens after the service has it, what was asked for is on disk."""
+    job = launch(archive, size="1536x1024", **STREAMED)
+    assert slow.wait_for(lambda: len(slow.posts) == 1)
+    found, image = the_only(archive)
+    assert (found.id, found.outcome, found.ended_at, found.prompt) == (job.id, "unfinished", None, "hills")
+    assert ImageGenerateParams.of(found.params) == job.params
+    assert image.outcome == "unfinished"
+    job.cancel()
+
+
+def test_an_image_and_its_record_are_on_disk_before_it_is_opened(
+    configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When Pillow gets the bytes, they lie on disk, and the ledger says where and what they cost."""
+    seen: list[ImageRecord] = []
+
+    def open_image(data: bytes) -> Any:
+        _, image = the_only(archive)
+        assert (archive.originals / str(image.file)).read_bytes() == data
+        seen.append(image)
+        return real(data)
+
+    real = imaging.open_image
+    monkeypatch.setattr(imaging, "open_image", open_image)
+    made(archive)
+    (image,) = seen
+    assert (image.outcome, image.usage["output_tokens"]) == ("done", 272)
+
+
+def test_a_record_has_all_that_is_known(configured: Simulator, archive: Archive) -> None:
+    """Settings, the revised prompt, tokens, the service's own settings, its request id, times and outcome."""
+    job = made(archive, size="1024x1536", extra={"seed": 7}, user="u")
+    found, image = the_only(archive)
+    assert found.params == {"prompt": "hills", "model": found.model, "n": 1, "size": "1024x1536", "quality": "low"} | {
+        "extra": {"seed": 7},
+        "user": "u",
+    }
+    assert found.endpoint == configured.url
+    assert found.outcome == image.outcome == "done"
+    assert 0 < found.ended_at - found.started_at < 3600
+    assert image.revised_prompt.startswith("hills.")
+    assert image.usage["output_tokens"] == job.usage.output_tokens == 408
+    assert image.reported["size"] == "1024x1536"
+    assert len(image.request_id) == 36
+    assert image.byte_count == len(job.tiles[0].image_bytes)
+    assert image.file == f"{hashlib.sha256(job.tiles[0].image_bytes).hexdigest()}.png"
+
+
+def test_each_of_n_images_has_its_own_outcome(configured: Simulator, archive: Archive) -> None:
+    """One refused, one that failed, one done: the ledger says so of each, and calls the whole done."""
+    refusal = {"message": "No.", "code": "moderation_blocked", "moderation_details": {"moderation_stage": "output"}}
+    configured.script([{"error_event": refusal | {"safety_violations": ["violence"]}}, {"status": 500}, None])
+    made(archive, n=3, **STREAMED)
+    (found,) = archive.records()
+    assert found.outcome == "done"
+    assert sorted(image.outcome for image in found.images) == ["done", "failed", "refused"]
+    (refused,) = (image for image in found.images if image.outcome == "refused")
+    assert (refused.error["type"], refused.error["stage"], refused.error["categories"]) == (
+        "ContentRefused",
+        "output",
+        ["violence"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ({"status": 500}, "failed"),
+        ({"status": 400, "body": {"error": {"message": "no", "code": "moderation_blocked"}}}, "refused"),
+        ({"cut": "before_headers"}, "failed"),
+    ],
+)
+def test_what_came_of_nothing_is_recorded_too(
+    configured: Simulator, archive: Archive, fault: dict[str, Any], outcome: str
+) -> None:
+    """A request that failed or was refused stands in the ledger with the reason."""
+    configured.script([fault])
+    job = made(archive)
+    found, image = the_only(archive)
+    assert found.outcome == image.outcome == outcome
+    assert image.error["what"] == job.failure.what
+    assert found.ended_at
+
+
+def test_what_may_have_been_billed_names_its_record(configured: Simulator, archive: Archive) -> None:
+    """The error says where the record is."""
+    configured.script([{"cut": "before_headers"}])
+    job = made(archive)
+    assert f"%imagegen_history {job.id}" in job.failure.advice
+
+
+def test_a_broken_streams_newest_partial_image_is_kept_and_marked(configured: Simulator, archive: Archive) -> None:
+    """What had come of a stream that broke is on disk, and nobody takes it for a finished image."""
+    configured.script([{"cut": "in_final"}])
+    job = made(archive, **STREAMED)
+    found, image = the_only(archive)
+    assert (found.outcome, image.outcome, image.is_partial) == ("failed", "failed", True)
+    assert (archive.originals / image.file).read_bytes() == job.tiles[0].partials[-1]
+    assert len(job.tiles[0].partials) == 2
+    assert image.request_id
+    assert files(archive) == [image.file]
+
+
+def test_a_cancelled_streams_newest_partial_image_is_kept_and_marked(
+    configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had come of a stream before somebody cancelled it is on disk."""
+    job = Job(ImageGenerateParams.of({"prompt": "x", **STREAMED}), Settings.discover(), archive)
+    job.observe(lambda job: job.cancel() if job.partials and job.status == "running" else None)
+    configured.script([{"drip": 1000}])
+    job.wait()
+    found, image = the_only(archive)
+    assert (job.status, found.outcome, image.outcome, image.is_partial) == ("cancelled",) * 3 + (True,)
+    assert (archive.originals / image.file).read_bytes() == job.tiles[0].partials[-1]
+
+
+def test_what_was_never_begun_is_not_recorded(configured: Simulator, archive: Archive) -> None:
+    """A job that is cancelled before its first step has asked for nothing."""
+    job = Job(ImageGenerateParams.of({"prompt": "x"}), Settings.discover(), archive)
+    job.cancel()
+    with pytest.raises(gn.JobCancelled):
+        job.result()
+    assert len(configured.posts) == len(archive.records()) == 0
+
+
+def test_nothing_is_kept_where_nothing_is_to_be(configured: Simulator, tmp_path: Path) -> None:
+    """With `archive` None, and where the session's choice is nowhere, no file is left."""
+    made(None)
+    choose(lambda: None)
+    try:
+        gn.generate("x", quality="low")
+    finally:
+        choose()
+    assert list((tmp_path / "data").rglob("*")) == []
+
+
+def test_only_the_owner_can_read_it(configured: Simulator, archive: Archive) -> None:
+    """Folders, originals, the ledger and what SQLite puts beside it."""
+    made(archive)
+    with archive.ledger._writing():
+        everything = [archive.folder, *archive.folder.rglob("*")]
+        assert "ledger.sqlite-wal" in [path.name for path in everything]
+        assert [path for path in everything if path.stat().st_mode & 0o077] == []
+
+
+# Disks that fail
+
+
+def test_a_ledger_that_cannot_be_written_costs_neither_the_image_nor_its_file(
+    configured: Simulator, archive: Archive
+) -> None:
+    """A ledger that is no database is told; the image comes, and lies on disk."""
+    archive.folder.mkdir()
+    archive.ledger.path.write_bytes(b"no database" * 100)
+    job = made(archive)
+    assert job.images
+    assert files(archive) == [job.tiles[0].path.name]
+    (notice,) = job.notices
+    assert "The ledger could not be written" in notice
+    assert archive.ledger.path.read_bytes() == b"no database" * 100
+
+
+def test_a_ledger_of_a_newer_version_is_left_alone(configured: Simulator, archive: Archive) -> None:
+    """What a newer version has written is not changed by this one, which says why."""
+    made(archive)
+    with sqlite3.connect(archive.ledger.path) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    job = made(archive)
+    assert "made by a newer gradient_notebook" in job.notices[0]
+    assert job.images
+    with pytest.raises(OSError, match="newer"):
+        archive.records()
+
+
+def test_a_disk_that_is_full_for_the_end_only_leaves_the_rest(configured: Simulator, archive: Archive) -> None:
+    """Each record is written whole each time: what could not be written first is there with the next."""
+    real, calls = Ledger.put, []
+
+    def put(self: Ledger, record: Record) -> None:
+        calls.append(record)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        real(self, record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "put", put)
+        job = made(archive)
+    assert len(job.notices) == 1
+    found, image = the_only(archive)
+    assert (found.outcome, image.outcome) == ("done", "done")
+
+
+_LIMITED = """\
+import resource, sys
+from gradient_notebook import Settings, submit
+resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+settings = Settings.discover(key="k", endpoint=sys.argv[1])
+job = submit("hills", quality="low", settings=settings)
+print(job.result().size, *job.notices, sep="\\n")
+"""
+
+
+def test_a_disk_with_no_room_for_the_original_costs_no_image(configured: Simulator, tmp_path: Path) -> None:
+    """Where a file of that size cannot be written, the image comes, the ledger has it, and no rest is left over."""
+    process = in_another_process(_LIMITED, configured.url)
+    output, errors = process.communicate(timeout=60)
+    size, *notices = output.splitlines()
+    assert size == "(1024, 1024)", errors
+    assert len(notices) == 1
+    assert "The original could not be kept on disk" in notices[0]
+    archive = Archive()
+    found, image = the_only(archive)
+    assert (found.outcome, image.file) == ("done", None)
+    assert files(archive) == []
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only an administrator can mount a small disk")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("left", [400_000, 0])
+def test_a_full_disk_costs_no_image(configured: Simulator, tiny_disk: Path, left: int) -> None:
+    """A disk with too little room for the original, and one with none at all: told, and the image comes."""
+    size = os.statvfs(tiny_disk).f_bavail * os.statvfs(tiny_disk).f_frsize
+    (tiny_disk / "filler").write_bytes(b"x" * (size - left))
+    archive = Archive(tiny_disk / "archive")
+    job = made(archive)
+    assert job.images[0].size == (1024, 1024)
+    assert any("No space left on device" in notice for notice in job.notices)
+    (tiny_disk / "filler").unlink()
+    assert [found.outcome for found in archive.records()] == (["done"] if left else [])
+    assert not archive.originals.exists() or files(archive) == []
+
+
+def test_a_disk_that_cannot_be_written_can_be_read(configured: Simulator, tiny_disk: Path) -> None:
+    """An archive on a read-only disk is still a history."""
+    archive = Archive(tiny_disk / "archive")
+    archive.ledger.put(record())
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny_disk)], check=True)
+    assert [found.id for found in archive.records()] == ["record0"]
+    job = made(archive)
+    assert job.images
+    assert "Read-only file system" in job.notices[0]
+
+
+# Several processes, and their deaths
+
+_WRITER = """\
+import sys
+from gradient_notebook.jobs.ledger import Ledger, Record
+from pathlib import Path
+ledger, name = Ledger(Path(sys.argv[1])), sys.argv[2]
+sys.stdin.readline()
+for number in range(25):
+    ledger.put(Record(id=f"{name}{number}", started_at=number, model="m", prompt="p", params={}, endpoint="e"))
+"""
+
+
+def test_several_processes_write_one_ledger_at_once(tmp_path: Path) -> None:
+    """Four kernels that begin a new ledger at the same moment lose no record."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    command = [sys.executable, "-c", _WRITER, str(ledger.path)]
+    writers = [subprocess.Popen([*command, name], stdin=subprocess.PIPE, text=True) for name in "abcd"]
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    assert [writer.wait(60) for writer in writers] == [0] * 4
+    for writer in writers:
+        writer.stdin.close()
+    assert {found.id for found in ledger.records()} == {f"{name}{number}" for name in "abcd" for number in range(25)}
+
+
+_STREAMING = """\
+import sys
+from gradient_notebook import Settings, submit
+job = submit("hills", stream=True, partial_images=2, settings=Settings.discover(key="k", endpoint=sys.argv[1]))
+job.observe(lambda job: print(len(job.tiles[0].partials), flush=True))
+if sys.argv[2] == "wait":
+    job.wait()
+else:
+    while not job.tiles[0].partials:
+        pass
+"""
+
+
+def test_a_killed_kernel_leaves_a_request_that_stands_as_unfinished(
+    configured: Simulator, slow: Simulator, tmp_path: Path
+) -> None:
+    """SIGKILL in mid-stream: the ledger is readable, and has the request as it was asked for."""
+    process = in_another_process(_STREAMING, slow.url, "wait")
+    assert slow.wait_for(lambda: len(slow.posts) == 1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    found, image = the_only(Archive())
+    assert (found.outcome, found.prompt, found.ended_at, image.file) == ("unfinished", "hills", None, None)
+    assert gn.history()[0].outcome == "unfinished"
+
+
+def test_a_kernel_that_shuts_down_cancels_and_keeps_what_has_come(configured: Simulator, tmp_path: Path) -> None:
+    """At the interpreter's end no thread can be started any more; the partial image and the end are kept all the same."""
+    with Simulator(seconds_per_image=20) as service:
+        service.script([{}])
+        process = in_another_process(_STREAMING, service.url, "leave")
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    found, image = the_only(Archive())
+    assert (found.outcome, image.outcome, image.is_partial) == ("cancelled", "cancelled", True)
+    assert (Archive().originals / image.file).exists()
+
+
+@pytest.fixture
+def orphan(configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """The bytes of an image whose process was killed after it was written, and before the ledger said so."""
+    archive.ledger.put(record(images=(ImageRecord(position=0), ImageRecord(position=1))))
+    data = b"\x89PNG\r\n\x1a\n the image"
+    with archive.keeping(data, "record0", 1):
+        (arriving,) = archive.originals.iterdir()
+        copy = arriving.read_bytes()
+    archive.path_of(data).unlink()
+    arriving.write_bytes(copy)
+    return data
+
+
+def test_an_image_whose_process_died_before_it_was_noted_is_found(archive: Archive, orphan: bytes) -> None:
+    """The history adopts it: the record names it, and it has its own name."""
+    (found,) = archive.records()
+    assert [image.outcome for image in found.images] == ["unfinished", "done"]
+    assert found.images[1].file == archive.path_of(orphan).name
+    assert files(archive) == [found.images[1].file]
+    assert archive.path_of(orphan).read_bytes() == orphan
+
+
+def test_half_an_image_is_not_adopted(archive: Archive, orphan: bytes) -> None:
+    """What does not have the content that its name says is no original."""
+    (arriving,) = archive.originals.iterdir()
+    arriving.write_bytes(orphan[:10])
+    (found,) = archive.records()
+    assert [image.file for image in found.images] == [None, None]
+
+
+def test_an_image_that_is_adopted_while_it_is_being_noted_is_no_loss(archive: Archive) -> None:
+    """Somebody looks at the history in the very moment: both find it in its place."""
+    archive.ledger.put(record(images=(ImageRecord(position=0),)))
+    with archive.keeping(b"\xff\xd8\xff image", "record0", 0) as path:
+        assert archive.records()[0].images[0].file == path.name
+    assert path.read_bytes() == b"\xff\xd8\xff image"
+    assert files(archive) == [path.name]
+
+
+# What the ledger does
+
+
+def test_records_come_newest_first_and_by_time(archive: Archive) -> None:
+    """`since` counts, `until` does not any more."""
+    for number in (1, 3, 2):
+        archive.ledger.put(record(number))
+    assert [found.id for found in archive.records()] == ["record3", "record2", "record1"]
+    assert [found.id for found in archive.records(since=1e9 + 2, until=1e9 + 3)] == ["record2"]
+
+
+def test_no_ledger_is_an_empty_one_and_stays_none(archive: Archive) -> None:
+    """Looking at a history makes no file."""
+    assert archive.records() == []
+    assert not archive.folder.exists()
+
+
+def test_a_record_comes_back_as_it_was(archive: Archive) -> None:
+    """Each field of a record and of its images survives the file."""
+    image = ImageRecord(
+        position=3,
+        outcome="failed",
+        file="f.png",
+        is_partial=True,
+        byte_count=5,
+        request_id="r",
+        revised_prompt="\u00e9\0",
+        usage={"output_tokens": 3},
+        reported={"size": "1x1"},
+        error={"type": "E", "what": "w"},
+    )
+    whole = record(ended_at=2e9, outcome="done", prompt="'; DROP TABLE images; --", images=(image,))
+    defaults = ImageRecord(position=3)
+    assert [f.name for f in dataclasses.fields(image) if getattr(image, f.name) == getattr(defaults, f.name)] == [
+        "position"
+    ]
+    archive.ledger.put(whole)
+    assert archive.records() == [whole]
+
+
+def test_half_a_surrogate_pair_is_no_reason_to_lose_a_record(archive: Archive) -> None:
+    """A service may send text that no file can hold."""
+    archive.ledger.put(record(images=(ImageRecord(position=0, revised_prompt="a\ud800"),)))
+    _, image = the_only(archive)
+    assert image.revised_prompt == "a?"
+
+
+def test_deleting_takes_the_files_that_nobody_else_names(archive: Archive) -> None:
+    """Two records of one image: its file goes with the second."""
+    for number in (0, 1):
+        archive.ledger.put(record(number, images=(ImageRecord(position=0),)))
+        with archive.keeping(b"same", f"record{number}", 0) as path:
+            archive.ledger.put(record(number, images=(ImageRecord(position=0, file=path.name),)))
+    archive.delete(["record0"])
+    assert ([found.id for found in archive.records()], path.exists()) == (["record1"], True)
+    archive.delete(["record1"])
+    assert (archive.records(), path.exists()) == ([], False)
+
+
+def test_what_is_half_written_is_not_there(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record whose writing fails in the middle leaves the one before it."""
+    archive.ledger.put(record(outcome="done"))
+    broken = record(outcome="failed", images=(ImageRecord(position=0, byte_count=2**70),))
+    with pytest.raises(OverflowError):
+        archive.ledger.put(broken)
+    assert archive.records() == [record(outcome="done")]
