@@ -15,6 +15,8 @@ __all__ = [
     "ConnectionFailed",
     "ContentRefused",
     "GradientNotebookError",
+    "History",
+    "HistoryEntry",
     "ImageGenCompletedEvent",
     "ImageGenPartialImageEvent",
     "ImageGenerateParams",
@@ -34,6 +36,7 @@ __all__ = [
     "Unauthorized",
     "Usage",
     "generate",
+    "history",
     "submit",
 ]
 
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
     from .api.settings import Settings
     from .jobs.blocking import Client
     from .jobs.job import Job, generate, submit
+    from .notebook.history import History, HistoryEntry, history
     from .notebook.panel import Panel
 
 # Where a name lives is asked for at its first use, in this order: importing the package loads nothing else.
@@ -72,6 +76,7 @@ _MODULES = (
     "api.client",
     "jobs.job",
     "jobs.blocking",
+    "notebook.history",
     "notebook.panel",
 )
 

@@ -12,7 +12,8 @@ from traitlets.config import Configurable
 from ..api.errors import GradientNotebookError, InvalidRequest
 from ..api.events import Usage
 from ..api.params import PARAMETERS, Parameter
-from ..jobs.archive import Archive
+from ..jobs.archive import Archive, choose
+from ..jobs.gate import DEFAULT_CONCURRENCY, bound
 
 NOTEBOOK_DEFAULTS = {"stream": True, "partial_images": 2}
 """In a notebook somebody is watching."""
@@ -51,8 +52,13 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
     preview_px = Int(
         768, min=64, max=4096, help="Long edge of the pictures shown and saved in the notebook, pixels."
     ).tag(config=True)
-    archive = Bool(True, help="Keep the original of every finished image on disk.").tag(config=True)
-    archive_dir = Unicode("", help="Folder of the originals; empty for the system's own place.").tag(config=True)
+    archive = Bool(True, help="Keep every finished image, and a record of what was asked for, on disk.").tag(
+        config=True
+    )
+    archive_dir = Unicode("", help="Folder of the archive; empty for the system's own place.").tag(config=True)
+    concurrency = Int(
+        DEFAULT_CONCURRENCY, min=1, help="Requests under way at once, in all cells, panels and jobs of the kernel."
+    ).tag(config=True)
     connect_timeout_s = Float(10.0, min=0.001, help="Time for reaching the service, in seconds.").tag(config=True)
     read_timeout_s = Float(300.0, min=0.001, help="Silence allowed within an answer, in seconds.").tag(config=True)
     max_retries = Int(
@@ -74,6 +80,15 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
     currency = Unicode("$", help="Sign of the currency of your prices.").tag(config=True)
     debug = Bool(False, help="Show whole tracebacks for mistakes too.").tag(config=True)
 
+    def hold(self) -> None:
+        """Hold for the whole kernel, where something does: also for `generate` and `submit`."""
+        choose(self.the_archive)
+        bound(self.concurrency)
+
+    @observe("concurrency")
+    def _concurrency_changed(self, change: Any) -> None:
+        bound(change["new"])
+
     @observe("debug")
     def _debug_changed(self, change: Any) -> None:
         GradientNotebookError.debug = change["new"]
@@ -88,7 +103,7 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
         return {name: getattr(self, name) for name in LIMITS}
 
     def the_archive(self) -> Archive | None:
-        """Return where originals are kept, or None."""
+        """Return the archive, or None."""
         return Archive(Path(self.archive_dir) if self.archive_dir else None) if self.archive else None
 
     def cost(self, usage: Usage) -> str:
@@ -108,3 +123,9 @@ def session_config(shell: Any) -> ImageGen:
     """Return the session's `%config ImageGen`; without the extension, one of its own defaults."""
     found = (one for one in getattr(shell, "configurables", ()) if isinstance(one, ImageGen))
     return next(found, None) or ImageGen(parent=shell)
+
+
+def let_go() -> None:
+    """Undo `ImageGen.hold`."""
+    choose()
+    bound(DEFAULT_CONCURRENCY)

@@ -58,8 +58,11 @@ class Text(Output):
         self._say(f"{wording.described(self.params)} …")
 
     def update(self, job: Job) -> None:
-        """Say what has come."""
-        if job.status == "running" and any(tile.newest for tile in job.tiles):
+        """Say what has come, and why nothing comes."""
+        words, seconds = wording.waiting(job)
+        if words:
+            self._say(f"{words} {wording.seconds(seconds)}" if seconds else words)
+        elif job.status == "running" and any(tile.newest for tile in job.tiles):
             self._say(wording.progress(job))
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:

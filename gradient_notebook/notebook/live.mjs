@@ -4,10 +4,11 @@
 /**
  * @typedef {{ status: "running" | "done" | "failed" | "cancelled", label: string, keys: string[] }} Tile
  * @typedef {{ kind: string, what: string, advice: string }} Box
+ * @typedef {{ words: string, seconds: number }} Wait why nothing happens, and for how long yet
  * @typedef {{
  *   id: string, status: Tile["status"], prompt: string, settings: string, note: string, caption: string[], boxes: Box[],
  *   elapsed_s: number, steps_done: number, steps: number, partial_images: number, width: number, height: number,
- *   tiles: Tile[], rows: number[], mime: string,
+ *   tiles: Tile[], rows: number[], mime: string, wait: Wait,
  * }} Job
  * @typedef {{ running: Job[], preview_px: number }} State
  * @typedef {import("@anywidget/types").AnyModel<any>} Model
@@ -35,11 +36,21 @@ export function fraction(done, steps) {
 }
 
 /**
- * What a screen reader says about the state of things.
- * @param {Pick<Job, "status" | "tiles" | "steps" | "steps_done" | "note">} job
+ * Why nothing happens, counted down.
+ * @param {Wait} wait
+ * @param {number} passed seconds since it was told
  */
-export function announcement({ status, tiles, steps, steps_done, note }) {
+export function countdown({ words, seconds }, passed) {
+  return seconds > 0 ? `${words} ${duration(Math.max(0, seconds - passed))}` : words;
+}
+
+/**
+ * What a screen reader says about the state of things.
+ * @param {Pick<Job, "status" | "tiles" | "steps" | "steps_done" | "note" | "wait">} job
+ */
+export function announcement({ status, tiles, steps, steps_done, note, wait }) {
   if (status !== "running") return `Image ${status}`;
+  if (wait?.words) return countdown(wait, 0);
   if (tiles.length > 1) return note;
   return steps_done ? `Partial image ${steps_done} of ${steps - 1}` : "Waiting for the first picture";
 }
@@ -274,8 +285,9 @@ class View {
   tick() {
     const job = this.inView?.job;
     if (!job || !this.connected) return;
-    const running = job.status === "running" ? (performance.now() - this.since) / 1000 : 0;
-    this.clock.textContent = duration(job.elapsed_s + running);
+    const passed = job.status === "running" ? (performance.now() - this.since) / 1000 : 0;
+    this.clock.textContent = duration(job.elapsed_s + passed);
+    if (job.wait?.words) this.settings.textContent = waitingFor(job, passed);
   }
 
   update() {
@@ -293,7 +305,7 @@ class View {
     this.prompt.textContent = this.prompt.title = job.prompt;
     this.settings.textContent = job.caption.length ? job.caption.join(" · ") : alone ? job.settings : job.note;
     if (!this.connected && running) this.settings.textContent = "the kernel is gone";
-    this.clock.hidden = job.caption.length > 0;
+    this.clock.hidden = job.caption.length > 0 || Boolean(job.wait?.words); // one clock at a time
     this.dots.replaceChildren(...(alone && running ? dotsFor(job) : []));
     const done = fraction(job.steps_done, job.steps);
     this.bar.hidden = !running;
@@ -346,6 +358,12 @@ class View {
   say(words) {
     if (this.spoken.textContent !== words) this.spoken.textContent = words;
   }
+}
+
+/** @param {Job} job @param {number} passed seconds since the job was told */
+function waitingFor(job, passed) {
+  const words = countdown(job.wait, passed);
+  return job.tiles.length === 1 ? words : `${job.note} · ${words}`;
 }
 
 /** @param {Job} job */

@@ -135,12 +135,14 @@ class LiveJob:
         """Return what is to be shown now, in plain values; None stands for a job that has not begun."""
         params = self._params
         tiles = job.tiles if job else [Tile()] * params.n
+        words, seconds = wording.waiting(job) if job else ("", 0.0)
         return {
             "id": self.id,
             "status": job.status if job else "running",
-            "prompt": _shortened(params.prompt),
+            "prompt": wording.shortened(params.prompt, _PROMPT_CHARACTERS),
             "settings": wording.described(params),
             "note": wording.progress(job) if job else f"0 of {params.n} done",
+            "wait": {"words": words, "seconds": seconds},
             "caption": [],
             "boxes": [],
             "elapsed_s": job.elapsed_s if job else 0.0,
@@ -205,7 +207,3 @@ def _size(params: ImageGenerateParams) -> tuple[int, int]:
         return 1, 1
     width, height = map(int, size.split("x"))
     return width, height
-
-
-def _shortened(prompt: str) -> str:
-    return prompt if len(prompt) <= _PROMPT_CHARACTERS else f"{prompt[:_PROMPT_CHARACTERS]}…"

@@ -16,15 +16,18 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 from traitlets import TraitError
 
+from ..api import keys
 from ..api.errors import GradientNotebookError, InvalidRequest
 from ..api.params import DEFAULT_MODEL, ImageGenerateParams
 from ..api.settings import Settings, simulator_notice, without_key
 from ..jobs import loop
 from ..jobs.archive import usual_mode, write_whole
-from ..jobs.job import Job, client_for
+from ..jobs.job import Job
+from ..jobs.work import client_for
 from . import wording
 from .completion import make_matcher
-from .config import ImageGen
+from .config import ImageGen, let_go
+from .history import ordered
 from .inline import Card, Output, Text
 from .interpolation import interpolate
 from .options import PARSER, Order, complete_given, numbered, parse, save_path, split_prompt
@@ -43,11 +46,21 @@ class CellRun:
         values = complete_given(order.given, config.defaults())
         self.order = order
         self.params = ImageGenerateParams.of({"prompt": text if order.raw else fill(text), **values})
+        self._refuse_key()
         self.save = None
         if order.save is not None:
             self.save = save_path(order.save if order.raw else fill(order.save), order.name, self.params)
         self._shell = shell
         self._config = config
+
+    def _refuse_key(self) -> None:
+        """Refuse a request that holds the key, before anything of it is shown."""
+        try:
+            if key := keys.find().key:
+                keys.refuse_key_in(self.params.given(), key)
+        except InvalidRequest:
+            del self.params  # a traceback can show what an object holds
+            raise
 
     def wait(self) -> None:
         """Make the images, and return when they are there."""
@@ -206,6 +219,22 @@ class ImageGenMagics(Magics):
         for name in models.image_models or [model.id for model in models.data]:
             print(f"{name}  (used unless told otherwise)" if name == chosen else name)  # noqa: T201
 
+    @line_magic
+    def imagegen_history(self, line: str) -> None:
+        """Show what has been made in any session: `%imagegen_history [words] [--since DATE] [--outcome OUTCOME]`."""
+        display(ordered(line))
+
+    @no_var_expand
+    @line_magic
+    def imagegen_login(self, line: str) -> None:
+        """Ask for your model access key, try it, and keep it in this kernel's memory: `%imagegen_login`.
+
+        `--keyring` keeps it in the system's keyring, too; `--forget` forgets it in both.
+        """
+        from .login import login
+
+        print(login(line, self.settings.limits()))  # noqa: T201
+
     def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun:
         options, text = split_prompt(line) if cell is None else (line, cell.strip())
         if text is None:
@@ -260,6 +289,7 @@ def load(shell: InteractiveShell) -> None:
     """Add everything: magics, `%config ImageGen`, completion, the native await."""
     notice = _notice()
     magics = ImageGenMagics(shell, _settings(shell))
+    magics.settings.hold()
     shell.register_magics(magics)
     shell.configurables.append(magics.settings)
     shell.input_transformers_post.append(magics.await_in_cell)
@@ -299,4 +329,5 @@ def unload(shell: InteractiveShell) -> None:
     shell.events.unregister("pre_run_cell", magics.cell_begins)
     shell.events.unregister("post_run_cell", magics.cell_ends)
     shell.Completer.custom_matchers.remove(magics.matcher)
+    let_go()
     GradientNotebookError.debug = False

@@ -53,10 +53,13 @@ class Order:
         return {f.name for f in fields(self) if f.name not in ("name", "given") and getattr(self, f.name)}
 
 
-class _Parser(MagicArgumentParser):
+class Parser(MagicArgumentParser):
+    """Tells mistakes as errors of our own."""
+
     def error(self, message: str) -> NoReturn:
+        """Raise InvalidRequest."""
         message = re.sub(r"^argument ", "", message)
-        raise InvalidRequest(f"%imagegen: {message}", "%imagegen? shows all options. Nothing was sent.")
+        raise InvalidRequest(f"%{self.prog}: {message}", f"%{self.prog}? shows all options. Nothing was sent.")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         # Python 3.11 loses the value of `--user=--`.
@@ -66,7 +69,7 @@ class _Parser(MagicArgumentParser):
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser: an option for each parameter, and the notebook's own."""
-    parser: argparse.ArgumentParser = _Parser(  # type: ignore[no-untyped-call] # as IPython has it
+    parser: argparse.ArgumentParser = Parser(  # type: ignore[no-untyped-call] # as IPython has it
         "imagegen",
         usage=_escaped(_USAGE),
         description=_DESCRIPTION,

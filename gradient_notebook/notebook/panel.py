@@ -16,7 +16,8 @@ from ..api.params import ImageGenerateParams
 from ..api.settings import Settings, simulator_notice, without_key
 from ..jobs import loop
 from ..jobs.archive import extension
-from ..jobs.job import Job, client_for
+from ..jobs.job import Job
+from ..jobs.work import client_for
 from . import code, wording
 from .config import session_config
 from .form import Form

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,8 @@ _KINDS: Mapping[str, tuple[tuple[type[BaseException], ...], str]] = {
 """Kinds of boxes: the errors that they are for, and the colour of their edge."""
 _FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
 
-_QUIET = (
+STRONG = "color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText))"
+QUIET = (
     f"{_FONT};color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText));"
     "font-variant-numeric:tabular-nums;overflow-wrap:anywhere"
 )
@@ -58,6 +60,7 @@ def label(index: int, tile: Tile) -> str:
     if tile.status == "cancelled":
         return "cancelled"
     state = "done" if tile.status == "done" else f"partial {len(tile.partials)}" if tile.partials else ""
+    state = "queued" if tile.is_queued else "waiting" if tile.wait else state
     return DOT.join(filter(None, [str(index + 1), state]))
 
 
@@ -79,6 +82,22 @@ def progress(job: Job) -> str:
             ],
         )
     )
+
+
+def waiting(job: Job) -> tuple[str, float]:
+    """Return why a running job stands still, and for how many seconds yet; no words where it does not.
+
+    The words end where the seconds follow, if there are any.
+    """
+    left = [tile for tile in job.tiles if tile.status == "running"]
+    waits = [tile.wait for tile in left if tile.wait]
+    if waits:
+        next_one = min(waits, key=lambda wait: wait.until_s)
+        what = f"attempt {next_one.attempt} in" if next_one.attempt > 1 else "goes on in"
+        return f"{next_one.reason}{DOT}{what}", max(0.0, next_one.until_s - time.monotonic())
+    if left and all(tile.is_queued for tile in left):
+        return "Queued until another request has ended", 0.0
+    return "", 0.0
 
 
 def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
@@ -127,8 +146,8 @@ def _estimated(params: ImageGenerateParams, price: Callable[[int], str]) -> tupl
 def line(parts: Sequence[str]) -> dict[str, str]:
     """Return a caption as something to display."""
     name, *rest = [html.escape(part) for part in parts]
-    strong = f'<b style="color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText))">{name}</b>'
-    return {"text/html": f'<div style="{_QUIET}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
+    strong = f'<b style="{STRONG}">{name}</b>'
+    return {"text/html": f'<div style="{QUIET}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
 
 
 _ALONE = (
@@ -145,11 +164,16 @@ def record(caption: Sequence[str], params: ImageGenerateParams | None = None) ->
     prompt = settings.pop("prompt", "")
     quiet = [prompt, DOT.join(f"{name} {value}" for name, value in settings.items())]
     quiet.append("Run this cell to use the panel.")
-    rows = "".join(f'<div style="{_QUIET}">{html.escape(words)}</div>' for words in quiet if words)
+    rows = "".join(f'<div style="{QUIET}">{html.escape(words)}</div>' for words in quiet if words)
     return {
         "text/html": f'<div class="gradient-record">{below["text/html"]}{rows}{_ALONE}</div>',
         "text/plain": "\n".join([below["text/plain"], *filter(None, quiet)]),
     }
+
+
+def edge(kind: str) -> str:
+    """Return the colour that a kind of ending is marked with, as the inside of `var()`."""
+    return _KINDS.get(kind, _KINDS["cancelled"])[1]
 
 
 @dataclass(frozen=True)
@@ -174,11 +198,11 @@ class Box:
 
     def bundle(self) -> dict[str, str]:
         """Return it as something to display: a refusal is amber, a cancellation grey, a failure red."""
-        edge = _KINDS[self.kind][1]
+        colour = edge(self.kind)
         style = (
             f"{_FONT};color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText));padding:8px 14px;"
-            f"border-left:3px solid var({edge});border-radius:3px;max-width:768px;box-sizing:border-box;"
-            f"background:color-mix(in srgb,var({edge}) 9%,transparent);overflow-wrap:anywhere"
+            f"border-left:3px solid var({colour});border-radius:3px;max-width:768px;box-sizing:border-box;"
+            f"background:color-mix(in srgb,var({colour}) 9%,transparent);overflow-wrap:anywhere"
         )
         quiet = f'<div style="opacity:.75">{html.escape(self.advice)}</div>' if self.advice else ""
         return {
@@ -206,6 +230,11 @@ def joined(bundles: Sequence[dict[str, str]]) -> dict[str, str]:
         "text/html": "".join(bundle["text/html"] for bundle in bundles),
         "text/plain": "\n".join(bundle["text/plain"] for bundle in bundles),
     }
+
+
+def shortened(text: str, characters: int) -> str:
+    """Return the beginning of a text that is too long to show."""
+    return text if len(text) <= characters else f"{text[:characters]}…"
 
 
 def _short(file_name: str) -> str:

@@ -397,15 +397,16 @@ def test_config_without_an_archive_keeps_nothing(kernel: Kernel) -> None:
 
 
 def test_config_moves_the_archive(kernel: Kernel, tmp_path: Path) -> None:
-    """`%config ImageGen.archive_dir` is where originals go, readable by their owner only."""
+    """`%config ImageGen.archive_dir` is where originals and the ledger go, readable by their owner only."""
     kernel.run(f"%config ImageGen.archive_dir = '{tmp_path}/kept'")
 
     kernel.run(f"%%imagegen {_LOW}\nA house")
 
-    (kept,) = (tmp_path / "kept").iterdir()
+    (kept,) = (tmp_path / "kept" / "originals").iterdir()
     assert kernel.value("image.filename") == str(kept)
-    assert kept.stat().st_mode & 0o077 == 0
-    assert (tmp_path / "kept").stat().st_mode & 0o077 == 0
+    everything = [tmp_path / "kept", *(tmp_path / "kept").rglob("*")]
+    assert tmp_path / "kept" / "ledger.sqlite" in everything
+    assert [path for path in everything if path.stat().st_mode & 0o077] == []
 
 
 def test_a_full_disk_is_no_loss(kernel: Kernel, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def _failed(kernel: Kernel, cell: Cell, *, boxes: int = 1) -> str:
     [
         ({"status": 500, "body": _BROKEN}, "Out of paint."),
         ({"status": 401, "body": {"id": "unauthorized", "message": "Unable to authenticate you."}}, "Check the key"),
-        ({"status": 429, "headers": {"retry-after": "7"}, "body": {"message": "Too many."}}, "Too many."),
+        ({"status": 429, "headers": {"retry-after": "700"}, "body": {"message": "Too many."}}, "Too many."),
         ({"cut": "before_headers"}, "may have been billed"),
         ({"status": 200, "content_type": "text/html", "body_text": "<html>Hello</html>"}, "not an image"),
     ],

@@ -27,15 +27,20 @@ DOORS = {
     "IPython": {"notebook"},
     "PIL": {"imaging", "simulator"},
     "anywidget": {"notebook.live"},
-    "httpx": {"api.client"},
+    "httpx": {"api.transport"},
     "ipywidgets": {"notebook.controls", "notebook.form", "notebook.panel"},
     "nest_asyncio2": {"jobs.loop"},
-    "platformdirs": {"jobs.archive"},
-    "pybase64": {"api", "notebook.ordinary", "simulator"},
+    "platformdirs": {"api.keys", "jobs.archive"},
+    "pybase64": {"api", "notebook.contacts", "notebook.ordinary", "simulator"},
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
 }
-OPTIONAL = {"dotenv": {"api.settings"}, "google": {"api.settings"}}
+OPTIONAL = {
+    "dotenv": {"api.keys"},
+    "google": {"api.keys"},
+    "keyring": {"api.keys"},
+    "pandas": {"notebook.history"},
+}
 THE_CHOICE_OF_THE_SIMULATOR = ("api.settings", "simulator")
 LATE = {"httpx", "PIL", "ipywidgets", "anywidget", "tornado", "IPython", "traitlets", "asyncio", "dataclasses"}
 

@@ -1,0 +1,135 @@
+"""The history as something to look at: small pictures with what they are of, without a script and without a kernel."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pybase64
+
+from ..api.errors import InvalidRequest, InvalidResponse
+from ..api.params import ImageGenerateParams
+from ..jobs.archive import Archive, extension
+from . import wording
+
+if TYPE_CHECKING:
+    from .history import HistoryEntry
+
+THUMBNAIL_PX = 320
+"""Long edge of a small picture, in pixels: twice what it is shown at."""
+_WIDTH_PX = 160
+_PROMPT_CHARACTERS = 60
+
+
+def contacts(entries: Sequence[HistoryEntry], archive: Archive, *, more: int = 0) -> dict[str, str]:
+    """Return `entries` as HTML with small pictures, and as lines of text; `more` is how many are not shown."""
+    pictures = _thumbnails([path for entry in entries for path in entry.files()[:1]], archive)
+    cells = [_cell(at, entry, pictures) for at, entry in enumerate(entries)]
+    lines = [_line(at, entry) for at, entry in enumerate(entries)]
+    if not entries:
+        lines = ["Nothing has been made, or nothing that fits."]
+        cells = [html.escape(lines[0])]
+    if more > 0:
+        lines.append(f"{more:,} older: history()[{len(entries)}:]")
+        cells.append(f"<div>{html.escape(lines[-1])}</div>")
+    return {
+        "text/html": f'<div style="{wording.QUIET}">{"".join(cells)}</div>',
+        "text/plain": "\n".join(lines),
+    }
+
+
+def _thumbnails(paths: Iterable[Path], archive: Archive) -> dict[str, bytes]:
+    """Return small pictures by file; what had to be made is kept for the next time."""
+    wanted = {path.name: path for path in paths}
+    if not wanted:
+        return {}
+    try:
+        known = archive.ledger.thumbnails(list(wanted))
+        made = {name: small for name, path in wanted.items() if name not in known and (small := _made(path))}
+        if made:
+            archive.ledger.put_thumbnails(made)
+    except OSError:
+        return {}  # it can be read without pictures, too
+    return {**known, **made}
+
+
+def _made(path: Path) -> bytes | None:
+    from ..imaging import open_image, preview
+
+    try:
+        return preview(open_image(path.read_bytes()), THUMBNAIL_PX).data
+    except (OSError, InvalidResponse):
+        return None
+
+
+def _settings(entry: HistoryEntry) -> str:
+    """Return the settings that matter most, as the service says it has used them, or else as they were asked for."""
+    reported = next((image.reported for image in entry.record.images if image.reported), {})
+    known = {name: reported.get(name) or entry.record.params.get(name) for name in ("size", "quality", "output_format")}
+    try:
+        return wording.described(ImageGenerateParams.of({"prompt": "a", **known}))
+    except InvalidRequest:
+        return wording.DOT.join(str(value) for value in known.values() if value)  # of another server, or another time
+
+
+def _outcome(entry: HistoryEntry) -> str:
+    """Return how it ended, where it is not done, and what is to be seen of it then."""
+    if entry.outcome == "done":
+        return ""
+    return wording.DOT.join([entry.outcome, *(["partial image"] if entry.files() and not entry.paths else [])])
+
+
+def _numbers(entry: HistoryEntry) -> str:
+    usage, count = entry.usage, len(entry.paths)
+    known = [
+        f"{count} images" if count > 1 else "",
+        f"{usage.total_tokens:,} tokens" if usage else "",
+        wording.seconds(entry.elapsed_s) if entry.elapsed_s is not None else "",
+    ]
+    return wording.DOT.join(filter(None, known))
+
+
+def _line(at: int, entry: HistoryEntry) -> str:
+    known = [f"{entry.started:%Y-%m-%d %H:%M}", _outcome(entry), _settings(entry), _numbers(entry)]
+    prompt = wording.shortened(" ".join(entry.prompt.split()), _PROMPT_CHARACTERS)
+    return f"[{at}] {wording.DOT.join(filter(None, known))}\n    {prompt}"
+
+
+def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
+    prompt = html.escape(wording.shortened(entry.prompt, _PROMPT_CHARACTERS))
+    whole = html.escape("\n".join([entry.prompt[:1_000], *entry.errors, f"Record {entry.id}"]))
+    data = next((pictures[path.name] for path in entry.files()[:1] if path.name in pictures), None)
+    lines = [
+        f'<div style="{wording.STRONG}"><b>[{at}]</b> {prompt}</div>',
+        _marked(entry),
+        f"<div>{_unbroken(_settings(entry))}</div>",
+        f"<div>{_unbroken(_numbers(entry))}</div>",
+        f"<div>{entry.started:%Y-%m-%d&nbsp;%H:%M}</div>",
+    ]
+    style = f"display:inline-block;vertical-align:top;width:{_WIDTH_PX}px;margin:0 14px 18px 0"
+    return f'<div style="{style}" title="{whole}">{_picture(entry, data)}{"".join(lines)}</div>'
+
+
+def _marked(entry: HistoryEntry) -> str:
+    words = _unbroken(_outcome(entry))
+    return f'<div><span style="color:var({wording.edge(entry.outcome)})">●</span> {words}</div>' if words else ""
+
+
+def _unbroken(words: str) -> str:
+    """Return escaped words that are broken at their dots only."""
+    return html.escape(wording.DOT.join(part.replace(" ", "\u00a0") for part in words.split(wording.DOT)))
+
+
+def _picture(entry: HistoryEntry, data: bytes | None) -> str:
+    frame = (
+        f"width:{_WIDTH_PX}px;height:{_WIDTH_PX}px;border-radius:4px;margin-bottom:6px;"
+        "background:color-mix(in srgb,currentColor 8%,transparent)"
+    )
+    if data is None:
+        words = html.escape(entry.outcome if not entry.files() else "the original is gone")
+        return f'<div style="{frame};line-height:{_WIDTH_PX}px;text-align:center">{words}</div>'
+    alt = html.escape(wording.shortened(entry.prompt, _PROMPT_CHARACTERS))
+    source = f"data:image/{extension(data)[1:]};base64,{pybase64.b64encode_as_string(data)}"
+    return f'<img src="{source}" alt="{alt}" style="{frame};object-fit:contain;display:block">'

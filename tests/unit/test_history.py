@@ -1,0 +1,368 @@
+"""`history()`: what has been made is found, shown, opened, asked for again and deleted, in any later session."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html.parser
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+import gradient_notebook as gn
+from gradient_notebook.jobs.archive import Archive
+from gradient_notebook.jobs.ledger import ImageRecord, Record
+from gradient_notebook.notebook.history import SHOWN, ordered
+from gradient_notebook.simulator import Simulator
+
+DAY_S = 86_400
+NOON = dt.datetime(2026, 11, 20, 12).astimezone()
+
+
+def png(colour: str, size: tuple[int, int] = (64, 48)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def put(
+    prompt: str, *images: ImageRecord | bytes, archive: Archive | None = None, days_ago: int = 0, **values: Any
+) -> str:
+    """Write a record, and the files of those images that are given as bytes. Return its id."""
+    archive = archive or Archive()
+    record_id = f"id{len(archive.records())}"
+    known: dict[str, Any] = {"started_at": NOON.timestamp() - days_ago * DAY_S, "outcome": "done", "model": "painter"}
+    given = {"prompt": prompt, "model": "painter", "n": max(1, len(images))}
+    whole = Record(**{"id": record_id, "prompt": prompt, "params": given, "endpoint": "e", **known, **values})
+    kept = []
+    for position, image in enumerate(images):
+        if isinstance(image, bytes):
+            with archive.keeping(image, record_id, position) as path:
+                found = ImageRecord(position=position, outcome="done", file=path.name, byte_count=len(image))
+        else:
+            found = image
+        kept.append(found)
+    archive.ledger.put(Record(**{**vars(whole), "images": tuple(kept)}))
+    return record_id
+
+
+def prompts(found: gn.History) -> list[str]:
+    return [entry.prompt for entry in found]
+
+
+# From a request to the history
+
+
+def test_what_was_made_is_there_in_a_later_session(configured: Simulator) -> None:
+    """The image, the bytes, the settings, the tokens, and code that asks for the same again."""
+    image = gn.generate("A red house", quality="low", size="1536x1024", extra={"seed": 1})
+    (entry,) = gn.history()
+    assert entry.image.tobytes() == image.tobytes()
+    assert entry.bytes == Path(image.filename).read_bytes() == entry.paths[0].read_bytes()
+    assert entry.image.filename == image.filename
+    assert entry.params == gn.ImageGenerateParams(
+        prompt="A red house", quality="low", size="1536x1024", extra={"seed": 1}
+    )
+    assert entry.usage.output_tokens == 400
+    assert entry.outcome == "done"
+    assert len(entry.request_ids) == 1
+    assert entry.started <= dt.datetime.now().astimezone()
+    assert entry.elapsed_s > 0
+    assert entry.revised_prompt.startswith("A red house.")
+
+
+def test_its_code_asks_for_the_same_again(configured: Simulator) -> None:
+    """What `as_python` says, executed, sends the request that was sent; `as_cell` says so as a cell."""
+    gn.generate("Braces {{x}} and\nlines", quality="low", n=2)
+    (entry,) = gn.history()
+    exec(entry.as_python("again"), names := {})
+    assert len(names["again"]) == 2
+    assert configured.posts[0].body == configured.posts[1].body
+    assert entry.as_cell("again").splitlines() == [
+        "%%imagegen again --n 2 --quality low --no-stream --raw",
+        "Braces {{x}} and",
+        "lines",
+    ]
+
+
+def test_a_partial_image_is_no_image(configured: Simulator) -> None:
+    """What had come of a stream that broke is among `partials`, and never `image`."""
+    configured.script([{"cut": "in_final"}])
+    with pytest.raises(gn.StreamBroken):
+        gn.generate("hills", quality="low", stream=True, partial_images=2)
+    (entry,) = gn.history()
+    assert (entry.outcome, entry.image, entry.bytes, entry.images) == ("failed", None, None, [])
+    assert [image.size for image in entry.partials] == [(1024, 1024)]
+    assert "may have been billed" in entry.errors[0]
+    assert "partial image" in entry._repr_mimebundle_()["text/plain"]
+
+
+def test_an_image_that_was_kept_is_done_though_its_process_died() -> None:
+    """The end was never recorded, and nothing is missing."""
+    put("all there", png("red"), outcome="unfinished")
+    put("one missing", png("blue"), ImageRecord(position=1), outcome="unfinished")
+    assert {entry.prompt: entry.outcome for entry in gn.history()} == {"all there": "done", "one missing": "unfinished"}
+
+
+# Finding
+
+
+@pytest.fixture
+def several() -> None:
+    put("A red House", png("red"), days_ago=3)
+    put("A blue house", days_ago=2, outcome="refused", model="other-painter")
+    put("Stra\u00dfe im Regen", png("green"), days_ago=1)
+    put("100% wool_", ImageRecord(position=0, revised_prompt="A lamb"), days_ago=0, outcome="failed")
+
+
+@pytest.mark.parametrize(
+    ("how", "found"),
+    [
+        ({}, ["100% wool_", "Stra\u00dfe im Regen", "A blue house", "A red House"]),
+        ({"words": "house"}, ["A blue house", "A red House"]),
+        ({"words": "HOUSE red"}, ["A red House"]),
+        ({"words": "strasse"}, ["Stra\u00dfe im Regen"]),
+        ({"words": "%"}, ["100% wool_"]),
+        ({"words": "lamb"}, ["100% wool_"]),
+        ({"words": "id1"}, ["A blue house"]),
+        ({"model": "OTHER"}, ["A blue house"]),
+        ({"outcome": "refused"}, ["A blue house"]),
+        ({"since": "2026-11-19"}, ["100% wool_", "Stra\u00dfe im Regen"]),
+        ({"until": "2026-11-18"}, ["A blue house", "A red House"]),
+        ({"since": dt.date(2026, 11, 18), "until": dt.date(2026, 11, 18)}, ["A blue house"]),
+        ({"since": NOON, "until": NOON + dt.timedelta(seconds=1)}, ["100% wool_"]),
+        ({"until": "2026-11-17T12:00"}, []),
+    ],
+)
+def test_words_dates_model_and_outcome_select(several: None, how: dict[str, Any], found: list[str]) -> None:
+    """All words have to be there, in whatever case; days are local and count whole."""
+    assert prompts(gn.history(**how)) == found
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"outcome": "don"}, r"outcome='don': expected one of done, .*\nDid you mean done\?"),
+        ({"since": "yesterday"}, "since='yesterday': expected a date, 2026-11-21, or a time"),
+        ({"until": 7}, "until=7: expected a date"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(how: dict[str, Any], words: str) -> None:
+    """The thing, the value, what is allowed."""
+    with pytest.raises(gn.InvalidRequest, match=words):
+        gn.history(**how)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("", 4),
+        ("red house", 1),
+        ("'red house'", 1),
+        ("--outcome refused", 1),
+        ("house --since 2026-11-18 --until 2026-11-18 --model painter", 1),
+    ],
+)
+def test_a_line_says_the_same(several: None, line: str, found: int) -> None:
+    """`%imagegen_history` takes the same words and options."""
+    assert len(ordered(line)) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--outcom done", "%imagegen_history: .*--outcom.*\n%imagegen_history\\? shows all"),
+        ("'red", "No closing quotation"),
+        ("--outcome don", "Did you mean done"),
+        ("--since", "expected one argument"),
+    ],
+)
+def test_a_mistake_in_a_line_is_named(line: str, words: str) -> None:
+    """As with `%%imagegen`: what, and what to do."""
+    with pytest.raises(gn.InvalidRequest, match=words):
+        ordered(line)
+
+
+def test_a_history_is_a_sequence(several: None) -> None:
+    """Indices, slices, length; its repr says how much there is."""
+    found = gn.history()
+    assert found[0].prompt == "100% wool_"
+    assert prompts(found[1:3]) == ["Stra\u00dfe im Regen", "A blue house"]
+    assert isinstance(found[1:3], gn.History)
+    assert len(found[:2]) == 2
+    assert repr(found) == f"<History: 4 generations, {found.byte_count / 1e6:.1f} MB>"
+    assert repr(found[3]) == "<HistoryEntry id0: done, 'A red House'>"
+
+
+def test_another_archive_can_be_looked_at(tmp_path: Path) -> None:
+    """`archive_dir` names its folder."""
+    put("elsewhere", png("red"), archive=Archive(tmp_path / "other"))
+    assert len(gn.history()) == 0
+    (entry,) = gn.history(archive_dir=tmp_path / "other")
+    assert entry.image.size == (64, 48)
+
+
+def test_a_ledger_that_cannot_be_read_says_so() -> None:
+    """An error of ours, with the file's name."""
+    Archive().folder.mkdir(parents=True)
+    Archive().ledger.path.write_bytes(b"no database" * 100)
+    with pytest.raises(gn.InvalidSettings, match=r"ledger\.sqlite: file is not a database"):
+        gn.history()
+
+
+# Looking
+
+
+class Seen(html.parser.HTMLParser):
+    """The tags and the words of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+EVIL = "<script>alert(1)</script> \"onload='x' <img src=x onerror=alert(1)> &lt;b&gt;"
+
+
+def test_nothing_that_was_sent_or_answered_is_html() -> None:
+    """Prompt, model, revised prompt, error and settings are data: no tag and no attribute gets through."""
+    error = {"type": "ApiError", "what": EVIL}
+    image = ImageRecord(position=0, outcome="failed", error=error, revised_prompt=EVIL, request_id=EVIL)
+    put(EVIL, image, outcome="failed", model=EVIL, params={"prompt": EVIL, "size": EVIL, "model": EVIL})
+    put("reported", ImageRecord(position=0, reported={"size": EVIL, "quality": EVIL}), outcome="unfinished")
+    put(EVIL, png("red"))
+    seen = Seen(gn.history()._repr_mimebundle_()["text/html"])
+    assert {tag for tag, _ in seen.tags} == {"div", "b", "span", "img"}
+    assert {name for _, attributes in seen.tags for name in attributes} == {"style", "title", "src", "alt"}
+    assert [attributes["src"][:23] for tag, attributes in seen.tags if tag == "img"] == ["data:image/jpeg;base64,"]
+    assert "<script>alert(1)</script>" in seen.words
+
+
+def test_what_is_shown_is_small_and_made_once(several: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures are kept in the ledger: the second look opens no original."""
+    put("large", png("red", (2000, 1000)), days_ago=-1)
+    first = gn.history()._repr_mimebundle_()["text/html"]
+    assert first.count("<img") == 3
+    monkeypatch.setattr("gradient_notebook.imaging.open_image", None)
+    assert gn.history()._repr_mimebundle_()["text/html"] == first
+
+
+def test_an_original_that_is_gone_is_said_to_be() -> None:
+    """Somebody has tidied up by hand: the record remains."""
+    put("gone", png("red"))
+    (entry,) = gn.history()
+    entry.paths[0].unlink()
+    assert "the original is gone" in entry._repr_mimebundle_()["text/html"]
+    with pytest.raises(FileNotFoundError):
+        _ = entry.image
+
+
+def test_a_long_history_shows_its_newest_and_says_how_many_more() -> None:
+    """No cell gets thousands of pictures."""
+    for number in range(SHOWN + 2):
+        put(f"number {number}", days_ago=number)
+    text = gn.history()._repr_mimebundle_()["text/plain"]
+    assert "number 0" in text
+    assert f"number {SHOWN}" not in text
+    assert text.endswith(f"2 older: history()[{SHOWN}:]")
+
+
+def test_an_empty_history_says_so() -> None:
+    """Nothing is an answer."""
+    assert gn.history("nothing")._repr_mimebundle_()["text/plain"] == "Nothing has been made, or nothing that fits."
+
+
+def test_a_record_of_another_time_is_shown_all_the_same() -> None:
+    """Values that this version does not take are shown as they are; only `params` refuses them."""
+    put("old", params={"prompt": "old", "size": "4096x4096", "style": "vivid"})
+    (entry,) = gn.history()
+    assert "4096x4096" in entry._repr_mimebundle_()["text/plain"]
+    with pytest.raises(gn.InvalidRequest):
+        _ = entry.params
+
+
+def test_a_data_frame_has_a_row_for_each() -> None:
+    """Settings, tokens, outcome and places in columns."""
+    usage = {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8}
+    put("a", ImageRecord(position=0, usage=usage, request_id="r"), ended_at=NOON.timestamp() + 2)
+    put("b", png("red"), days_ago=1, outcome="unfinished")
+    frame = gn.history().to_frame()
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame["prompt"]) == ["a", "b"]
+    assert list(frame["outcome"]) == ["done", "done"]
+    assert frame["total_tokens"][0] == 8
+    assert frame["elapsed_s"][0] == 2
+    assert frame["started"][0] == NOON
+    assert [len(paths) for paths in frame["paths"]] == [0, 1]
+
+
+# Deleting
+
+
+def test_nothing_goes_unless_it_is_told() -> None:
+    """`prune()` that is told nothing refuses."""
+    put("a", png("red"))
+    with pytest.raises(gn.InvalidRequest, match="nothing says what is to go"):
+        gn.history().prune()
+    assert len(gn.history()) == 1
+
+
+def test_one_entry_is_deleted_with_its_files(several: None) -> None:
+    """Its record and its originals; the others stay."""
+    entry = gn.history("red")[0]
+    (path,) = entry.paths
+    entry.delete()
+    assert not path.exists()
+    assert len(gn.history()) == 3
+    gn.history("house").delete()
+    assert prompts(gn.history()) == ["100% wool_", "Stra\u00dfe im Regen"]
+
+
+def test_pruning_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is older goes."""
+    now = dt.datetime.now().astimezone()
+    for days in (1, 10, 100):
+        put(f"{days}", png("red"), started_at=(now - dt.timedelta(days=days)).timestamp())
+    rest = gn.history().prune(older_than=dt.timedelta(days=30))
+    assert prompts(rest) == prompts(gn.history()) == ["1", "10"]
+    assert rest[0].image
+
+
+def test_pruning_by_size() -> None:
+    """The oldest go until the rest has room; an image that two have counts once."""
+    size = len(png("red"))
+    for number, colour in enumerate(["red", "blue", "red", "green"]):
+        put(f"{number}", png(colour), days_ago=number)
+    assert gn.history().byte_count == sum(len(png(colour)) for colour in ("red", "blue", "green"))
+    rest = gn.history().prune(max_bytes=2 * size + 20)
+    assert prompts(rest) == prompts(gn.history()) == ["0", "1", "2"]
+    assert len(list(Archive().originals.iterdir())) == 2
+
+
+@pytest.fixture(autouse=True)
+def _files_stay_inside(tmp_path: Path) -> Iterator[None]:
+    """No test here leaves its own folder."""
+    yield
+    assert Archive().folder.is_relative_to(tmp_path)
+
+
+def test_a_name_in_the_ledger_leads_out_of_no_folder(tmp_path: Path) -> None:
+    """A ledger that somebody has tampered with reads and deletes nothing elsewhere."""
+    (tmp_path / "mine.png").write_bytes(png("red"))
+    put("evil", ImageRecord(position=0, outcome="done", file="../../../mine.png"))
+    (entry,) = gn.history()
+    assert entry.paths[0].parent == Archive().originals
+    entry.delete()
+    assert (tmp_path / "mine.png").exists()
