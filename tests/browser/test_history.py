@@ -1,0 +1,139 @@
+"""The history and the waits in a real JupyterLab: what a person sees, and what a saved notebook keeps of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from lab import Lab, NotebookPage
+from playwright.sync_api import Browser, expect
+
+from gradient_notebook.simulator import Simulator
+
+Opener = Callable[..., NotebookPage]
+
+MADE = "%%imagegen picture --quality low\nA lake in the mountains"
+BUSY = {"status": 503, "headers": {"retry-after": "3"}, "body": {"id": "unavailable", "message": "Busy."}}
+
+# What the history shows, as it has arrived in the page: pictures that are really decoded, and nothing that runs.
+PICTURES = "nodes => nodes.map(node => [node.naturalWidth > 0, node.src.slice(0, 22), node.alt])"
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Simulator]:
+    """A service outside of the kernel, which can be told to misbehave."""
+    with Simulator(seconds_per_image=0) as service:
+        yield service
+
+
+def use(service: Simulator, folder: Path) -> str:
+    """Return a cell that sends its requests to `service`, and keeps them in `folder`."""
+    variables = {"GRADIENT_INFERENCE_ENDPOINT": service.url, "GRADIENT_MODEL_ACCESS_KEY": "sk-do-tested-only"}
+    return f"import os; os.environ.update({json.dumps(variables)})\n%config ImageGen.archive_dir = {str(folder)!r}"
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("width", [1100, 420])
+def test_the_history_shows_what_was_made(
+    notebook: Opener, elsewhere: Simulator, tmp_path: Path, theme: str, width: int
+) -> None:
+    """Pictures with their prompts and how they ended, newest first, inside of the page whatever its width."""
+    elsewhere.script([None, {"cut": "in_final"}])
+    broken = "%%imagegen broken --quality low\nA forest in autumn"
+    opened = notebook(use(elsewhere, tmp_path), MADE, broken, "%imagegen_history", theme=theme, width=width)
+    for index in (1, 2, 3, 4):
+        opened.run(index)
+    output = opened.output(4)
+    expect(output.locator("img")).to_have_count(2)
+    pictures = output.locator("img").evaluate_all(PICTURES)
+    assert pictures == [
+        [True, "data:image/jpeg;base64", "A forest in autumn"],
+        [True, "data:image/jpeg;base64", "A lake in the mountains"],
+    ]
+    expect(output).to_contain_text("failed · partial image")
+    expect(output).to_contain_text(re.compile(r"\[1\] A lake in the mountains.*1024×1024 · low · png.*\d\stokens"))
+    assert output.evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+def test_a_saved_history_is_there_without_a_kernel_and_without_trust(
+    notebook: Opener, lab: Lab, chromium: Browser
+) -> None:
+    """Opened by somebody else, who has neither run nor trusted it: the pictures and the words are there."""
+    opened = notebook(MADE, "%imagegen_history lake")
+    opened.run(1)
+    opened.run(2)
+    opened.save()
+    saved = nbformat.read(lab.root / opened.name, 4)
+    for cell in saved.cells:
+        cell.metadata.pop("trusted", None)
+    saved.metadata["signature"] = ""
+    (lab.root / "shared.ipynb").write_text(nbformat.writes(saved).replace("A lake in", "A lake  in"))
+    page = chromium.new_page()
+    shared = NotebookPage(page, lab, "shared.ipynb", kernel=False)
+    expect(shared.output(2).locator("img").first).to_be_visible()
+    assert shared.output(2).locator("img").first.evaluate("node => node.naturalWidth > 0")
+    expect(shared.output(2)).to_contain_text("A lake")
+    page.close()
+
+
+def test_a_wait_is_counted_down_where_the_settings_stand(
+    notebook: Opener, elsewhere: Simulator, tmp_path: Path
+) -> None:
+    """The card says why nothing happens and for how long yet, the seconds get fewer, and then the image comes."""
+    elsewhere.script([BUSY])
+    opened = notebook(use(elsewhere, tmp_path), MADE)
+    opened.run(1)
+    opened.begin(2)
+    settings = opened.output(2).locator(".gradient-settings")
+    expect(settings).to_have_text(re.compile(r"The service is busy \(503\) · attempt 2 in [23]\.\d s"))
+    expect(settings).to_have_text(re.compile(r"attempt 2 in [01]\.\d s"))
+    expect(opened.output(2).locator(".gradient-clock")).to_be_hidden()
+    expect(opened.output(2).get_by_role("status")).to_contain_text("The service is busy (503)")
+    opened.ended(2)
+    expect(opened.output(2).locator("img")).to_have_count(1)
+    assert len(elsewhere.posts) == 2
+
+
+def test_a_wait_can_be_cancelled_from_the_card(notebook: Opener, elsewhere: Simulator, tmp_path: Path) -> None:
+    """Nobody has to sit it out, and what was cancelled is not sent."""
+    elsewhere.script([BUSY | {"headers": {"retry-after": "60"}}])
+    opened = notebook(use(elsewhere, tmp_path), MADE)
+    opened.run(1)
+    opened.begin(2)
+    expect(opened.output(2).locator(".gradient-settings")).to_contain_text("attempt 2 in")
+    opened.output(2).get_by_role("button", name="Cancel").click()
+    opened.ended(2)
+    expect(opened.output(2)).to_contain_text("Cancelled after")
+    assert len(elsewhere.posts) == 1
+
+
+def test_the_panel_counts_down_too(notebook: Opener, elsewhere: Simulator, tmp_path: Path) -> None:
+    """The same words in the same place; the form stays usable meanwhile."""
+    elsewhere.script([BUSY])
+    opened = notebook(use(elsewhere, tmp_path), "%imagegen_panel --quality low -- A lake")
+    opened.run(1)
+    opened.run(2)
+    panel = opened.output(2)
+    panel.get_by_role("button", name="Generate").click()
+    expect(panel.locator(".gradient-settings")).to_have_text(re.compile(r"The service is busy \(503\) · attempt 2 in"))
+    panel.get_by_role("button", name="A lake, done").wait_for()
+    assert len(elsewhere.posts) == 2
+
+
+def test_what_is_queued_says_so_in_its_place(notebook: Opener, tmp_path: Path) -> None:
+    """More images than may be under way at once: the others' places say that they are queued."""
+    with Simulator(seconds_per_image=600) as slow:
+        cell = "%%imagegen pictures -n 3 --quality low\nA lake"
+        opened = notebook(use(slow, tmp_path), "%config ImageGen.concurrency = 2", cell)
+        opened.run(1)
+        opened.run(2)
+        opened.begin(3)
+        expect(opened.output(3).locator(".gradient-badge")).to_have_text(["1", "2", "3 · queued"])
+        assert slow.wait_for(lambda: len(slow.posts) == 2)
+        opened.output(3).get_by_role("button", name="Cancel").click()
+        opened.ended(3)
+        assert len(slow.posts) == 2
