@@ -8,7 +8,7 @@ QUICKSTART := notebooks/01-quickstart.ipynb
 HEADLESS := $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname))),,--no-browser)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab demo test lint bench picture clean
+.PHONY: lab demo test lint bench reliability picture clean
 
 lab: $(VENV)/lab ## JupyterLab on the quickstart
 	$(IN)/jupyter lab $(HEADLESS) $(AS_ROOT) --LabApp.default_url=/lab/tree/$(QUICKSTART)
@@ -28,6 +28,9 @@ lint: $(VENV)/test ## style and types
 
 bench: $(VENV)/test ## speed, as ratios measured in one run
 	$(IN)/python tests/bench/run.py
+
+reliability: $(VENV)/test ## nothing lost, nothing sent twice: thousands of faults and kills, counted
+	$(IN)/python tests/bench/reliability.py
 
 picture: $(VENV)/test ## the README's pictures, taken anew
 	$(IN)/python tests/browser/picture.py

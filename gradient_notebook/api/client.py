@@ -7,6 +7,7 @@ connection, 429, a 503 that says when to come back) is sent again after a wait, 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -40,6 +41,8 @@ from .params import ImageGenerateParams
 from .settings import Settings
 from .streams import DECODERS, EventStream, MergedStream, content_type
 from .transport import STAYING, Body, Response, Transport, beginning, chain
+
+_logger = logging.getLogger("gradient_notebook")
 
 
 class AsyncClient:
@@ -94,15 +97,19 @@ class AsyncClient:
         """
         patience = Patience(self.settings.max_retries, self.settings.max_wait_s)
         content = json.dumps(body, ensure_ascii=False).encode()
+        was_answered = False
         while True:
             await self._turn(patience, waiting)
             try:
                 return await self._checked(await self._post_once(path, content))
             except (ConnectionFailed, RateLimited, ServerError) as error:
+                was_answered |= isinstance(error, ApiError)
                 reason = _reason_to_send_again(error)
                 wait = patience.retry(reason, getattr(error, "retry_after_s", None))
                 if wait is None:
-                    error.advice = f"{error.advice} {patience.tried if reason else ''}".strip()
+                    error.advice = f"{error.advice} {patience.tried}".strip()
+                    if was_answered:
+                        error.what = error.what.replace("Nothing was sent", "Nothing was painted")
                     raise
             await patience.rest(wait, waiting)
 
@@ -162,7 +169,8 @@ class Models:
         response = await self._client.open("GET", "/v1/models")
         text = await beginning(response, self._client.settings)
         try:
-            entries = [entry for entry in json.loads(text)["data"] if isinstance(entry.get("id"), str)]
+            told = _without(self._client.settings.key, json.loads(text))
+            entries = [entry for entry in told["data"] if isinstance(entry.get("id"), str)]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidResponse("The list of models is not what the API documents.", _whose(response)) from error
         return ModelListResponse(
@@ -187,7 +195,7 @@ class Images:
         requests at once, and `image_index` of each event says which image it is of.
 
         Raises InvalidRequest before anything is sent; ConnectionFailed, ApiError, NoAnswer, StreamBroken,
-        InvalidResponse. What may have reached the model is not sent again; what surely has not is, after a wait, at
+        InvalidResponse; where only some of n images came, they are returned, and a warning is logged. What may have reached the model is not sent again; what surely has not is, after a wait, at
         most `Settings.max_retries` times and waiting `Settings.max_wait_s` seconds in all.
         """
         checked = ImageGenerateParams.of(params)
@@ -196,9 +204,20 @@ class Images:
             return MergedStream([partial(self.send, one, index) for index in range(checked.n)])
         if checked.stream:
             return await self.send(checked)
-        async with await self.send(checked) as events:
-            finished = [event async for event in events if isinstance(event, ImageGenCompletedEvent)]
-        return ImageGenerateResponse.of(finished)
+        return ImageGenerateResponse.of(await self._finished(checked))
+
+    async def _finished(self, params: ImageGenerateParams) -> list[ImageGenCompletedEvent]:
+        """Return the images of an answer. Those that came are paid for, and no error of another takes them along."""
+        finished: list[ImageGenCompletedEvent] = []
+        try:
+            async with await self.send(params) as events:
+                async for event in events:
+                    finished += [event] if isinstance(event, ImageGenCompletedEvent) else []
+        except GradientNotebookError as error:
+            if not finished:
+                raise
+            _logger.warning("%d of %d images came: %s", len(finished), params.n, error)
+        return finished
 
     async def send(
         self, params: ImageGenerateParams, image_index: int = 0, *, waiting: Waiting = unheard
@@ -218,8 +237,9 @@ class Images:
         if content_type(body.headers) not in DECODERS:
             await body.aclose()
             what = f"The answer is {content_type(body.headers) or 'of no type'}, not an image."
-            raise InvalidResponse(what, _whose(response))
-        return EventStream(body, partial(self._client.error, status=None, headers=body.headers), image_index)
+            raise InvalidResponse(what, f"May have been billed. {_whose(response)}")
+        make_error = partial(self._client.error, status=None, headers=body.headers)
+        return EventStream(body, make_error, image_index, partial(_masked, self._client.settings.key))
 
     async def _known_models(self, params: ImageGenerateParams) -> str:
         try:
@@ -261,7 +281,7 @@ def _without(key: Key, told: Mapping[str, Any]) -> dict[str, Any]:
 
 def _masked(key: Key, told: Any) -> Any:
     if isinstance(told, str):
-        return told.replace(key.reveal(), "***")
+        return key.hidden_in(told)
     if isinstance(told, Mapping):
         return {_masked(key, name): _masked(key, value) for name, value in told.items()}
     return [_masked(key, value) for value in told] if isinstance(told, list) else told

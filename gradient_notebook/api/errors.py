@@ -40,6 +40,8 @@ class GradientNotebookError(Exception):
         self.advice = advice
         self.shown_as = ""
         """What a cell that has shown the error already still has to say of it."""
+        self.is_always_short = False
+        """Whether no whole traceback is to be shown, whatever `debug` says: its frames hold a secret."""
 
     @property
     def may_be_billed(self) -> bool:
@@ -52,7 +54,7 @@ class GradientNotebookError(Exception):
     @property
     def _render_traceback_(self) -> Any:
         # IPython asks with hasattr, so an AttributeError brings its own traceback back.
-        if self.debug:
+        if self.debug and not self.is_always_short:
             raise AttributeError("_render_traceback_")
         return self._short_lines
 
@@ -135,6 +137,11 @@ class ApiError(GradientNotebookError):
         self.code = code
         self.body = dict(body or {})
 
+    @property
+    def may_be_billed(self) -> bool:
+        """It may where the work had begun: in a stream, or when the service gave up waiting."""
+        return self.status in (None, 408)
+
 
 class BadRequest(ApiError):
     """400 or 422: the request is wrong."""
@@ -148,6 +155,11 @@ class BadRequest(ApiError):
 
 class ContentRefused(BadRequest):
     """The prompt or the picture was refused by moderation: a result, not a crash."""
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Nothing is known of a refusal that is billed."""
+        return False
 
     @property
     def stage(self) -> str:
@@ -228,6 +240,8 @@ def api_error(answer: Mapping[str, Any], *, status: int | None, headers: Mapping
     facts = " ".join(filter(None, [str(status or ""), code]))
     what = f"{_refusal(body) if kind is ContentRefused else ''}{message}{f' ({facts})' if facts else ''}"
     error = kind(what, status=status, request_id=request_id, code=code, body=body)
+    if kind is ApiError and error.may_be_billed:
+        error.advice = f"May have been billed. It was not sent again. {error.advice}".strip()
     if isinstance(error, RateLimited):
         error.retry_after_s = demanded_s(headers)
     elif isinstance(error, ServerError) and status == 503:

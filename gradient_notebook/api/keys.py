@@ -79,6 +79,10 @@ class Key:
             return any(self.is_in(part) for pair in value.items() for part in pair)
         return isinstance(value, (list, tuple)) and any(map(self.is_in, value))
 
+    def hidden_in(self, text: str) -> str:
+        """Return a text without the key."""
+        return text.replace(self.reveal(), "***") if self.is_in(text) else text
+
     def __repr__(self) -> str:
         return "Key(***)"
 
@@ -116,7 +120,9 @@ def refuse_key_in(values: Mapping[str, Any], key: Key) -> None:
     del values, culprits
     if name is not None:
         advice = "Take it out: what is sent is kept in the ledger and may be logged. Nothing was sent."
-        raise InvalidRequest(f"{name}: it holds your model access key", advice, parameter=name)
+        error = InvalidRequest(f"{name}: it holds your model access key", advice, parameter=name)
+        error.is_always_short = True
+        raise error
 
 
 class Found(NamedTuple):
@@ -254,8 +260,10 @@ def _asked(question: Callable[[], Any], advice: str) -> Any:
         return question()
     except InvalidSettings:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a system's own backend raises
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a system's own backend raises
         reason = type(error).__name__
+    if reason == KeyboardInterrupt.__name__:
+        raise KeyboardInterrupt
     raise InvalidSettings(f"The system's keyring cannot be used ({reason}).", advice)
 
 

@@ -68,6 +68,8 @@ class Settings:
             raise InvalidSettings(what, f"The service's own is {DEFAULT_ENDPOINT}.")
         if url.username or url.password:
             raise InvalidSettings("The endpoint holds a user name or a password.", "Leave them out: the key is sent.")
+        if self.key.is_in(self.endpoint):
+            raise InvalidSettings("The endpoint holds the key.", "Leave it out: it goes into a header.")
         if url.scheme == "http" and not self.is_loopback:
             what = f"endpoint={_shown(self.endpoint)} from {self.endpoint_source}: http would show the key to everybody"
             raise InvalidSettings(what, "Use https, or http on this machine (127.0.0.1) only.")

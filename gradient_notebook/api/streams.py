@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, Self
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 from .decode import AnswerDecoder, ErrorMaker, StreamDecoder
 from .errors import ApiError, GradientNotebookError, InvalidResponse, NoAnswer, StreamBroken, clean, without_frames
-from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
+from .events import REPORTED, ImageGenPartialImageEvent, ImageGenStreamEvent
 
 DECODERS: Mapping[str, type[AnswerDecoder | StreamDecoder]] = {
     "application/json": AnswerDecoder,
@@ -52,11 +52,18 @@ class _Left:
 class EventStream(_Left):
     """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up."""
 
-    def __init__(self, body: Body, make_error: ErrorMaker, image_index: int = 0) -> None:
+    def __init__(
+        self,
+        body: Body,
+        make_error: ErrorMaker,
+        image_index: int = 0,
+        masked: Callable[[Any], Any] = lambda text: text,
+    ) -> None:
         self.request_id = clean(body.headers.get("x-request-id", ""), 100) or None
         self._body = body
         self._decoder = DECODERS[content_type(body.headers)](make_error)
         self._image_index = image_index
+        self._masked = masked
         self._ready: deque[ImageGenStreamEvent] = deque()
         self._partials = self._finished = 0
         self._over = False
@@ -75,6 +82,11 @@ class EventStream(_Left):
             await self.aclose()
             raise
         return self._counted(self._ready.popleft())
+
+    def arrived(self) -> Iterator[ImageGenStreamEvent]:
+        """Yield the events that are here already, and that nobody has taken."""
+        while self._ready:
+            yield self._counted(self._ready.popleft())
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -103,18 +115,23 @@ class EventStream(_Left):
             self._partials += 1
         else:
             self._finished += 1
-        return dataclasses.replace(event, image_index=index) if index else event
+        changes: dict[str, Any] = {"image_index": index} if index else {}
+        for name in (*REPORTED, "revised_prompt"):  # some services repeat the key
+            text = getattr(event, name, None)
+            if text != (shown := self._masked(text)):
+                changes[name] = shown
+        return dataclasses.replace(event, **changes) if changes else event
 
     def _end(self) -> Exception:
-        if isinstance(self._failure, InvalidResponse) and self.request_id:
-            self._failure.advice = f"{self._failure.advice} Request {self.request_id}."
+        named = f" Request {self.request_id}." if self.request_id else ""
+        if isinstance(self._failure, InvalidResponse):
+            self._failure.advice = f"{self._failure.advice} May have been billed.{named}"
         if self._failure is not None and not isinstance(self._failure, NoAnswer):
             return self._failure
         if self._finished:  # the image is here: how the connection ended after it does not matter
             return StopAsyncIteration()
         seen = f"{self._partials} partial image{'' if self._partials == 1 else 's'}"
         what = f"The stream ended after {seen}, before the finished image; may have been billed."
-        named = f" Request {self.request_id}." if self.request_id else ""
         broken = StreamBroken(
             what, f"It was not sent again.{named}", partials_seen=self._partials, request_id=self.request_id
         )

@@ -61,8 +61,12 @@ class Transport:
         headers = {} if content is None else {"Content-Type": "application/json", "Content-Length": str(len(content))}
         url = self._settings.endpoint + path
         request = self._http.build_request(method, url, content=outgoing, headers=headers)
-        with Passage(self._settings, outgoing):
-            return await self._http.send(request, stream=True)
+        with Passage(self._settings, method, outgoing):
+            response = await self._http.send(request, stream=True)
+        for name, value in response.headers.items():
+            if self._settings.key.is_in(value):  # some services repeat it
+                response.headers[name] = self._settings.key.hidden_in(value)
+        return response
 
     async def aclose(self) -> None:
         """Close the connections of this loop."""
@@ -123,7 +127,10 @@ class Body:
     def __init__(self, response: httpx.Response, settings: Settings) -> None:
         self.headers: Mapping[str, str] = response.headers
         self._response = response
-        self._passage = Passage(settings, request_id=clean(response.headers.get("x-request-id", ""), 100) or None)
+        method = response.request.method
+        self._passage = Passage(
+            settings, method, request_id=clean(response.headers.get("x-request-id", ""), 100) or None
+        )
         self._chunks = response.aiter_bytes()  # no chunk size: it would make httpx slower, always
 
     async def read(self) -> bytes | None:
@@ -143,8 +150,11 @@ class Passage:
     can show what a frame holds.
     """
 
-    def __init__(self, settings: Settings, outgoing: Outgoing | None = None, request_id: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, method: str, outgoing: Outgoing | None = None, request_id: str | None = None
+    ) -> None:
         self._settings = settings
+        self._costs = method == "POST"
         self._outgoing = outgoing
         self._request_id = request_id
         self._outside: BaseException | None = None
@@ -161,12 +171,18 @@ class Passage:
             raise self._translated(error) from error
 
     def _translated(self, error: Exception) -> ConnectionFailed | NoAnswer:
+        reason = self._settings.key.hidden_in(_reason(error))
         is_unsent = self._outgoing is not None and not self._outgoing.is_begun
         if is_unsent or isinstance(error, _WITHOUT_CONNECTION):
-            what = f"The service at {self._settings.endpoint} was not reached ({_reason(error)}). Nothing was sent."
+            what = f"The service at {self._settings.endpoint} was not reached ({reason}). Nothing was sent."
             return ConnectionFailed(what, f"Check the network and the endpoint ({self._settings.endpoint_source}).")
-        cause = f"no answer ({_reason(error)})"
-        longer = ""
+        if not self._costs:
+            what = f"The service at {self._settings.endpoint} gave no answer ({reason})."
+            return ConnectionFailed(what, "Nothing was ordered. Try again.")
+        return self._no_answer(error, reason)
+
+    def _no_answer(self, error: Exception, reason: str) -> NoAnswer:
+        cause, longer = f"no answer ({reason})", ""
         if isinstance(error, httpx.TimeoutException):
             cause = f"no answer within {self._settings.read_timeout_s:g} s"
             longer = "A longer read_timeout_s waits longer."

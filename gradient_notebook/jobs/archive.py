@@ -15,7 +15,9 @@ import platformdirs
 from .ledger import Ledger, Record
 
 _FORMATS = ((b"\x89PNG\r\n\x1a\n", ".png"), (b"\xff\xd8\xff", ".jpeg"), (b"RIFF", ".webp"))
-_ARRIVING = re.compile(r"\.arriving-(?P<record>\w+)-(?P<position>\d+)-(?P<file>(?P<hash>[0-9a-f]{64})\.\w+)")
+_ARRIVING = re.compile(
+    r"\.arriving-(?P<record>\w+)-(?P<position>\d+)(?P<partial>-partial)?-(?P<file>(?P<hash>[0-9a-f]{64})\.\w+)"
+)
 
 
 def default_folder() -> Path:
@@ -39,20 +41,22 @@ class Archive:
         return self.originals / f"{hashlib.sha256(data).hexdigest()}{extension(data)}"
 
     @contextlib.contextmanager
-    def keeping(self, data: bytes, record_id: str, position: int) -> Iterator[Path]:
+    def keeping(self, data: bytes, record_id: str, position: int, *, is_partial: bool = False) -> Iterator[Path]:
         """Write the bytes as they are; note inside of the `with` where they will lie when it is left.
 
-        Until then the file's name says whose it is: were the process to die in between, `records` finds it all the
-        same.
+        Until that is done the file's name says whose it is: were the process to die before, or were what is inside to
+        fail, `records` finds it all the same.
         """
         path = self.path_of(data)
         self.originals.mkdir(mode=0o700, parents=True, exist_ok=True)
-        arriving = path.with_name(f".arriving-{record_id}-{position}-{path.name}")
-        write_whole(arriving, data)
+        arriving = path.with_name(f".arriving-{record_id}-{position}{'-partial' * is_partial}-{path.name}")
+        _write(arriving, data)
         try:
             yield path
-        finally:
-            _settle(arriving, path)
+        except BaseException:
+            _give_a_second_name(arriving, path)
+            raise
+        _settle(arriving, path)
 
     def records(self, **between: float) -> list[Record]:
         """Return the records as `Ledger.records` does, with what a killed process had left half noted."""
@@ -65,25 +69,56 @@ class Archive:
             with contextlib.suppress(OSError):  # its process lives, and was quicker; or nothing can be written here
                 data = path.read_bytes()
                 if found and hashlib.sha256(data).hexdigest() == found["hash"]:
-                    self.ledger.adopt(found["record"], int(found["position"]), found["file"], len(data))
+                    self.ledger.adopt(
+                        found["record"],
+                        int(found["position"]),
+                        file=found["file"],
+                        byte_count=len(data),
+                        is_partial=bool(found["partial"]),
+                    )
                     _settle(path, self.originals / found["file"])
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete records, and the originals that no other record names."""
+        for record_id in ids:
+            for rest in self.originals.glob(f".arriving-{record_id}-*"):
+                rest.unlink(missing_ok=True)
         self.ledger.delete(ids, lambda file: (self.originals / Path(file).name).unlink(missing_ok=True))
 
 
 def _settle(arriving: Path, path: Path) -> None:
     try:
         arriving.replace(path)
+        arriving.unlink(missing_ok=True)  # where both were names of one file, replacing has done nothing
     except FileNotFoundError:  # another process has adopted it meanwhile
         if not path.exists():
             raise
 
 
+def _give_a_second_name(arriving: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(arriving)
+    except FileExistsError:
+        return
+    except OSError:  # a disk without such names: the file's own is what can be found by hand
+        arriving.replace(path)
+
+
 def extension(data: bytes) -> str:
     """Return the file extension for what the bytes are, `.bin` for what is no known image."""
     return next((suffix for magic, suffix in _FORMATS if data.startswith(magic)), ".bin")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file of its owner's, or nothing of it."""
+    try:
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:

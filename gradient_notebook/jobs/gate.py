@@ -29,12 +29,12 @@ class Gate:
             yield
         finally:
             self._inside -= 1
-            self._admit()
+            self.admit()
 
     async def _enter(self, queued: Callable[[bool], None]) -> None:
         turn = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
-        self._admit()
+        self.admit()
         if turn.done():
             return
         queued(True)
@@ -43,12 +43,13 @@ class Gate:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # let in and cancelled at the same moment
                 self._inside -= 1
-            self._admit()
+            self.admit()
             raise
         finally:
             queued(False)
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
+        """Let in as many as there is room for."""
         while self._queue and (self._queue[0].done() or self._inside < self.limit):
             turn = self._queue.popleft()
             if not turn.done():
@@ -67,3 +68,6 @@ def the_gate() -> Gate:
 def bound(limit: int) -> None:
     """Let at most `limit` requests be under way at once from now on; those that are go on."""
     Gate.limit = limit
+    for loop, gate in list(_gates.items()):
+        if loop.is_running():
+            loop.call_soon_threadsafe(gate.admit)

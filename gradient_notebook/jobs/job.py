@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import threading
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
@@ -143,6 +144,9 @@ class Job:
 
     def wait(self) -> None:
         """Wait for the end, whatever it is. Interrupting cancels the job."""
+        if getattr(_telling, "job", None) is self:
+            msg = "An observer can't wait for the job that tells it."
+            raise RuntimeError(msg)
         try:
             self.start()  # in here: an interrupt may come before this has returned
             loop.wait(self.ended)
@@ -167,7 +171,8 @@ class Job:
     def failure(self) -> Exception | None:
         """Why `result` has nothing to return, once the job has ended; None where it has."""
         if self._cancelled:
-            return JobCancelled(f"Cancelled after {self.elapsed_s:.1f} s.", "What had been sent may be billed.")
+            billed = "What had been sent may be billed." if self._keeping.is_begun else "Nothing was sent."
+            return JobCancelled(f"Cancelled after {self.elapsed_s:.1f} s.", billed)
         return None if self.images else self.errors[0]
 
     def _outcome(self) -> Any:
@@ -220,10 +225,16 @@ class Job:
     async def _tell(self) -> None:
         """Tell the observers on a thread: a slow front end must not slow the stream."""
         for observer in self._observers:
-            try:
-                await in_a_thread(observer, self)
-            except Exception:
-                _logger.exception("An observer of %r failed", self)
+            await in_a_thread(self._tell_one, observer)
+
+    def _tell_one(self, observer: Observer) -> None:
+        _telling.job = self
+        try:
+            observer(self)
+        except BaseException:  # StopIteration, SystemExit and the like would end the task or the loop
+            _logger.exception("An observer of %r failed", self)
+        finally:
+            _telling.job = None
 
     def _log_what_nobody_sees(self) -> None:
         """Log what is wrong beside the images, where no observer shows it and nothing raises it."""
@@ -251,6 +262,7 @@ class Job:
         return bool(left)
 
 
+_telling = threading.local()
 _running: set[Job] = set()  # a loop keeps no strong reference to its tasks
 
 

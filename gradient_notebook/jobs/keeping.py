@@ -14,7 +14,7 @@ from ..api.errors import ContentRefused, GradientNotebookError
 from ..api.events import REPORTED
 from ..api.params import ImageGenerateParams
 from .archive import Archive
-from .ledger import ImageRecord, Outcome, Record
+from .ledger import ImageRecord, LedgerError, Outcome, Record
 from .tile import Tile
 
 
@@ -31,6 +31,7 @@ class Keeping:
         """Whether there is anything to keep by now, and whether the ledger has it."""
         self._archive = archive
         self._lock = threading.Lock()
+        self._has_failed = False
         self._tiles: Sequence[Tile] = ()
         self._record = Record(
             id=uuid.uuid4().hex[:12],
@@ -49,28 +50,26 @@ class Keeping:
     def begin(self, tiles: Sequence[Tile]) -> None:
         """Write down what is about to be asked for."""
         self.is_begun, self._tiles = True, tiles
-        with self._lock:
+        with self._lock, self._told():
             self._note()
 
     def keep(self, tile: Tile, data: bytes, *, is_partial: bool = False) -> None:
         """Write an image's bytes, and then the record that names them."""
         if self._archive is None:
             return
-        with self._lock, self._told("The original could not be kept on disk ({}). Save the image yourself."):
-            tile.is_partial = is_partial
-            try:
-                with self._archive.keeping(data, self.id, self._tiles.index(tile)) as tile.path:
-                    self._note()
-            except OSError:
-                tile.path = None
-                raise
+        position = self._tiles.index(tile)
+        with self._lock, self._told(), self._archive.keeping(data, self.id, position, is_partial=is_partial) as path:
+            tile.path, tile.is_partial = path, is_partial
+            if self._has_failed:  # it would be waited for again, and the end tries once more
+                raise LedgerError("it could not be written before")
+            self._note()
 
     def end(self, outcome: Outcome) -> None:
         """Write down what has come of it, with the newest partial image of whatever has not come."""
         for tile in self._tiles:
-            if tile.path is None and tile.partials:
-                self.keep(tile, tile.partials[-1], is_partial=True)
-        with self._lock:
+            if tile.path is None and tile.newest:
+                self.keep(tile, tile.newest, is_partial=tile.image_bytes is None)
+        with self._lock, self._told():
             self._record = dataclasses.replace(self._record, outcome=outcome, ended_at=time.time())
             self._note()
 
@@ -78,17 +77,22 @@ class Keeping:
         if self._archive is not None:
             images = tuple(_image_record(position, tile) for position, tile in enumerate(self._tiles))
             self._record = dataclasses.replace(self._record, images=images)
-            with self._told("The ledger could not be written ({}): %imagegen_history will not show this."):
-                self._archive.ledger.put(self._record)
-                self.is_recorded = True
+            self._archive.ledger.put(self._record)
+            self.is_recorded, self._has_failed = True, False
 
     @contextlib.contextmanager
-    def _told(self, words: str) -> Iterator[None]:
+    def _told(self) -> Iterator[None]:
+        """Make a notice of what the disk refuses."""
+        notice = ""
         try:
             yield
+        except LedgerError as error:
+            if not self._has_failed:
+                notice = f"The ledger could not be written ({error}): %imagegen_history may not show this."
+            self._has_failed = True
         except OSError as error:
-            notice = words.format(error)
-            self.notices += [notice] if notice not in self.notices else []
+            notice = f"The original could not be kept on disk ({error}). Save the image yourself."
+        self.notices += [notice] if notice and notice not in self.notices else []
 
 
 def _image_record(position: int, tile: Tile) -> ImageRecord:

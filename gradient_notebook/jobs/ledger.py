@@ -22,8 +22,12 @@ Outcome = Literal["done", "refused", "failed", "cancelled", "unfinished"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 VERSION = 1
-_BUSY_S = 30.0
+_BUSY_S = 5.0
 """Patience with other processes that are writing, in seconds; each of them takes milliseconds."""
+
+
+class LedgerError(OSError):
+    """The ledger cannot be read or written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ _PUT_IMAGE = _upsert("images", ["generation", *_IMAGE], ["generation", "position
 
 
 class Ledger:
-    """The records of an archive, in one file that only its owner can read. All methods raise OSError."""
+    """The records of an archive, in one file that only its owner can read. All methods raise LedgerError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -104,13 +108,15 @@ class Ledger:
             connection.execute(_PUT_GENERATION, _row(record))
             connection.executemany(_PUT_IMAGE, [{**_row(image), "generation": record.id} for image in record.images])
 
-    def adopt(self, record_id: str, position: int, file: str, byte_count: int) -> None:
-        """Note a finished file whose process died before it could."""
+    def adopt(self, record_id: str, position: int, *, file: str, byte_count: int, is_partial: bool) -> None:
+        """Note a file whose process died before it could."""
+        values = {"record": record_id, "position": position, "file": file, "size": byte_count, "partial": is_partial}
         with self._writing() as connection:
             connection.execute(
-                "UPDATE images SET file = ?, byte_count = ?, outcome = 'done', is_partial = 0 "
-                "WHERE generation = ? AND position = ? AND file IS NULL",
-                (file, byte_count, record_id, position),
+                "UPDATE images SET file = :file, byte_count = :size, is_partial = :partial, "
+                "outcome = CASE WHEN :partial THEN outcome ELSE 'done' END "
+                "WHERE generation = :record AND position = :position AND file IS NULL",
+                values,
             )
 
     def records(self, *, since: float = 0, until: float = math.inf) -> list[Record]:
@@ -164,7 +170,10 @@ class Ledger:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Connection]:
         """Write all of it or nothing."""
-        _create(self.path)
+        try:
+            _create(self.path)
+        except OSError as error:
+            raise LedgerError(f"{self.path}: {error.strerror}") from error
         with self._open("mode=rw") as connection:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = FULL")  # what is paid for outlives a power cut, too
@@ -195,7 +204,7 @@ class Ledger:
                 connection.row_factory = sqlite3.Row
                 yield connection
         except sqlite3.Error as error:
-            raise OSError(f"{self.path}: {error}") from error
+            raise LedgerError(f"{self.path}: {error}") from error
 
 
 def _create(path: Path) -> None:
@@ -209,22 +218,24 @@ def _version(connection: Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         msg = f"the ledger is of version {version}, made by a newer gradient_notebook"
-        raise OSError(msg)
+        raise LedgerError(msg)
     return int(version)
 
 
 def _row(record: Record | ImageRecord) -> dict[str, Any]:
-    values = {name: getattr(record, name) for name in _columns(type(record))}
-    return {name: json.dumps(value) if name in _IN_JSON else _storable(value) for name, value in values.items()}
+    return {name: _storable(name, getattr(record, name)) for name in _columns(type(record))}
 
 
-def _storable(value: Any) -> Any:
-    """Return a value without what no file can hold: a service may send half a surrogate pair."""
+def _storable(name: str, value: Any) -> Any:
+    if name in _IN_JSON and value is not None:
+        return json.dumps(value)
+    # What no file can hold: a service may send half a surrogate pair.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _values(row: Row, columns: Sequence[str]) -> dict[str, Any]:
-    return {name: json.loads(row[name]) if name in _IN_JSON else row[name] for name in columns}
+    stored = {name: row[name] for name in columns}
+    return {name: json.loads(it) if it is not None and name in _IN_JSON else it for name, it in stored.items()}
 
 
 def _joined(generations: Sequence[Row], images: Sequence[Row]) -> list[Record]:

@@ -59,7 +59,9 @@ class Work:
             async with the_gate().passed(partial(self._queued, mine)):
                 await self._record()
                 await self._receive(params, first, mine)
-            lacking: Exception = InvalidResponse(f"The answer has fewer than the {params.n} images asked for.")
+            lacking: Exception = InvalidResponse(
+                f"The answer has fewer than the {params.n} images asked for.", "May have been billed."
+            )
         except Exception as error:  # noqa: BLE001 - also a bug of ours must not take the other tiles along
             lacking = self._with_record(error)
         for tile in mine:
@@ -74,13 +76,18 @@ class Work:
             self._recording = asyncio.ensure_future(in_a_thread(self._keeping.begin, self._tiles))
         await _whatever_comes(self._recording)
 
-    async def _receive(self, params: ImageGenerateParams, first: int, mine: Sequence[Tile]) -> None:
+    async def _receive(self, params: ImageGenerateParams, first: int, mine: list[Tile]) -> None:
         client = client_for(self._settings)
         async with await client.images.send(params, first, waiting=partial(self._waits, mine)) as events:
             for tile in mine:
                 tile.request_id = events.request_id
-            async for event in events:
-                await self._take(event)
+            try:
+                async for event in events:
+                    await self._take(event, first, mine)
+            except asyncio.CancelledError:
+                for event in events.arrived():
+                    await self._take(event, first, mine)
+                raise
 
     def _queued(self, tiles: Sequence[Tile], is_queued: bool) -> None:
         for tile in tiles:
@@ -98,10 +105,16 @@ class Work:
             error.advice = f"{error.advice} Its record: %imagegen_history {self._keeping.id}".strip()
         return error
 
-    async def _take(self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent) -> None:
-        while event.image_index >= len(self._tiles):
-            self._tiles.append(Tile())  # more than asked for: paid for all the same
-        tile = self._tiles[event.image_index]
+    async def _take(
+        self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent, first: int, mine: list[Tile]
+    ) -> None:
+        at = event.image_index - first
+        if at >= len(mine) and isinstance(event, ImageGenPartialImageEvent):
+            return  # of an image that was not asked for, and may never come
+        while at >= len(mine):  # more than asked for: paid for all the same
+            mine.append(Tile())
+            self._tiles.append(mine[-1])
+        tile = mine[at]
         if isinstance(event, ImageGenPartialImageEvent):
             tile.add_partial(event.image_bytes)
         else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Float, HasTraits, Int, TraitError, Unicode, observe
+from traitlets import Bool, Float, HasTraits, Int, TraitError, Unicode, observe, validate
 from traitlets.config import Configurable
 
 from ..api.errors import GradientNotebookError, InvalidRequest
@@ -79,6 +79,14 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
     ).tag(config=True)
     currency = Unicode("$", help="Sign of the currency of your prices.").tag(config=True)
     debug = Bool(False, help="Show whole tracebacks for mistakes too.").tag(config=True)
+
+    @validate("archive_dir")
+    def _checked_folder(self, proposal: Any) -> str:
+        """Return the folder in full: it stays where it is when the session goes to another one."""
+        try:
+            return str(Path(proposal["value"]).expanduser().absolute()) if proposal["value"] else ""
+        except RuntimeError as error:
+            raise TraitError(f"archive_dir={proposal['value']!r}: {error}") from None
 
     def hold(self) -> None:
         """Hold for the whole kernel, where something does: also for `generate` and `submit`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ _PROMPT_CHARACTERS = 60
 
 def contacts(entries: Sequence[HistoryEntry], archive: Archive, *, more: int = 0) -> dict[str, str]:
     """Return `entries` as HTML with small pictures, and as lines of text; `more` is how many are not shown."""
-    pictures = _thumbnails([path for entry in entries for path in entry.files()[:1]], archive)
+    pictures = _thumbnails([path for entry in entries for path in _files(entry)[:1]], archive)
     cells = [_cell(at, entry, pictures) for at, entry in enumerate(entries)]
     lines = [_line(at, entry) for at, entry in enumerate(entries)]
     if not entries:
@@ -45,14 +46,29 @@ def _thumbnails(paths: Iterable[Path], archive: Archive) -> dict[str, bytes]:
     wanted = {path.name: path for path in paths}
     if not wanted:
         return {}
-    try:
+    known: dict[str, bytes] = {}
+    with contextlib.suppress(OSError):  # they can be made anew
         known = archive.ledger.thumbnails(list(wanted))
-        made = {name: small for name, path in wanted.items() if name not in known and (small := _made(path))}
-        if made:
-            archive.ledger.put_thumbnails(made)
-    except OSError:
-        return {}  # it can be read without pictures, too
+    made = {name: small for name, path in wanted.items() if name not in known and (small := _made(path))}
+    with contextlib.suppress(OSError):
+        archive.ledger.put_thumbnails(made) if made else None
     return {**known, **made}
+
+
+def _files(entry: HistoryEntry) -> list[Path]:
+    """Return what there is to show: finished images, or where there are none the newest partial ones."""
+    return entry.paths or entry.partial_paths
+
+
+def _is_partial(entry: HistoryEntry) -> bool:
+    return bool(entry.partial_paths) and not entry.paths
+
+
+def _instead(entry: HistoryEntry) -> str:
+    """Return what stands in the place of a picture that is not there."""
+    if not _files(entry):
+        return entry.outcome
+    return "cannot be shown" if _files(entry)[0].exists() else "the original is gone"
 
 
 def _made(path: Path) -> bytes | None:
@@ -78,7 +94,7 @@ def _outcome(entry: HistoryEntry) -> str:
     """Return how it ended, where it is not done, and what is to be seen of it then."""
     if entry.outcome == "done":
         return ""
-    return wording.DOT.join([entry.outcome, *(["partial image"] if entry.files() and not entry.paths else [])])
+    return wording.DOT.join([entry.outcome, *(["partial image"] if _is_partial(entry) else [])])
 
 
 def _numbers(entry: HistoryEntry) -> str:
@@ -100,7 +116,7 @@ def _line(at: int, entry: HistoryEntry) -> str:
 def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
     prompt = html.escape(wording.shortened(entry.prompt, _PROMPT_CHARACTERS))
     whole = html.escape("\n".join([entry.prompt[:1_000], *entry.errors, f"Record {entry.id}"]))
-    data = next((pictures[path.name] for path in entry.files()[:1] if path.name in pictures), None)
+    data = next((pictures[path.name] for path in _files(entry)[:1] if path.name in pictures), None)
     lines = [
         f'<div style="{wording.STRONG}"><b>[{at}]</b> {prompt}</div>',
         _marked(entry),
@@ -128,7 +144,7 @@ def _picture(entry: HistoryEntry, data: bytes | None) -> str:
         "background:color-mix(in srgb,currentColor 8%,transparent)"
     )
     if data is None:
-        words = html.escape(entry.outcome if not entry.files() else "the original is gone")
+        words = html.escape(_instead(entry))
         return f'<div style="{frame};line-height:{_WIDTH_PX}px;text-align:center">{words}</div>'
     alt = html.escape(wording.shortened(entry.prompt, _PROMPT_CHARACTERS))
     source = f"data:image/{extension(data)[1:]};base64,{pybase64.b64encode_as_string(data)}"

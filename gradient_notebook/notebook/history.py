@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from IPython.core.getipython import get_ipython
 
-from ..api.errors import InvalidRequest, InvalidSettings, nearest
+from ..api.errors import GradientNotebookError, InvalidRequest, InvalidSettings, nearest
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..jobs.archive import Archive, chosen
@@ -118,12 +118,17 @@ class HistoryEntry:
     @property
     def bytes(self) -> bytes | None:
         """The first finished image's file as the service sent it; None where none came."""
-        return self.paths[0].read_bytes() if self.paths else None
+        return _read(self.paths[0]) if self.paths else None
 
     @property
     def partials(self) -> list[Image]:
         """The newest partial image of each image that never came, as far as there is one."""
-        return [_opened(self._path(image)) for image in self._kept if image.is_partial]
+        return [_opened(path) for path in self.partial_paths]
+
+    @property
+    def partial_paths(self) -> list[Path]:
+        """Where the partial images lie."""
+        return [self._path(image) for image in self._kept if image.is_partial]
 
     @property
     def byte_count(self) -> int:
@@ -142,17 +147,13 @@ class HistoryEntry:
         """Delete the record and its files, for good. A file that another record has as well stays."""
         self._archive.delete([self.id])
 
-    def files(self) -> list[Path]:
-        """Return the files to show: finished images, or where there are none the newest partial ones."""
-        return self.paths or [self._path(image) for image in self._kept]
-
     @property
     def _kept(self) -> list[ImageRecord]:
         return [image for image in self.record.images if image.file]
 
     @property
     def _finished(self) -> list[ImageRecord]:
-        return [image for image in self._kept if not image.is_partial]
+        return [image for image in self._kept if image.outcome == "done" and not image.is_partial]
 
     def _path(self, image: ImageRecord) -> Path:
         return self._archive.originals / Path(image.file or "").name  # a name, never a way out of the folder
@@ -202,12 +203,13 @@ class History(Sequence[HistoryEntry]):
         self._archive.delete([entry.id for entry in self])
 
     def prune(self, *, older_than: dt.timedelta | None = None, max_bytes: int | None = None) -> History:
-        """Delete what is older, and then the oldest until the rest has at most `max_bytes` on disk. Return the rest."""
-        if older_than is None and max_bytes is None:
-            what = "prune(): nothing says what is to go"
-            raise InvalidRequest(what, "Give older_than=timedelta(days=90), max_bytes=2_000_000_000, or both.")
-        oldest = dt.datetime.now().astimezone() - older_than if older_than is not None else None
-        kept = [entry for entry in self if oldest is None or entry.started >= oldest]
+        """Delete what is older, and then the oldest until the rest has at most `max_bytes` on disk. Return the rest.
+
+        Raises InvalidRequest, and deletes nothing, where that is not said clearly.
+        """
+        _check_bounds(older_than, max_bytes)
+        now = dt.datetime.now().astimezone()
+        kept = [entry for entry in self if older_than is None or now - entry.started <= older_than]
         if max_bytes is not None:
             kept = kept[: _fitting(kept, max_bytes)]
         ids = {entry.id for entry in kept}
@@ -216,6 +218,16 @@ class History(Sequence[HistoryEntry]):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return contacts(self._entries[:SHOWN], self._archive, more=len(self) - SHOWN)
+
+
+def _check_bounds(older_than: Any, max_bytes: Any) -> None:
+    example = "Give older_than=timedelta(days=90), max_bytes=2_000_000_000, or both. Nothing was deleted."
+    if older_than is None and max_bytes is None:
+        raise InvalidRequest("prune(): nothing says what is to go", example)
+    if older_than is not None and not (isinstance(older_than, dt.timedelta) and older_than >= dt.timedelta()):
+        raise InvalidRequest(f"older_than={older_than!r}: expected a timedelta, 0 or more", example)
+    if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 0):
+        raise InvalidRequest(f"max_bytes={max_bytes!r}: expected a whole number of bytes, 0 or more", example)
 
 
 def _fitting(entries: Iterable[HistoryEntry], max_bytes: int) -> int:
@@ -253,10 +265,15 @@ def history(
 
     Raises InvalidRequest for what makes no sense, InvalidSettings where there is no archive or it cannot be read.
     """
-    archive = _archive(archive_dir)
+    try:
+        archive = _archive(archive_dir)
+    except RuntimeError as error:  # there is no such user
+        raise InvalidRequest(f"archive_dir={archive_dir!r}: {error}", parameter="archive_dir") from None
     _check_outcome(outcome)
-    between = {"since": _time("since", since)} if since else {}
-    if until:
+    if not isinstance(words, str):
+        raise InvalidRequest(f"words={words!r}: expected text", "Nothing for all: history().", parameter="words")
+    between = {"since": _time("since", since)} if since is not None else {}
+    if until is not None:
         between["until"] = _time("until", until, end=True)
     try:
         records = archive.records(**between)
@@ -301,9 +318,16 @@ def _has(entry: HistoryEntry, words: Iterable[str]) -> bool:
 def _opened(path: Path) -> Image:
     from ..imaging import open_image
 
-    image = open_image(path.read_bytes())
+    image = open_image(_read(path))
     image.filename = str(path)
     return image
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise GradientNotebookError(f"The original is gone: {path}", "The record of it is what is left.") from error
 
 
 def _row(entry: HistoryEntry) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -20,9 +21,10 @@ import gradient_notebook as gn
 from gradient_notebook import imaging
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.settings import Settings
+from gradient_notebook.jobs import ledger as ledger_module
 from gradient_notebook.jobs.archive import Archive, choose
 from gradient_notebook.jobs.job import Job
-from gradient_notebook.jobs.ledger import VERSION, ImageRecord, Ledger, Record
+from gradient_notebook.jobs.ledger import VERSION, ImageRecord, Ledger, LedgerError, Record
 from gradient_notebook.simulator import Simulator
 
 STREAMED = {"stream": True, "partial_images": 2, "quality": "low"}
@@ -230,12 +232,13 @@ def test_only_the_owner_can_read_it(configured: Simulator, archive: Archive) -> 
 def test_a_ledger_that_cannot_be_written_costs_neither_the_image_nor_its_file(
     configured: Simulator, archive: Archive
 ) -> None:
-    """A ledger that is no database is told; the image comes, and lies on disk."""
+    """A ledger that is no database is told; the image comes, and lies on disk, with its record's name as well."""
     archive.folder.mkdir()
     archive.ledger.path.write_bytes(b"no database" * 100)
     job = made(archive)
     assert job.images
-    assert files(archive) == [job.tiles[0].path.name]
+    name = job.tiles[0].path.name
+    assert files(archive) == [f".arriving-{job.id}-0-{name}", name]
     (notice,) = job.notices
     assert "The ledger could not be written" in notice
     assert archive.ledger.path.read_bytes() == b"no database" * 100
@@ -269,6 +272,79 @@ def test_a_disk_that_is_full_for_the_end_only_leaves_the_rest(configured: Simula
     assert len(job.notices) == 1
     found, image = the_only(archive)
     assert (found.outcome, image.outcome) == ("done", "done")
+
+
+def test_an_image_that_the_ledger_refused_to_the_end_is_found_under_its_record(
+    configured: Simulator, archive: Archive
+) -> None:
+    """Refused when it was kept and again at the end: a later session finds it where it belongs, by its own name."""
+    real, calls = Ledger.put, []
+
+    def put(self: Ledger, record: Record) -> None:
+        calls.append(record)
+        if len(calls) > 1:
+            raise LedgerError("disk I/O error")
+        real(self, record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "put", put)
+        job = made(archive)
+    assert len(calls) > 2
+    found, image = the_only(archive)
+    assert (found.id, image.outcome, image.is_partial) == (job.id, "done", False)
+    assert files(archive) == [image.file]
+    assert (archive.originals / image.file).read_bytes() == job.tiles[0].image_bytes
+    assert gn.history(archive_dir=archive.folder)[0].image.size == (1024, 1024)
+
+
+@pytest.mark.parametrize(("refusals", "kept"), [(1, True), (2, False)])
+def test_a_finished_image_that_has_no_room_is_tried_again_and_replaced_by_no_partial_one(
+    configured: Simulator, archive: Archive, refusals: int, kept: bool
+) -> None:
+    """The end tries the finished bytes once more; a partial image is never kept as the original of a finished one."""
+    tried: list[tuple[bytes, bool]] = []
+
+    class Full(Archive):
+        @contextlib.contextmanager
+        def keeping(self, data: bytes, record_id: str, position: int, *, is_partial: bool = False) -> Iterator[Path]:
+            tried.append((data, is_partial))
+            if len(tried) <= refusals:
+                raise OSError(28, "No space left on device")
+            with super().keeping(data, record_id, position, is_partial=is_partial) as path:
+                yield path
+
+    job = made(Full(archive.folder), **STREAMED)
+    (tile,) = job.tiles
+    assert (job.status, len(tile.partials)) == ("done", 2)
+    assert tried == [(tile.image_bytes, False)] * 2
+    found, image = the_only(archive)
+    assert (found.outcome, image.outcome, image.is_partial) == ("done", "done", False)
+    assert image.file == (archive.path_of(tile.image_bytes).name if kept else None)
+    assert not archive.originals.exists() or files(archive) == [image.file] * kept
+    assert len(job.notices) == 1
+
+
+def test_a_ledger_that_others_hold_is_waited_for_at_the_beginning_and_at_the_end_only(
+    configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that writes for longer than the patience lasts holds up no image, however many there are."""
+    archive.ledger.put(record())
+    monkeypatch.setattr(ledger_module, "_BUSY_S", 0.01)
+    real, waits = Ledger.put, []
+
+    def put(self: Ledger, record: Record) -> None:
+        waits.append(record)
+        real(self, record)
+
+    monkeypatch.setattr(Ledger, "put", put)
+    with contextlib.closing(sqlite3.connect(archive.ledger.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        job = made(archive, n=4)
+    assert len(job.images) == 4
+    assert len(waits) == 2
+    (notice,) = job.notices
+    assert "The ledger could not be written" in notice
+    assert all(tile.path.read_bytes() == tile.image_bytes for tile in job.tiles)
 
 
 _LIMITED = """\
@@ -419,6 +495,25 @@ def test_an_image_whose_process_died_before_it_was_noted_is_found(archive: Archi
     assert archive.path_of(orphan).read_bytes() == orphan
 
 
+_DYING = """\
+import os, signal, sys
+from gradient_notebook.jobs.archive import Archive
+with Archive(sys.argv[1]).keeping(b"\\xff\\xd8\\xff so far", "record0", 0, is_partial=True):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_partial_image_whose_process_died_before_it_was_noted_is_found_as_partial(archive: Archive) -> None:
+    """The history adopts it, and nobody takes it for a finished image."""
+    archive.ledger.put(record(images=(ImageRecord(position=0),)))
+    in_another_process(_DYING, archive.folder).communicate(timeout=60)
+    found, image = the_only(archive)
+    assert (image.is_partial, image.outcome, found.outcome) == (True, "unfinished", "unfinished")
+    assert files(archive) == [image.file]
+    (entry,) = gn.history(archive_dir=archive.folder)
+    assert ([path.name for path in entry.partial_paths], entry.paths) == ([image.file], [])
+
+
 def test_half_an_image_is_not_adopted(archive: Archive, orphan: bytes) -> None:
     """What does not have the content that its name says is no original."""
     (arriving,) = archive.originals.iterdir()
@@ -493,6 +588,16 @@ def test_deleting_takes_the_files_that_nobody_else_names(archive: Archive) -> No
     assert ([found.id for found in archive.records()], path.exists()) == (["record1"], True)
     archive.delete(["record1"])
     assert (archive.records(), path.exists()) == ([], False)
+
+
+def test_deleting_takes_what_is_half_written_of_it(archive: Archive, orphan: bytes) -> None:
+    """The rest of an image whose process died goes with its record; that of another record stays."""
+    (rest,) = archive.originals.iterdir()
+    rest.write_bytes(orphan[:10])
+    others = rest.with_name(rest.name.replace("record0", "record1"))
+    others.write_bytes(orphan[:10])
+    archive.delete([found.id for found in archive.records()])
+    assert files(archive) == [others.name]
 
 
 def test_what_is_half_written_is_not_there(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

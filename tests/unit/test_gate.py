@@ -115,7 +115,7 @@ def test_let_in_and_cancelled_at_the_same_moment() -> None:
         visitors = Visitors(gate)
         await visitors.come(*"abc")
         gate._inside -= 1
-        gate._admit()  # b is called
+        gate.admit()  # b is called
         visitors.tasks["b"].cancel()  # and does not come any more
         await visitors.settle()
         assert visitors.inside == ["a", "c"]
@@ -149,3 +149,22 @@ def test_all_jobs_of_a_process_share_it(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(gn.JobCancelled):
             jobs[1].result()
         assert len(slow.posts) <= 4
+
+
+def test_a_higher_bound_lets_those_in_who_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, from whatever thread it is raised: nobody has to leave first."""
+    bound(1)
+    with Simulator(seconds_per_image=600) as slow:
+        monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", slow.url)
+        monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-for-tests-only")
+        job = gn.submit("a", n=4, stream=True, partial_images=1, quality="low")
+        assert slow.wait_for(lambda: len(slow.posts) == 1)
+        while not all(tile.is_queued for tile in job.tiles[1:]):
+            loop.run(asyncio.sleep(0))
+        bound(3)
+        assert slow.wait_for(lambda: len(slow.posts) == 3)
+        assert [tile.is_queued for tile in job.tiles] == [False, False, False, True]
+        job.cancel()
+        with pytest.raises(gn.JobCancelled):
+            job.result()
+        assert len(slow.posts) == 3

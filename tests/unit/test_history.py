@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import html.parser
 import io
@@ -15,7 +16,7 @@ from PIL import Image
 
 import gradient_notebook as gn
 from gradient_notebook.jobs.archive import Archive
-from gradient_notebook.jobs.ledger import ImageRecord, Record
+from gradient_notebook.jobs.ledger import ImageRecord, Ledger, LedgerError, Record
 from gradient_notebook.notebook.history import SHOWN, ordered
 from gradient_notebook.simulator import Simulator
 
@@ -101,6 +102,22 @@ def test_a_partial_image_is_no_image(configured: Simulator) -> None:
     assert "partial image" in entry._repr_mimebundle_()["text/plain"]
 
 
+def test_an_image_that_cannot_be_opened_leaves_the_others_usable(configured: Simulator) -> None:
+    """The first of three images is none: the other two are what the entry has, shows and counts."""
+    pictures = (b"hello", png("red"), png("blue"))
+    data = [{"b64_json": base64.b64encode(picture).decode()} for picture in pictures]
+    configured.script([{"status": 200, "body": {"created": 1, "data": data}}])
+    gn.generate("hills", n=3)
+    (entry,) = gn.history()
+    assert [image.getpixel((0, 0)) for image in entry.images] == [(255, 0, 0), (0, 0, 255)]
+    assert [path.read_bytes() for path in entry.paths] == [png("red"), png("blue")]
+    assert (entry.image.getpixel((0, 0)), entry.bytes) == ((255, 0, 0), png("red"))
+    shown = entry._repr_mimebundle_()
+    assert "2 images" in shown["text/plain"]
+    assert "<img" in shown["text/html"]
+    assert list(gn.history().to_frame()["images"]) == [2]
+
+
 def test_an_image_that_was_kept_is_done_though_its_process_died() -> None:
     """The end was never recorded, and nothing is missing."""
     put("all there", png("red"), outcome="unfinished")
@@ -149,6 +166,10 @@ def test_words_dates_model_and_outcome_select(several: None, how: dict[str, Any]
         ({"outcome": "don"}, r"outcome='don': expected one of done, .*\nDid you mean done\?"),
         ({"since": "yesterday"}, "since='yesterday': expected a date, 2026-11-21, or a time"),
         ({"until": 7}, "until=7: expected a date"),
+        ({"since": ""}, "since='': expected a date"),
+        ({"until": ""}, "until='': expected a date"),
+        ({"words": None}, "words=None: expected text"),
+        ({"archive_dir": "~nobodyatall/x"}, "archive_dir='~nobodyatall/x': .*home"),
     ],
 )
 def test_what_makes_no_sense_is_refused(how: dict[str, Any], words: str) -> None:
@@ -259,13 +280,40 @@ def test_what_is_shown_is_small_and_made_once(several: None, monkeypatch: pytest
     assert gn.history()._repr_mimebundle_()["text/html"] == first
 
 
+@pytest.mark.parametrize("fails", ["put_thumbnails", "thumbnails"])
+def test_small_pictures_that_cannot_be_kept_are_shown_all_the_same(
+    several: None, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """A ledger that is locked, or on a disk that cannot be written, keeps nobody from looking."""
+
+    def refused(*_: Any) -> None:
+        raise LedgerError("database is locked")
+
+    monkeypatch.setattr(Ledger, fails, refused)
+    text = gn.history()._repr_mimebundle_()["text/html"]
+    assert text.count("<img") == 2
+    assert "gone" not in text
+
+
+def test_what_cannot_be_opened_is_not_said_to_be_gone() -> None:
+    """Its file is there: a finished image, a partial one, and one that was found to be none."""
+    put("done", b"no image")
+    kept = Archive()
+    for outcome, is_partial in (("failed", False), ("cancelled", True)):
+        with kept.keeping(b"nor this", outcome, 0) as path:
+            put(outcome, ImageRecord(position=0, outcome=outcome, file=path.name, is_partial=is_partial))
+    entries = gn.history()
+    assert len(entries) == 3
+    assert "gone" not in entries._repr_mimebundle_()["text/html"]
+
+
 def test_an_original_that_is_gone_is_said_to_be() -> None:
     """Somebody has tidied up by hand: the record remains."""
     put("gone", png("red"))
     (entry,) = gn.history()
     entry.paths[0].unlink()
     assert "the original is gone" in entry._repr_mimebundle_()["text/html"]
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(gn.GradientNotebookError, match="The original is gone: "):
         _ = entry.image
 
 
@@ -317,6 +365,25 @@ def test_nothing_goes_unless_it_is_told() -> None:
     with pytest.raises(gn.InvalidRequest, match="nothing says what is to go"):
         gn.history().prune()
     assert len(gn.history()) == 1
+
+
+@pytest.mark.parametrize(
+    ("bound", "words"),
+    [
+        ({"max_bytes": -1}, "max_bytes=-1: expected a whole number of bytes"),
+        ({"max_bytes": "2GB"}, "max_bytes='2GB': expected a whole number of bytes"),
+        ({"max_bytes": True}, "max_bytes=True: expected a whole number of bytes"),
+        ({"older_than": 90}, "older_than=90: expected a timedelta"),
+        ({"older_than": dt.timedelta(days=-1)}, "older_than=.*: expected a timedelta, 0 or more"),
+        ({"older_than": dt.timedelta(0), "max_bytes": -1}, "max_bytes=-1"),
+    ],
+)
+def test_a_bound_that_makes_no_sense_deletes_nothing(several: None, bound: dict[str, Any], words: str) -> None:
+    """The message says what is expected, and that nothing is lost."""
+    with pytest.raises(gn.InvalidRequest, match=rf"{words}(.|\n)*Nothing was deleted\."):
+        gn.history().prune(**bound)
+    assert len(gn.history()) == 4
+    assert all(path.exists() for entry in gn.history() for path in entry.paths)
 
 
 def test_one_entry_is_deleted_with_its_files(several: None) -> None:

@@ -1,0 +1,213 @@
+"""Requests by the thousand to a service that misbehaves behind a relay that breaks: nothing is sent twice, or lost."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import random
+import socket
+import tempfile
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from counted import Figure, some, zero
+from misbehaviour import Line, script
+from relay import HOST, Relay
+
+import gradient_notebook as gn
+from gradient_notebook.jobs import gate
+from gradient_notebook.jobs.archive import Archive, choose
+from gradient_notebook.jobs.ledger import Record
+from gradient_notebook.simulator import Received, Simulator
+
+AT_ONCE = 16
+SUBMITTED_AHEAD = 3 * AT_ONCE
+RETRIES = 3
+READ_TIMEOUT_S = 3.0
+PATIENCE_S = 120.0
+"""No job takes as long: it waits 20 s at most, and its answer is silent for a few."""
+UNREACHED = 0.02
+"""The share of requests that go where nobody listens."""
+UNLIMITED = 10**9  # requests an hour: the rate limit is not the subject
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What is to be known of a request when it has ended."""
+
+    prompt: str
+    record_id: str
+    status: str
+    images: Mapping[int, str]
+    """The sha256 of each finished image that came, by its position."""
+    errors: Sequence[Exception]
+    notices: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that happened."""
+
+    script: Sequence[Line]
+    posts: Sequence[Received]
+    """In the order of the script: post i was answered by line i."""
+    ended: Sequence[Ended]
+    endless: int
+    fates: Mapping[str, int]
+    archive: Archive
+
+
+def figures(count: int, seed: int = 1) -> list[Figure]:
+    """Make `count` requests, and return what is counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        return counted(made(count, seed, Archive(Path(folder) / "archive")))
+
+
+def made(count: int, seed: int, archive: Archive) -> Run:
+    """Make `count` requests, some at once."""
+    # One for each of those who draw at the same time: the order of their turns is not given.
+    of_service, of_relay, of_requests = (random.Random(f"{seed} {who}") for who in ("service", "relay", "requests"))
+    lines = script(count * (1 + RETRIES), of_service)
+    with _service(lines) as service, Relay(int(service.url.rpartition(":")[2]), of_relay) as relay, _kept_in(archive):
+        with _nobody() as nobody:
+            ended, endless = _all_of(_requests(count, of_requests, relay.url, nobody))
+        return Run(lines, service.posts, ended, endless, relay.fates, archive)
+
+
+def _service(lines: Sequence[Line]) -> Simulator:
+    return Simulator(seconds_per_image=0, faults=[line.fault for line in lines], requests_per_hour=UNLIMITED)
+
+
+@contextmanager
+def _kept_in(archive: Archive) -> Iterator[None]:
+    limit = gate.Gate.limit
+    gate.bound(AT_ONCE)
+    choose(lambda: archive)
+    try:
+        yield
+    finally:
+        choose()
+        gate.bound(limit)
+
+
+@contextmanager
+def _nobody() -> Iterator[str]:
+    """Give an address that nobody listens at, and that nobody else can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        yield f"http://{HOST}:{taken.getsockname()[1]}"
+
+
+def _requests(count: int, chance: random.Random, url: str, nobody: str) -> Iterator[gn.Job]:
+    """Send each when it is asked for; each has a prompt of its own."""
+    limits: dict[str, Any] = {"max_retries": RETRIES, "max_wait_s": 20, "read_timeout_s": READ_TIMEOUT_S}
+    places = [gn.Settings.discover(key="sk-do-reliability", endpoint=place, **limits) for place in (url, nobody)]
+    for number in range(count):
+        settings = places[chance.random() < UNREACHED]
+        how = {"stream": True, "partial_images": 2} if chance.random() < 0.5 else {"n": chance.choice((1, 1, 2))}
+        job = gn.submit(f"Hills, number {number}", settings=settings, quality="low", **how)
+        job.observe(str)  # as a card would; what nobody observes is logged
+        yield job
+
+
+def _all_of(jobs: Iterator[gn.Job]) -> tuple[list[Ended], int]:
+    """Return what became of the jobs, of which a number is always under way, and how many never ended."""
+    ended: list[Ended] = []
+    waiting: deque[gn.Job] = deque()
+    endless = 0
+    for job in jobs:
+        waiting.append(job)
+        if len(waiting) > SUBMITTED_AHEAD:
+            endless += not _has_ended(waiting[0])
+            ended.append(_what_became_of(waiting.popleft()))
+    endless += sum(not _has_ended(job) for job in waiting)
+    return [*ended, *map(_what_became_of, waiting)], endless
+
+
+def _has_ended(job: gn.Job) -> bool:
+    done, _ = concurrent.futures.wait([job.ended], timeout=PATIENCE_S)
+    return bool(done)
+
+
+def _what_became_of(job: gn.Job) -> Ended:
+    files = {at: tile.image_bytes for at, tile in enumerate(job.tiles) if tile.image_bytes is not None}
+    return Ended(
+        prompt=job.params.prompt,
+        record_id=job.id,
+        status=job.status,
+        images={at: hashlib.sha256(data).hexdigest() for at, data in files.items()},
+        errors=job.errors,
+        notices=tuple(job.notices),
+    )
+
+
+def counted(run: Run) -> list[Figure]:
+    """Return the figures of a run."""
+    records = {record.id: record for record in run.archive.records()}
+    received = Counter(post.body["prompt"] for post in run.posts)
+    failures = [error for ended in run.ended for error in ended.errors]
+    lost, delivered = _lost(run, records), sum(len(ended.images) for ended in run.ended)
+    painted = {post.body["prompt"] for line, post in zip(run.script, run.posts, strict=False) if not line.is_unseen}
+    told_unsent = [ended for ended in run.ended if any("Nothing was sent" in str(error) for error in ended.errors)]
+    return [
+        Figure(what="requests made", count=len(run.ended)),
+        some("posts received by the service", len(run.posts)),
+        *(Figure(what=f"  {name}", count=number) for name, number in _kinds(run)),
+        *(Figure(what=f"connections {name}", count=number) for name, number in sorted(run.fates.items())),
+        some("sent again after 429, or 503 with retry-after", len(run.posts) - len(received)),
+        zero("SENT AGAIN after what may have reached the model", len(sent_twice(run))),
+        some("finished images delivered", delivered),
+        zero("finished images delivered, and not on disk as they came", len(lost)),
+        zero("posts without a record", len(received.keys() - {record.prompt for record in records.values()})),
+        zero("records that contradict their job", sum(_contradicts(ended, records) for ended in run.ended)),
+        zero("jobs that never ended", run.endless),
+        some("errors that say 'Nothing was sent'", len(told_unsent)),
+        zero("  and yet a post had arrived", sum(ended.prompt in received for ended in told_unsent)),
+        zero("  and yet one may have reached the model", sum(ended.prompt in painted for ended in told_unsent)),
+        zero("errors that are bugs", sum(not isinstance(error, gn.GradientNotebookError) for error in failures)),
+        zero("notices of a disk that fails", sum(len(ended.notices) for ended in run.ended)),
+    ]
+
+
+def _kinds(run: Run) -> list[tuple[str, int]]:
+    return Counter(line.name for line, _ in zip(run.script, run.posts, strict=False)).most_common()
+
+
+def sent_twice(run: Run) -> list[tuple[str, str]]:
+    """Return prompt and kind of each post that was sent again although it may have reached the model."""
+    may_be_painted: dict[str, str] = {}
+    found = []
+    for line, post in zip(run.script, run.posts, strict=False):
+        prompt = post.body["prompt"]
+        if prompt in may_be_painted:
+            found.append((prompt, may_be_painted[prompt]))
+        if not line.is_unseen:
+            may_be_painted[prompt] = line.name
+    return found
+
+
+def _lost(run: Run, records: Mapping[str, Record]) -> list[str]:
+    """Return the hashes of delivered images that the ledger does not name, or whose file is not what it was."""
+    return [
+        expected
+        for ended in run.ended
+        for at, expected in ended.images.items()
+        if _kept_as(records.get(ended.record_id), at, run.archive) != expected
+    ]
+
+
+def _kept_as(record: Record | None, at: int, archive: Archive) -> str:
+    """Return the sha256 of the file that a record names for an image; nothing where it names none, or a partial one."""
+    images = [image for image in record.images if image.position == at] if record else []
+    path = archive.originals / images[0].file if images and images[0].file and not images[0].is_partial else None
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.exists() else ""
+
+
+def _contradicts(ended: Ended, records: Mapping[str, Record]) -> bool:
+    record = records.get(ended.record_id)
+    outcome = record.outcome if record and record.ended_at else "unfinished"
+    return outcome.replace("refused", "failed") != ended.status
