@@ -227,7 +227,7 @@ class Generations(Handler):
             await self.pause(None)
         self.request.connection.set_close_callback(None)  # type: ignore[union-attr]
         stream = self._connection.stream
-        if self.fault.reset:
+        if self.fault.reset and stream.socket is not None:  # the client may have left
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         stream.close()
         raise Gone

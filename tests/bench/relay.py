@@ -83,10 +83,12 @@ class Relay:
         self._connections: set[asyncio.Task[None]] = set()
         self._writers: weakref.WeakSet[StreamWriter] = weakref.WeakSet()
         while not self._stopped.is_set():
-            server = await asyncio.start_server(self._accepted, *self._held.getsockname(), reuse_port=True)
-            self._listens.set()
-            await self._leaves.wait()
-            server.close()
+            with _listening(self._held.getsockname()) as listening:
+                accepting = asyncio.ensure_future(self._accept_from(listening))
+                self._listens.set()
+                await self._leaves.wait()
+                accepting.cancel()
+                await asyncio.gather(accepting, return_exceptions=True)
             self._leaves.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), self._chance.uniform(0, AWAY_S))
@@ -97,6 +99,12 @@ class Relay:
             writer.transport.abort()
         for _ in range(2):
             await asyncio.sleep(0)  # a transport closes one step later
+
+    async def _accept_from(self, listening: socket.socket) -> None:
+        """Take connections; asyncio's own server would leave those behind that come while it closes."""
+        while True:
+            connection, _ = await self._loop.sock_accept(listening)
+            self._accepted(*await asyncio.open_connection(sock=connection))
 
     def _accepted(self, reader: StreamReader, writer: StreamWriter) -> None:
         fate = fate_of(self._chance)
@@ -127,6 +135,15 @@ class Relay:
                 task.cancel()
             _end(back, with_reset=reset)  # orderly: what was passed on arrives
             _end(writer, with_reset=reset or (broken and fate.with_reset))
+
+
+def _listening(address: tuple[str, int]) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listening.bind(address)
+    listening.listen(100)
+    listening.setblocking(False)
+    return listening
 
 
 async def _passed_on(reader: StreamReader, writer: StreamWriter, at_most: int) -> str:
