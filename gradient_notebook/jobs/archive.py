@@ -50,7 +50,7 @@ class Archive:
         path = self.path_of(data)
         self.originals.mkdir(mode=0o700, parents=True, exist_ok=True)
         arriving = path.with_name(f".arriving-{record_id}-{position}{'-partial' * is_partial}-{path.name}")
-        _write(arriving, data)
+        _fill(os.open(arriving, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), arriving, data)
         try:
             yield path
         except BaseException:
@@ -109,31 +109,25 @@ def extension(data: bytes) -> str:
     return next((suffix for magic, suffix in _FORMATS if data.startswith(magic)), ".bin")
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file of its owner's, or nothing of it."""
+def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that is there whole or not at all, whatever happens meanwhile. A link stays a link."""
+    path = path.resolve()
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".gradient-")
+    _fill(descriptor, Path(name), data)
+    Path(name).chmod(mode)
+    Path(name).replace(path)
+
+
+def _fill(descriptor: int, path: Path, data: bytes) -> None:
+    """Write an open file to the disk itself; leave nothing where that fails."""
     try:
-        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that is there whole or not at all, whatever happens meanwhile. A link stays a link."""
-    path = path.resolve()
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".gradient-", delete=False) as file:
-        try:
-            os.fchmod(file.fileno(), mode) if hasattr(os, "fchmod") else None
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            Path(file.name).unlink()
-            raise
-    Path(file.name).replace(path)  # after closing: an open file cannot be moved on every system
 
 
 def usual_mode() -> int:

@@ -41,7 +41,7 @@ class Result:
         """Return the bytes of an image as the service sent them. Raises OSError where they are gone."""
         job = self.job  # which another thread may let go
         tile = (job.tiles if job else self.tiles)[index]
-        if tile.image_bytes is None and tile.path is None:
+        if tile.image_bytes is None and (tile.path is None or tile.is_partial):
             msg = "There is no finished image."
             raise FileNotFoundError(msg)
         return tile.image_bytes or tile.path.read_bytes()  # type: ignore[union-attr] # one of them is there
@@ -50,7 +50,12 @@ class Result:
         """Keep what is small: of an image on disk its place, of another its file."""
         if job := self.job:
             self.tiles = [
-                Tile(tile.status, path=tile.path, image_bytes=None if tile.path else tile.image_bytes)
+                Tile(
+                    tile.status,
+                    path=tile.path,
+                    is_partial=tile.is_partial,
+                    image_bytes=None if tile.path else tile.image_bytes,
+                )
                 for tile in job.tiles
             ]
             self.job = None

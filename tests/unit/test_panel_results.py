@@ -152,3 +152,16 @@ def test_what_is_wrong_is_never_only_in_a_log(panel: Panel, monkeypatch: pytest.
     assert "ZeroDivisionError" in panel._film.boxes[0]["what"]
     with pytest.raises(InvalidRequest):
         panel.name = "no name"
+
+
+def test_a_partial_image_is_handed_over_as_no_original(panel: Panel, configured: Simulator, wire: Wire) -> None:
+    """What is kept of a stream that broke lies on disk, and is no file to download as the image; also later on."""
+    configured.script([{"cut": "in_final"}, answer("red")])
+    broken = panel.generate()
+    broken.wait()
+    assert broken.tiles[0].path
+    for question in ("newest", "older"):
+        ask(panel, "original", id=question, job="1", tile=0)
+        [(content, buffers)] = wire.answers(question)
+        assert (buffers, "not to be had" in content["error"]) == ([], True)
+        panel.generate().wait()
