@@ -195,8 +195,10 @@ class Images:
         requests at once, and `image_index` of each event says which image it is of.
 
         Raises InvalidRequest before anything is sent; ConnectionFailed, ApiError, NoAnswer, StreamBroken,
-        InvalidResponse; where only some of n images came, they are returned, and a warning is logged. What may have reached the model is not sent again; what surely has not is, after a wait, at
-        most `Settings.max_retries` times and waiting `Settings.max_wait_s` seconds in all.
+        InvalidResponse. Where only some of n images came, they are returned, and a warning is logged.
+
+        What may have reached the model is not sent again; what surely has not is, after a wait, at most
+        `Settings.max_retries` times and waiting `Settings.max_wait_s` seconds in all.
         """
         checked = ImageGenerateParams.of(params)
         if checked.stream and checked.n > 1:
@@ -239,7 +241,7 @@ class Images:
             what = f"The answer is {content_type(body.headers) or 'of no type'}, not an image."
             raise InvalidResponse(what, f"May have been billed. {_whose(response)}")
         make_error = partial(self._client.error, status=None, headers=body.headers)
-        return EventStream(body, make_error, image_index, partial(_masked, self._client.settings.key))
+        return EventStream(body, make_error, image_index, partial(_without, self._client.settings.key))
 
     async def _known_models(self, params: ImageGenerateParams) -> str:
         try:

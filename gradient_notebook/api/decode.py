@@ -87,13 +87,20 @@ class EventLines:
 
 
 ErrorMaker = Callable[[Mapping[str, Any]], Exception]
+Mask = Callable[[dict[str, Any]], dict[str, Any]]
+"""Takes out of a message what must not be shown: some services repeat the key."""
+
+
+def _unmasked(message: dict[str, Any]) -> dict[str, Any]:
+    return message
 
 
 class StreamDecoder:
     """Decodes a `text/event-stream`: fed with bytes however they are cut, it yields the stream's events."""
 
-    def __init__(self, make_error: ErrorMaker) -> None:
+    def __init__(self, make_error: ErrorMaker, masked: Mask = _unmasked) -> None:
         self._make_error = make_error
+        self._masked = masked
         self._sieve = ImageSieve()
         self._lines = EventLines()
 
@@ -119,7 +126,7 @@ class StreamDecoder:
         if data.strip() == b"[DONE]":
             return
         try:
-            message = _json_object(data)
+            message = self._masked(_json_object(data))
             kind = message.get("type") or name
         except InvalidResponse:
             if name == COMPLETED:
@@ -157,8 +164,9 @@ def _salvaged(image_bytes: bytes) -> ImageGenCompletedEvent:
 class AnswerDecoder:
     """Decodes an `application/json` answer: its 1 to 10 images come as events when it is closed."""
 
-    def __init__(self, make_error: ErrorMaker) -> None:
+    def __init__(self, make_error: ErrorMaker, masked: Mask = _unmasked) -> None:
         self._make_error = make_error
+        self._masked = masked
         self._sieve = ImageSieve()
         self._text = bytearray()
 
@@ -174,7 +182,7 @@ class AnswerDecoder:
         self._text += self._sieve.close()
         text = bytes(self._text)
         try:
-            message = _json_object(text)
+            message = self._masked(_json_object(text))
         except InvalidResponse:
             yield from map(_salvaged, self._sieve.salvage(text))
             raise

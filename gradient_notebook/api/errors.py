@@ -240,8 +240,6 @@ def api_error(answer: Mapping[str, Any], *, status: int | None, headers: Mapping
     facts = " ".join(filter(None, [str(status or ""), code]))
     what = f"{_refusal(body) if kind is ContentRefused else ''}{message}{f' ({facts})' if facts else ''}"
     error = kind(what, status=status, request_id=request_id, code=code, body=body)
-    if kind is ApiError and error.may_be_billed:
-        error.advice = f"May have been billed. It was not sent again. {error.advice}".strip()
     if isinstance(error, RateLimited):
         error.retry_after_s = demanded_s(headers)
     elif isinstance(error, ServerError) and status == 503:
@@ -256,6 +254,8 @@ def _todo(error: ApiError) -> str:
         return "Waiting does not help: look at the account's credit and limits. Nothing was painted."
     if isinstance(error, (RateLimited, ServerError)) and (wanted_s := error.retry_after_s) is not None:
         return f"Wait {_duration(wanted_s)}, then run it again. Nothing was painted."
+    if type(error) is ApiError and error.may_be_billed:
+        return "May have been billed. It was not sent again."
     return _ADVICE.get(type(error), "")
 
 

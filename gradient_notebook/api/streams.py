@@ -6,11 +6,11 @@ import asyncio
 import dataclasses
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-from .decode import AnswerDecoder, ErrorMaker, StreamDecoder
+from .decode import AnswerDecoder, ErrorMaker, Mask, StreamDecoder
 from .errors import ApiError, GradientNotebookError, InvalidResponse, NoAnswer, StreamBroken, clean, without_frames
-from .events import REPORTED, ImageGenPartialImageEvent, ImageGenStreamEvent
+from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
 
 DECODERS: Mapping[str, type[AnswerDecoder | StreamDecoder]] = {
     "application/json": AnswerDecoder,
@@ -52,18 +52,12 @@ class _Left:
 class EventStream(_Left):
     """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up."""
 
-    def __init__(
-        self,
-        body: Body,
-        make_error: ErrorMaker,
-        image_index: int = 0,
-        masked: Callable[[Any], Any] = lambda text: text,
-    ) -> None:
+    def __init__(self, body: Body, make_error: ErrorMaker, image_index: int = 0, masked: Mask | None = None) -> None:
         self.request_id = clean(body.headers.get("x-request-id", ""), 100) or None
         self._body = body
-        self._decoder = DECODERS[content_type(body.headers)](make_error)
+        decoder = DECODERS[content_type(body.headers)]
+        self._decoder = decoder(make_error, masked) if masked else decoder(make_error)
         self._image_index = image_index
-        self._masked = masked
         self._ready: deque[ImageGenStreamEvent] = deque()
         self._partials = self._finished = 0
         self._over = False
@@ -115,12 +109,7 @@ class EventStream(_Left):
             self._partials += 1
         else:
             self._finished += 1
-        changes: dict[str, Any] = {"image_index": index} if index else {}
-        for name in (*REPORTED, "revised_prompt"):  # some services repeat the key
-            text = getattr(event, name, None)
-            if text != (shown := self._masked(text)):
-                changes[name] = shown
-        return dataclasses.replace(event, **changes) if changes else event
+        return dataclasses.replace(event, image_index=index) if index else event
 
     def _end(self) -> Exception:
         named = f" Request {self.request_id}." if self.request_id else ""

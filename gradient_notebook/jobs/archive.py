@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -67,16 +68,15 @@ class Archive:
         for path in self.originals.glob(".arriving-*"):
             found = _ARRIVING.fullmatch(path.name)
             with contextlib.suppress(OSError):  # its process lives, and was quicker; or nothing can be written here
-                data = path.read_bytes()
-                if found and hashlib.sha256(data).hexdigest() == found["hash"]:
-                    self.ledger.adopt(
-                        found["record"],
-                        int(found["position"]),
-                        file=found["file"],
-                        byte_count=len(data),
-                        is_partial=bool(found["partial"]),
-                    )
+                if found and self._adopts(path, found):
                     _settle(path, self.originals / found["file"])
+
+    def _adopts(self, path: Path, found: re.Match[str]) -> bool:
+        """Note an original under the record that its name says; a file that is not whole is none."""
+        data = path.read_bytes()
+        kept: dict[str, Any] = {"file": found["file"], "byte_count": len(data), "is_partial": bool(found["partial"])}
+        is_whole = hashlib.sha256(data).hexdigest() == found["hash"]
+        return is_whole and self.ledger.adopt(found["record"], int(found["position"]), **kept)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete records, and the originals that no other record names."""

@@ -108,8 +108,8 @@ class Ledger:
             connection.execute(_PUT_GENERATION, _row(record))
             connection.executemany(_PUT_IMAGE, [{**_row(image), "generation": record.id} for image in record.images])
 
-    def adopt(self, record_id: str, position: int, *, file: str, byte_count: int, is_partial: bool) -> None:
-        """Note a file whose process died before it could."""
+    def adopt(self, record_id: str, position: int, *, file: str, byte_count: int, is_partial: bool) -> bool:
+        """Note a file whose process died before it could; return whether its record is there and names it."""
         values = {"record": record_id, "position": position, "file": file, "size": byte_count, "partial": is_partial}
         with self._writing() as connection:
             connection.execute(
@@ -118,6 +118,8 @@ class Ledger:
                 "WHERE generation = :record AND position = :position AND file IS NULL",
                 values,
             )
+            named = "SELECT 1 FROM images WHERE generation = :record AND position = :position AND file = :file"
+            return connection.execute(named, values).fetchone() is not None
 
     def records(self, *, since: float = 0, until: float = math.inf) -> list[Record]:
         """Return the records that began between two times (Unix seconds), newest first; none if there is no ledger."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ _PROMPT_CHARACTERS = 60
 
 def contacts(entries: Sequence[HistoryEntry], archive: Archive, *, more: int = 0) -> dict[str, str]:
     """Return `entries` as HTML with small pictures, and as lines of text; `more` is how many are not shown."""
-    pictures = _thumbnails([path for entry in entries for path in _files(entry)[:1]], archive)
+    pictures = _thumbnails(entries, archive)
     cells = [_cell(at, entry, pictures) for at, entry in enumerate(entries)]
     lines = [_line(at, entry) for at, entry in enumerate(entries)]
     if not entries:
@@ -41,18 +41,26 @@ def contacts(entries: Sequence[HistoryEntry], archive: Archive, *, more: int = 0
     }
 
 
-def _thumbnails(paths: Iterable[Path], archive: Archive) -> dict[str, bytes]:
-    """Return small pictures by file; what had to be made is kept for the next time."""
-    wanted = {path.name: path for path in paths}
-    if not wanted:
-        return {}
+def _thumbnails(entries: Sequence[HistoryEntry], archive: Archive) -> dict[str, bytes]:
+    """Return a small picture of each entry that has one, by the entry's id; what is made is kept for the next time."""
+    files = {entry.id: _files(entry) for entry in entries}
     known: dict[str, bytes] = {}
-    with contextlib.suppress(OSError):  # they can be made anew
-        known = archive.ledger.thumbnails(list(wanted))
-    made = {name: small for name, path in wanted.items() if name not in known and (small := _made(path))}
+    if names := [path.name for paths in files.values() for path in paths]:
+        with contextlib.suppress(OSError):  # they can be made anew
+            known = archive.ledger.thumbnails(names)
+    made: dict[str, bytes] = {}
+    shown: dict[str, bytes] = {}
+    for entry_id, paths in files.items():
+        for path in paths:
+            small = known.get(path.name) or _made(path)
+            if small is None:
+                continue  # no image; there may be others
+            made |= {} if path.name in known else {path.name: small}
+            shown[entry_id] = small
+            break
     with contextlib.suppress(OSError):
         archive.ledger.put_thumbnails(made) if made else None
-    return {**known, **made}
+    return shown
 
 
 def _files(entry: HistoryEntry) -> list[Path]:
@@ -116,7 +124,6 @@ def _line(at: int, entry: HistoryEntry) -> str:
 def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
     prompt = html.escape(wording.shortened(entry.prompt, _PROMPT_CHARACTERS))
     whole = html.escape("\n".join([entry.prompt[:1_000], *entry.errors, f"Record {entry.id}"]))
-    data = next((pictures[path.name] for path in _files(entry)[:1] if path.name in pictures), None)
     lines = [
         f'<div style="{wording.STRONG}"><b>[{at}]</b> {prompt}</div>',
         _marked(entry),
@@ -125,7 +132,7 @@ def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
         f"<div>{entry.started:%Y-%m-%d&nbsp;%H:%M}</div>",
     ]
     style = f"display:inline-block;vertical-align:top;width:{_WIDTH_PX}px;margin:0 14px 18px 0"
-    return f'<div style="{style}" title="{whole}">{_picture(entry, data)}{"".join(lines)}</div>'
+    return f'<div style="{style}" title="{whole}">{_picture(entry, pictures.get(entry.id))}{"".join(lines)}</div>'
 
 
 def _marked(entry: HistoryEntry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from IPython.core.getipython import get_ipython
 
-from ..api.errors import GradientNotebookError, InvalidRequest, InvalidSettings, nearest
+from ..api.errors import GradientNotebookError, InvalidRequest, InvalidResponse, InvalidSettings, nearest
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..jobs.archive import Archive, chosen
@@ -108,12 +109,12 @@ class HistoryEntry:
     @property
     def image(self) -> Image | None:
         """The first finished image, decoded anew; None where none came."""
-        return _opened(self.paths[0]) if self.paths else None
+        return next(_all_opened(self.paths), None)
 
     @property
     def images(self) -> list[Image]:
         """The finished images, decoded anew."""
-        return [_opened(path) for path in self.paths]
+        return list(_all_opened(self.paths))
 
     @property
     def bytes(self) -> bytes | None:
@@ -123,7 +124,7 @@ class HistoryEntry:
     @property
     def partials(self) -> list[Image]:
         """The newest partial image of each image that never came, as far as there is one."""
-        return [_opened(path) for path in self.partial_paths]
+        return list(_all_opened(self.partial_paths))
 
     @property
     def partial_paths(self) -> list[Path]:
@@ -315,12 +316,15 @@ def _has(entry: HistoryEntry, words: Iterable[str]) -> bool:
     return all(word.casefold() in text for word in words)
 
 
-def _opened(path: Path) -> Image:
+def _all_opened(paths: Iterable[Path]) -> Iterator[Image]:
+    """Yield the images in these files, one after the other; what is no image takes no other along."""
     from ..imaging import open_image
 
-    image = open_image(_read(path))
-    image.filename = str(path)
-    return image
+    for path in paths:
+        with contextlib.suppress(InvalidResponse):
+            image = open_image(_read(path))
+            image.filename = str(path)
+            yield image
 
 
 def _read(path: Path) -> bytes:

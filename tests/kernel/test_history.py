@@ -134,6 +134,30 @@ def test_what_config_says_of_the_archive_holds_for_python_too(kernel: Kernel, tm
     assert kernel.run("history()").error[0] == "This session keeps nothing: ImageGen.archive is off."
 
 
+def test_a_relative_folder_stays_where_it_was_said(
+    start_kernel: Callable[..., Kernel], simulator: Simulator, tmp_path: Path
+) -> None:
+    """Who goes to another folder does not leave the archive behind."""
+    kernel = start_kernel(simulator)
+    kernel.run(_LOAD)
+    kernel.run("%config ImageGen.archive_dir = 'mine'")
+    kernel.run("from gradient_notebook import generate, history\nimage = generate('A house', quality='low')")
+    kernel.run(f"import os; os.chdir({str(tmp_path)!r})")
+    kernel.run("image = generate('A mill', quality='low')")
+    assert kernel.value("image.filename").startswith(f"{kernel.folder}/mine/originals/")
+    assert kernel.value("[entry.prompt for entry in history()]") == ["A mill", "A house"]
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_folder_that_cannot_be_one_is_refused_in_a_line(kernel: Kernel) -> None:
+    """The home of a user whom nobody knows: what, why, no traceback, and the folder stays as it was."""
+    cell = kernel.run("%config ImageGen.archive_dir = '~nobodyatall/x'")
+    assert "archive_dir='~nobodyatall/x': Could not determine home directory" in cell.said
+    assert len(cell.said.splitlines()) == 1
+    (output,) = kernel.run("%config ImageGen.archive_dir").of("execute_result")
+    assert output["data"]["text/plain"] == "''"
+
+
 # Waiting and queueing, as they are shown
 
 

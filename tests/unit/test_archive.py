@@ -514,6 +514,15 @@ def test_a_partial_image_whose_process_died_before_it_was_noted_is_found_as_part
     assert ([path.name for path in entry.partial_paths], entry.paths) == ([image.file], [])
 
 
+def test_an_image_whose_record_was_never_written_keeps_its_records_name(archive: Archive) -> None:
+    """A ledger that was refused from the beginning: looking at the history does not make the image nobody's."""
+    archive.ledger.put(record(1))
+    with pytest.raises(LedgerError), archive.keeping(b"\xff\xd8\xff image", "record0", 0):
+        raise LedgerError("database is locked")
+    archive.records()
+    assert [name for name in files(archive) if name.startswith(".arriving-record0-0-")]
+
+
 def test_half_an_image_is_not_adopted(archive: Archive, orphan: bytes) -> None:
     """What does not have the content that its name says is no original."""
     (arriving,) = archive.originals.iterdir()

@@ -7,6 +7,7 @@ import io
 import logging
 import socket
 import sys
+import threading
 import traceback
 import types
 from collections.abc import Iterator
@@ -16,8 +17,12 @@ import pytest
 from PIL import Image
 
 import gradient_notebook as gn
+from gradient_notebook.api import pacing
 from gradient_notebook.api import settings as settings_module
+from gradient_notebook.api.errors import api_error
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
+from gradient_notebook.api.pacing import Wait
+from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.settings import Settings
 from gradient_notebook.simulator import Simulator
 
@@ -234,6 +239,118 @@ def test_nobody_listening_is_said_to_be_unsent(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
     with pytest.raises(gn.ConnectionFailed, match=r"was not reached.*Nothing was sent"):
         run(generate(Settings.discover(max_retries=0)))
+
+
+@pytest.fixture
+def hanging_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A service that takes one request and hangs up: the simulator always lists its models."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def hang_up() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1 << 16)
+
+    monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", f"http://127.0.0.1:{listening.getsockname()[1]}")
+    monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
+    with listening:
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        yield
+        thread.join(30)
+
+
+def test_a_list_of_models_that_does_not_come_costs_nothing(hanging_up: None) -> None:
+    """Who only looks is not told of a bill."""
+    with pytest.raises(gn.ConnectionFailed, match=r"gave no answer .*\nNothing was ordered") as caught:
+        gn.Client().models.list()
+    assert "billed" not in str(caught.value)
+    assert not caught.value.may_be_billed
+
+
+def test_an_error_in_mid_stream_may_have_been_billed(configured: Simulator) -> None:
+    """The work had begun: the error says so, in words and as a value."""
+    configured.script([{"error_event": {"message": "GPU lost.", "code": "server_error"}}])
+    with pytest.raises(gn.ApiError, match="GPU lost") as caught:
+        run(generate(stream=True, partial_images=1))
+    assert caught.value.may_be_billed
+    assert "May have been billed" in str(caught.value)
+    assert len(configured.posts) == 1
+
+
+def test_the_images_that_came_are_returned_whatever_became_of_the_others(
+    configured: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of three the second is broken: two are paid for and here, and a warning says why they are two."""
+    data = [{"b64_json": text} for text in ("AAAA", "@@", "BBBB")]
+    configured.script([{"status": 200, "body": {"created": 1, "data": data}}])
+    answer = gn.Client().images.generate(prompt="x", n=3)
+    assert [image.b64_json for image in answer.data] == ["AAAA", "BBBB"]
+    (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+    assert "2 of 3 images came: " in warning.getMessage()
+    assert "base64 is broken" in warning.getMessage()
+
+
+def test_what_was_answered_once_is_not_said_to_be_unsent(
+    configured: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First the service was busy, and then it was gone: nothing was painted, but something was sent."""
+    monkeypatch.setattr(pacing, "BASE_S", 0)
+    configured.script([{"status": 429, "headers": {"retry-after": "0"}}])
+
+    def go(wait: Wait | None) -> None:
+        configured.stop() if wait else None
+
+    async def send() -> None:
+        async with gn.AsyncClient(settings=Settings.discover(max_retries=1)) as client:
+            await client.images.send(ImageGenerateParams.of({"prompt": "x"}), waiting=go)
+
+    with pytest.raises(gn.ConnectionFailed, match=r"was not reached .*Nothing was painted\.") as caught:
+        run(send())
+    assert "Nothing was sent" not in str(caught.value)
+    assert "Tried 2 times" in str(caught.value)
+    assert len(configured.posts) == 1
+
+
+def kinds(of: type[gn.GradientNotebookError]) -> set[type[gn.GradientNotebookError]]:
+    return {of}.union(*map(kinds, of.__subclasses__()))
+
+
+BILLED: list[tuple[gn.GradientNotebookError, bool]] = [
+    (gn.GradientNotebookError("w"), False),
+    (gn.InvalidRequest("w"), False),
+    (gn.InvalidSettings("w"), False),
+    (gn.ConnectionFailed("w"), False),
+    (gn.NoAnswer("w"), True),
+    (gn.StreamBroken("w"), True),
+    (gn.InvalidResponse("w"), True),
+    (gn.JobCancelled("w"), False),
+    *[
+        (api_error({"message": "w", "code": code}, status=status, headers=headers), billed)
+        for status, code, headers, billed in [
+            (None, "overloaded", {}, True),
+            (408, "timeout", {}, True),
+            (418, "teapot", {}, False),
+            (307, "elsewhere", {}, False),
+            (400, "bad", {}, False),
+            (400, "moderation_blocked", {}, False),
+            (None, "moderation_blocked", {}, False),
+            (401, "unauthorized", {}, False),
+            (404, "unknown", {}, False),
+            (429, "busy", {}, False),
+            (500, "failed", {}, True),
+            (503, "failed", {}, True),
+            (503, "busy", {"retry-after": "1"}, False),
+        ]
+    ],
+]
+
+
+@pytest.mark.parametrize(("error", "billed"), BILLED)
+def test_each_error_says_whether_it_may_have_been_billed(error: gn.GradientNotebookError, billed: bool) -> None:
+    """As a value; and no class of error is left out here."""
+    assert error.may_be_billed is billed
+    assert kinds(gn.GradientNotebookError) == {type(error) for error, _ in BILLED}
 
 
 def test_a_streamed_answer_to_a_plain_request_is_understood(configured: Simulator) -> None:

@@ -118,6 +118,13 @@ def test_an_image_that_cannot_be_opened_leaves_the_others_usable(configured: Sim
     assert list(gn.history().to_frame()["images"]) == [2]
 
 
+def test_an_image_that_was_never_tried_leaves_the_others_usable() -> None:
+    """A process that died between keeping and opening left something that is no image, beside one that is."""
+    put("hills", b"no image", png("red"), outcome="unfinished")
+    (entry,) = gn.history()
+    assert [image.getpixel((0, 0)) for image in entry.images] == [(255, 0, 0)]
+
+
 def test_an_image_that_was_kept_is_done_though_its_process_died() -> None:
     """The end was never recorded, and nothing is missing."""
     put("all there", png("red"), outcome="unfinished")

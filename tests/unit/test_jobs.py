@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import concurrent.futures
+import io
+import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import gradient_notebook as gn
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.settings import Settings
 from gradient_notebook.jobs import loop
 from gradient_notebook.jobs.archive import Archive, default_folder
+from gradient_notebook.jobs.gate import Gate
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.simulator import Simulator
 
@@ -28,6 +35,56 @@ def launch(params: ImageGenerateParams, **how: Any) -> Job:
     job = Job(params, Settings.discover(), **how)
     job.start()
     return job
+
+
+def base64_of(colour: str) -> str:
+    """Return a tiny image of one colour as the service sends it."""
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), colour).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def answered(*images: str) -> dict[str, Any]:
+    """Return a fault that answers with these images, given as base64, at once."""
+    return {"status": 200, "body": {"created": 1, "data": [{"b64_json": image} for image in images]}}
+
+
+def streamed(*events: tuple[str, str]) -> dict[str, Any]:
+    """Return a fault that streams these events: their kind, and the colour of their image."""
+    lines = [
+        f"data: {json.dumps({'type': f'image_generation.{kind}', 'b64_json': base64_of(colour)})}\n\n"
+        for kind, colour in events
+    ]
+    return {"content_type": "text/event-stream", "body_text": "".join(lines)}
+
+
+def colours(images: list[Any]) -> list[tuple[int, ...]]:
+    return [image.getpixel((0, 0)) for image in images]
+
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
+
+
+class Slow(Archive):
+    """An archive whose disk takes as long as it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.entered, self.released = threading.Event(), threading.Event()
+
+    def path_of(self, data: bytes) -> Path:
+        self.entered.set()
+        assert self.released.wait(30)
+        return super().path_of(data)
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """A simulator that takes longer than any test."""
+    with Simulator(seconds_per_image=600) as service:
+        monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", service.url)
+        monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-x")
+        yield service
 
 
 def test_generate_returns_a_pil_image_at_full_size(configured: Simulator) -> None:
@@ -62,6 +119,45 @@ def test_an_observer_that_fails_does_not_take_the_image_along(
     job = launch(params(), observer=lambda _job: 1 / 0)
     assert job.result()
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [StopIteration, concurrent.futures.CancelledError, asyncio.CancelledError, SystemExit, KeyboardInterrupt]
+)
+def test_an_observer_stops_neither_its_job_nor_the_others(
+    configured: Simulator, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    """What means an end elsewhere, of an iteration, a task or the process, is logged like any other mistake."""
+    configured.script([streamed(("completed", "red"))] * 2)
+
+    def fails(_: Job) -> None:
+        raise error
+
+    job, other = launch(params(), observer=fails), launch(params())
+    for each in (job, other):
+        each.ended.result(timeout=30)
+    assert (colours(job.images), colours(other.images)) == ([RED], [RED])
+    assert "An observer of <Job" in caplog.text
+    assert error.__name__ in caplog.text
+
+
+def test_an_observer_cannot_wait_for_its_own_job(configured: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    """The job would wait for the observer, and the observer for the job: it is refused, logged, and the job ends."""
+    configured.script([streamed(("partial_image", "blue"), ("completed", "red")), streamed(("completed", "green"))])
+    other = launch(params())
+    other.ended.result(timeout=30)
+    waited: list[Any] = []
+
+    def waits(job: Job) -> None:
+        waited.append(other.result())  # another one can be waited for
+        job.result()
+
+    job = launch(params(), observer=waits)
+    job.ended.result(timeout=30)
+    assert job.status == "done"
+    assert waited[0] is other.images[0]
+    assert "RuntimeError: An observer can't wait for the job that tells it" in caplog.text
+    assert "An observer of <Job" in caplog.text
 
 
 def test_a_job_can_be_awaited_in_any_loop(configured: Simulator) -> None:
@@ -118,22 +214,66 @@ def test_cancelling_hangs_up_and_keeps_the_partial_images(monkeypatch: pytest.Mo
 
 def test_an_image_that_has_come_is_finished_whoever_cancels(configured: Simulator, tmp_path: Path) -> None:
     """While a finished image goes to disk, cancelling, even twice, does not lose it."""
-    entered, released = threading.Event(), threading.Event()
-
-    class Slow(Archive):
-        def path_of(self, data: bytes) -> Path:
-            entered.set()
-            assert released.wait(30)
-            return super().path_of(data)
-
-    job = launch(params(), archive=Slow(tmp_path / "kept"))
-    assert entered.wait(30)
+    archive = Slow(tmp_path / "kept")
+    job = launch(params(), archive=archive)
+    assert archive.entered.wait(30)
     for _ in range(2):
         job.cancel()
         loop.run(asyncio.sleep(0))  # the cancellation has been heard
-    released.set()
+    archive.released.set()
     assert job.result() is job.images[0]
     assert Path(job.images[0].filename).exists()
+
+
+def test_images_that_have_come_together_are_all_finished_whoever_cancels(configured: Simulator, tmp_path: Path) -> None:
+    """While the first of three images of one answer goes to disk, cancelling, even twice, loses none of them."""
+    archive = Slow(tmp_path / "kept")
+    configured.script([answered(*map(base64_of, ("red", "green", "blue")))])
+    job = launch(params(n=3, stream=None, partial_images=None), archive=archive)
+    assert archive.entered.wait(30)
+    for _ in range(2):
+        job.cancel()
+        loop.run(asyncio.sleep(0))  # the cancellation has been heard
+    archive.released.set()
+    assert colours(job.result()) == [RED, GREEN, BLUE]
+    assert job.status == "done"
+    (record,) = archive.records()
+    assert [image.outcome for image in record.images] == ["done"] * 3
+    assert [(archive.originals / image.file).read_bytes() for image in record.images] == [
+        tile.image_bytes for tile in job.tiles
+    ]
+
+
+def test_a_partial_image_behind_the_finished_one_changes_nothing(configured: Simulator) -> None:
+    """A service that is not done with sending: one image was asked for, and it is here."""
+    configured.script([streamed(("completed", "red"), ("partial_image", "blue"))])
+    job = launch(params())
+    assert colours([job.result()]) == [RED]
+    assert (job.status, len(job.tiles), job.errors) == ("done", 1, [])
+
+
+def test_a_whole_image_behind_broken_ones_is_the_result(configured: Simulator) -> None:
+    """One was asked for, three came, and the third can be used."""
+    configured.script([answered("@@", "@@", base64_of("green"))])
+    job = gn.submit("x")
+    assert colours([job.result()]) == [GREEN]
+    assert job.status == "done"
+
+
+def test_an_image_too_many_takes_nobodys_place(
+    configured: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two requests the first sends two images: all three are there, in memory and on disk."""
+    monkeypatch.setattr(Gate, "limit", 1)  # one after the other
+    configured.script([streamed(("completed", "red"), ("completed", "green")), streamed(("completed", "blue"))])
+    archive = Archive(tmp_path / "kept")
+    job = launch(params(n=2), archive=archive)
+    assert colours(job.result()) == [RED, BLUE, GREEN]
+    (record,) = archive.records()
+    assert len({image.file for image in record.images}) == 3
+    assert [(archive.originals / image.file).read_bytes() for image in record.images] == [
+        tile.image_bytes for tile in job.tiles
+    ]
 
 
 def test_a_broken_image_leaves_the_others_their_places(configured: Simulator) -> None:
@@ -156,6 +296,23 @@ def test_cancelling_at_once_ends_the_job_too(configured: Simulator) -> None:
     job.cancel()
     with pytest.raises(gn.JobCancelled):
         job.result()
+
+
+def test_what_is_cancelled_in_the_queue_has_sent_nothing(endless: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits behind another request is told that nothing can be billed; who has sent something is not."""
+    monkeypatch.setattr(Gate, "limit", 1)
+    first = launch(params())
+    assert endless.wait_for(lambda: len(endless.posts) == 1)
+    second = launch(params(n=2))
+    while not second.tiles[1].is_queued:
+        loop.run(asyncio.sleep(0))
+    second.cancel()
+    with pytest.raises(gn.JobCancelled, match=r"Cancelled after .*\nNothing was sent\."):
+        second.result()
+    first.cancel()
+    with pytest.raises(gn.JobCancelled, match="What had been sent may be billed"):
+        first.result()
+    assert len(endless.posts) == 1
 
 
 def test_cancelling_after_the_end_changes_nothing(configured: Simulator) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import dataclasses
+import io
 import logging
 import pickle
 import sys
@@ -14,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import gradient_notebook as gn
 from gradient_notebook.api import keys, settings
+from gradient_notebook.api.events import LONGEST_NAME, LONGEST_PROMPT
 from gradient_notebook.api.keys import Key, refuse_key_in
 from gradient_notebook.api.settings import Settings, without_key
 from gradient_notebook.notebook import login as login_module
@@ -140,6 +144,106 @@ def test_nothing_is_logged_of_a_key(configured: Simulator, caplog: pytest.LogCap
     assert configured.posts[0].headers["authorization"] == f"Bearer {KEY}"
     assert caplog.records
     assert KEY not in "".join(f"{vars(record)!r} {record.getMessage()}" for record in caplog.records)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("endpoint", [f"https://x/{KEY}", f"https://{KEY}.example", f"http://127.0.0.1:1/?key={KEY}"])
+def test_an_endpoint_with_the_key_in_it_is_refused(way: str, endpoint: str) -> None:
+    """An endpoint is shown in messages and kept in the ledger: the key does not belong there."""
+    with pytest.raises(gn.InvalidSettings, match="endpoint holds the key") as caught:
+        WAYS[way](KEY, endpoint)
+    assert KEY not in f"{caught.value} {caught.value!r} {vars(caught.value)!r}"
+
+
+def tiny() -> str:
+    file = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+_REPORTED = {"size": KEY, "quality": f"high {KEY}", "background": KEY, "output_format": f"{KEY}.png"}
+_ENTRY = {"b64_json": tiny(), "revised_prompt": f"A house of {KEY}"}
+REPEATED: dict[str, dict[str, Any]] = {
+    "x-request-id": {"headers": {"x-request-id": f"id-{KEY}"}},
+    "x-request-id, failed": {"status": 500, "headers": {"x-request-id": KEY}},
+    "x-request-id, cut": {"cut": "in_final", "headers": {"x-request-id": KEY}},
+    "revised_prompt and settings": {"body": {"created": 1, "data": [_ENTRY], **_REPORTED}, "status": 200},
+    "content type": {"content_type": f"text/{KEY}", "body_text": "hello"},
+    "its parameter": {"body": {"data": [_ENTRY]}, "status": 200, "content_type": f"application/json; x={KEY}"},
+    "no image": {"body": {"data": [{"b64_json": KEY, "revised_prompt": KEY}]}, "status": 200},
+}
+
+
+@pytest.mark.parametrize("repeated", REPEATED)
+def test_a_key_that_the_service_repeats_is_kept_nowhere(
+    configured: Simulator, caplog: pytest.LogCaptureFixture, tmp_path: Path, repeated: str
+) -> None:
+    """Whatever of an answer holds the key: no message, repr, event, log or file of the archive does."""
+    configured.script([REPEATED[repeated]])
+    with caplog.at_level(logging.INFO):
+        job = gn.submit("a house", quality="low", settings=Settings.discover(key=KEY, max_retries=0))
+        job.wait()
+    said = [f"{job!r} {job.tiles!r} {job.notices!r} {job.failure!r}"]
+    said += [f"{tile.event!r} {tile.request_id} {tile.error} {tile.error and vars(tile.error)!r}" for tile in job.tiles]
+    (entry,) = gn.history()
+    said += [repr(entry.record), str(entry._repr_mimebundle_())]
+    said += [f"{vars(record)!r} {record.getMessage()}" for record in caplog.records]
+    assert [text for text in said if KEY in text] == []
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in kept if path.suffix == ".sqlite"]
+    assert [path for path in kept if KEY.encode() in path.read_bytes()] == []
+
+
+def test_a_key_that_the_service_repeats_stands_in_no_event(configured: Simulator) -> None:
+    """What a caller of the client gets, as an answer and as a stream, is told without it."""
+    settings = Settings.discover(key=KEY)
+    configured.script([{"body": {"data": [_ENTRY], **_REPORTED}, "status": 200}] * 2)
+    answer = gn.Client(settings=settings).images.generate(prompt="x")
+    (event,) = gn.Client(settings=settings).images.generate(prompt="x", stream=True, partial_images=1)
+    assert answer.data[0].revised_prompt == event.revised_prompt == "A house of ***"
+    assert (answer.size, event.quality, event.output_format) == ("***", "high ***", "***.png")
+    assert KEY not in f"{answer!r} {event!r}"
+
+
+def test_a_key_that_is_cut_off_by_shortening_is_hidden_too(configured: Simulator) -> None:
+    """A long text is shortened after the key was taken out of it: all but its last character is a key, too."""
+    long = {"size": "x" * (LONGEST_NAME - len(KEY)), "revised_prompt": "y" * (LONGEST_PROMPT - len(KEY))}
+    size, prompt = (f"{text}{KEY} and more" for text in long.values())
+    entry = {"b64_json": tiny(), "revised_prompt": prompt}
+    configured.script([{"body": {"data": [entry], "size": size}, "status": 200}])
+    answer = gn.Client(model_access_key=KEY).images.generate(prompt="x")
+    assert KEY[:-1] not in repr(answer)
+
+
+def test_a_key_that_the_service_calls_a_model_is_not_shown(
+    configured: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the list of models, and in the error that names them."""
+    monkeypatch.setattr("gradient_notebook.simulator.handlers.TEXT_MODELS", (f"flux-{KEY}",))
+    client = gn.Client(model_access_key=KEY)
+    models = client.models.list()
+    assert "flux-***" in models.image_models
+    assert KEY not in repr(models)
+    with pytest.raises(gn.NotFound, match=r"flux-\*\*\*") as caught:
+        client.images.generate(prompt="x", model="unknown")
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_prompt_with_the_key_is_refused_in_short_whoever_debugs(
+    configured: Simulator, monkeypatch: pytest.MonkeyPatch, debug: bool
+) -> None:
+    """The frames of such a request hold the prompt, and so the key: no whole traceback is shown of it."""
+    monkeypatch.setattr(gn.GradientNotebookError, "debug", debug)
+    with pytest.raises(gn.InvalidRequest) as caught:
+        gn.generate(f"a cat {KEY}", settings=Settings.discover(key=KEY))
+    lines = caught.value._render_traceback_()
+    assert "prompt: it holds your model access key" in lines[0]
+    assert KEY not in "".join(lines)
+    with pytest.raises(gn.InvalidRequest) as caught:
+        gn.generate("a cat", size="big")
+    assert hasattr(caught.value, "_render_traceback_") is not debug
+    assert configured.posts == []
 
 
 @pytest.mark.parametrize(
@@ -401,6 +505,23 @@ def test_a_keyring_that_fails_shows_no_key(
     assert KEY not in shown(caught.value)
     assert len(list(chain(caught.value))) == 1
     assert keys.find().key is None
+
+
+@pytest.mark.parametrize("asked", ["set_password", "get_password"])
+def test_an_interrupt_while_the_keyring_asks_shows_no_key(keyring: Any, monkeypatch: Any, asked: str) -> None:
+    """It stays an interrupt, and has left behind all that the keyring was told."""
+
+    def asks(*entry: str) -> None:
+        told = (*entry, KEY)
+        raise KeyboardInterrupt(told)
+
+    monkeypatch.setattr(sys.modules["keyring"], asked, asks)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        keys.store(Key(KEY, "test"))
+    assert KEY not in shown(caught.value)
+    frames = [frame for link in chain(caught.value) for frame, _ in traceback.walk_tb(link.__traceback__)]
+    assert "asks" not in [frame.f_code.co_name for frame in frames]
+    assert len(list(chain(caught.value))) == 1
 
 
 def test_a_keyring_that_keeps_nothing_is_found_out(
