@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import datetime as dt
 import shlex
@@ -356,7 +357,9 @@ def _row(entry: HistoryEntry) -> dict[str, Any]:
 def _parser() -> Parser:
     parser = Parser(  # type: ignore[no-untyped-call] # as IPython has it
         "imagegen_history",
-        description="Show what has been made in any session, newest first.",
+        usage="%%imagegen_history [words] [options]",
+        description="Show what has been made in any session, newest first. history() is the same for Python.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.allow_abbrev = False
     parser.add_argument("words", nargs="*", help="All of them stand in the prompt, or are the id of a record.")

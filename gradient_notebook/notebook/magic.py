@@ -27,6 +27,7 @@ from ..jobs.work import client_for
 from . import wording
 from .completion import make_matcher
 from .config import ImageGen, let_go
+from .history import PARSER as HISTORY
 from .history import ordered
 from .inline import Card, Output, Text
 from .interpolation import interpolate
@@ -220,9 +221,10 @@ class ImageGenMagics(Magics):
             print(f"{name}  (used unless told otherwise)" if name == chosen else name)  # noqa: T201
 
     @line_magic
-    def imagegen_history(self, line: str) -> None:
-        """Show what has been made in any session: `%imagegen_history [words] [--since DATE] [--outcome OUTCOME]`."""
+    def imagegen_history(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
         display(ordered(line))
+
+    imagegen_history.__doc__ = HISTORY.format_help()
 
     @no_var_expand
     @line_magic
