@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 BASE_S = 0.5
 """The wait before the second attempt, which doubles with each one after it; each wait is 50 to 100 % of its time."""
@@ -96,6 +95,8 @@ def _number(text: str | None) -> float | None:
 
 def _date_s(text: str | None) -> float | None:
     """Return the Unix seconds of an HTTP date."""
+    from email.utils import parsedate_to_datetime  # seldom needed, and slow to load
+
     try:
         moment = parsedate_to_datetime(text or "")
         return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,7 +34,7 @@ class Keeping:
         self._has_failed = False
         self._tiles: Sequence[Tile] = ()
         self._record = Record(
-            id=uuid.uuid4().hex[:12],
+            id=os.urandom(6).hex(),
             started_at=time.time(),
             model=params.model,
             prompt=params.prompt,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import datetime as dt
 import shlex
@@ -21,7 +20,7 @@ from ..jobs.ledger import OUTCOMES, ImageRecord, Outcome, Record
 from . import code, wording
 from .config import session_config
 from .contacts import contacts
-from .options import DEFAULT_NAME, Parser
+from .options import DEFAULT_NAME, HISTORY_PARSER
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -354,29 +353,10 @@ def _row(entry: HistoryEntry) -> dict[str, Any]:
     }
 
 
-def _parser() -> Parser:
-    parser = Parser(  # type: ignore[no-untyped-call] # as IPython has it
-        "imagegen_history",
-        usage="%%imagegen_history [words] [options]",
-        description="Show what has been made in any session, newest first. history() is the same for Python.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.allow_abbrev = False
-    parser.add_argument("words", nargs="*", help="All of them stand in the prompt, or are the id of a record.")
-    parser.add_argument("--since", metavar="DATE", help="The earliest day or time, as 2026-11-21.")
-    parser.add_argument("--until", metavar="DATE", help="The latest day or time.")
-    parser.add_argument("--model", metavar="NAME", help="A part of the model's name.")
-    parser.add_argument("--outcome", metavar=f"{{{','.join(OUTCOMES)}}}", help="How it ended.")
-    return parser
-
-
-PARSER = _parser()
-
-
 def ordered(line: str) -> History:
     """Return what a line of `%imagegen_history` asks for."""
     try:
-        values = vars(PARSER.parse_args(shlex.split(line)))
+        values = vars(HISTORY_PARSER.parse_args(shlex.split(line)))
     except ValueError as error:
         raise InvalidRequest(f"%imagegen_history: {error} in {line!r}", "Close the quotation mark.") from error
     return history(" ".join(values.pop("words")), **values)

@@ -27,11 +27,9 @@ from ..jobs.work import client_for
 from . import wording
 from .completion import make_matcher
 from .config import ImageGen, let_go
-from .history import PARSER as HISTORY
-from .history import ordered
 from .inline import Card, Output, Text
 from .interpolation import interpolate
-from .options import PARSER, Order, complete_given, numbered, parse, save_path, split_prompt
+from .options import HISTORY_PARSER, PARSER, Order, complete_given, numbered, parse, save_path, split_prompt
 
 # A cell that awaits is cancelled, one that blocks gets the signal itself.
 _INTERRUPTIONS = (asyncio.CancelledError, KeyboardInterrupt)
@@ -222,9 +220,11 @@ class ImageGenMagics(Magics):
 
     @line_magic
     def imagegen_history(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
+        from .history import ordered
+
         display(ordered(line))
 
-    imagegen_history.__doc__ = HISTORY.format_help()
+    imagegen_history.__doc__ = HISTORY_PARSER.format_help()
 
     @no_var_expand
     @line_magic

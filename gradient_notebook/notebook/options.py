@@ -18,6 +18,7 @@ from IPython.core.magic_arguments import MagicArgumentParser
 
 from ..api.errors import InvalidRequest, nearest
 from ..api.params import PARAMETERS, ImageGenerateParams, Parameter
+from ..jobs.ledger import OUTCOMES
 
 DEFAULT_NAME = "image"
 
@@ -105,6 +106,26 @@ def _escaped(text: str) -> str:
 
 
 PARSER = make_parser()
+
+
+def make_history_parser() -> argparse.ArgumentParser:
+    """Return the parser of `%imagegen_history`."""
+    parser: argparse.ArgumentParser = Parser(  # type: ignore[no-untyped-call] # as IPython has it
+        "imagegen_history",
+        usage=_escaped("%imagegen_history [words] [options]"),
+        description="Show what has been made in any session, newest first. history() is the same for Python.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.allow_abbrev = False
+    parser.add_argument("words", nargs="*", help="All of them stand in the prompt, or are the id of a record.")
+    parser.add_argument("--since", metavar="DATE", help="The earliest day or time, as 2026-11-21.")
+    parser.add_argument("--until", metavar="DATE", help="The latest day or time.")
+    parser.add_argument("--model", metavar="NAME", help="A part of the model's name.")
+    parser.add_argument("--outcome", metavar=f"{{{','.join(OUTCOMES)}}}", help="How it ended.")
+    return parser
+
+
+HISTORY_PARSER = make_history_parser()
 
 
 def parse(line: str) -> Order:
