@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_PARTIAL_BYTES = 512 * 1024 * 1024
 """The most that the partial images of one image may have together."""
+_PER_PARTIAL_BYTES = 1024  # what each costs beside its bytes, roughly: a million of empty ones count, too
 
 Status = Literal["running", "done", "failed", "cancelled"]
 
@@ -41,6 +42,7 @@ class Tile:
     wait: Wait | None = None
     """What it waits for before it is asked for (again)."""
     error: Exception | None = None
+    _partial_bytes: int = field(default=0, repr=False)
 
     @property
     def newest(self) -> bytes | None:
@@ -50,10 +52,9 @@ class Tile:
     def add_partial(self, data: bytes) -> None:
         """Take a partial image; raise InvalidResponse where they would fill the memory: a stream need have no end."""
         self.partials.append(data)
-        if sum(map(len, self.partials)) > MAX_PARTIAL_BYTES:
-            what = (
-                f"The stream has over {MAX_PARTIAL_BYTES:,} bytes of partial images ({len(self.partials):,} of them)."
-            )
+        self._partial_bytes += len(data) + _PER_PARTIAL_BYTES
+        if self._partial_bytes > MAX_PARTIAL_BYTES:
+            what = f"The stream has over {MAX_PARTIAL_BYTES:,} bytes of partial images."
             raise InvalidResponse(what, "It was left, and may have been billed.")
 
     def open(self) -> None:

@@ -396,3 +396,15 @@ def test_a_mistake_is_found_before_anything_is_sent(configured: Simulator) -> No
     with pytest.raises(gn.InvalidRequest):
         gn.submit("x", size="big")
     assert configured.requests == []
+
+
+def test_partial_images_without_end_are_left(configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that sends partial images for ever does not fill the memory; it may have been billed."""
+    monkeypatch.setattr("gradient_notebook.jobs.tile.MAX_PARTIAL_BYTES", 100_000)
+    line = 'data: {"type": "image_generation.partial_image", "b64_json": "AAAA"}\n\n'
+    configured.script([{"content_type": "text/event-stream", "body_text": line, "endless": line}])
+    job = launch(params())
+    with pytest.raises(gn.InvalidResponse, match="over 100,000 bytes of partial images") as caught:
+        job.result()
+    assert caught.value.may_be_billed
+    assert len(job.tiles[0].partials) < 100
