@@ -1,7 +1,8 @@
-"""One server and one Chromium for all tests of this folder."""
+"""One server and one Chromium for the tests of a file."""
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,16 +23,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with Lab(tmp_path_factory.mktemp("lab")).running() as lab:
         yield lab
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright's greenlets would live, and be collected, in the middle of all other tests, where
+# Python 3.11 then counts its recursion wrongly ("AST constructor recursion depth mismatch").
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with browser() as launched:
         yield launched
+    gc.collect()
 
 
 @pytest.fixture
