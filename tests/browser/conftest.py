@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,13 +28,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield lab
 
 
-# Not for the session: Playwright's greenlets would live, and be collected, in the middle of all other tests, where
-# Python 3.11 then counts its recursion wrongly ("AST constructor recursion depth mismatch").
+# Not for the session: a browser and a server would go on beside all other tests.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with browser() as launched:
         yield launched
-    gc.collect()
 
 
 @pytest.fixture
