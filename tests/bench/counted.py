@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from table import drawn
+
 HEADINGS = ("what", "count", "to reach", "")
 
 
@@ -51,11 +53,7 @@ def some(what: str, count: int) -> Figure:
 
 def draw(figures: Iterable[Figure]) -> str:
     """Return the table as Markdown."""
-    lines = [HEADINGS, *(figure.cells() for figure in figures)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    drawn = [" | ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-    drawn.insert(1, "-|-".join("-" * width for width in widths))
-    return "\n".join(drawn)
+    return drawn([HEADINGS, *(figure.cells() for figure in figures)])
 
 
 def _written(value: float) -> str:

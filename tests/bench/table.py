@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,11 +39,15 @@ HEADINGS = ("what", "reached", "target", "peers")
 
 def draw(rows: Iterable[Row]) -> str:
     """Return the table as Markdown."""
-    lines = [HEADINGS, *(row.cells() for row in rows)]
+    return drawn([HEADINGS, *(row.cells() for row in rows)])
+
+
+def drawn(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of equal length as a table in Markdown; the first has the headings."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    drawn = [" | ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-    drawn.insert(1, "-|-".join("-" * width for width in widths))
-    return "\n".join(drawn)
+    table = [" | ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    table.insert(1, "-|-".join("-" * width for width in widths))
+    return "\n".join(table)
 
 
 def _short(value: float) -> str:
