@@ -207,12 +207,18 @@ class Job:
         await asyncio.wait({teller})
         self._cancelled = self._close_tiles()
         if self._keeping.is_begun:
-            await in_a_thread(self._keeping.end, self._outcome_recorded)
+            await self._record_end()
         self._elapsed_s = time.monotonic() - self._started_s
         self._log_what_nobody_sees()
         await self._tell()
         _running.discard(self)
         self.ended.set_result(None)
+
+    async def _record_end(self) -> None:
+        try:
+            await in_a_thread(self._keeping.end, self._outcome_recorded)
+        except Exception:  # a bug of ours: whoever waits for the job must not wait for ever
+            _logger.exception("The end of %r could not be recorded", self)
 
     async def _tell_changes(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import threading
 import time
@@ -16,6 +17,8 @@ from ..api.params import ImageGenerateParams
 from .archive import Archive
 from .ledger import ImageRecord, LedgerError, Outcome, Record
 from .tile import Tile
+
+_logger = logging.getLogger("gradient_notebook")
 
 
 class Keeping:
@@ -92,6 +95,9 @@ class Keeping:
             self._has_failed = True
         except OSError as error:
             notice = f"The original could not be kept on disk ({error}). Save the image yourself."
+        except Exception as error:
+            _logger.exception("A bug in keeping record %s", self.id)
+            notice = f"What was made could not be kept ({type(error).__name__}: {error}). Save the image yourself."
         self.notices += [notice] if notice and notice not in self.notices else []
 
 

@@ -616,3 +616,31 @@ def test_what_is_half_written_is_not_there(archive: Archive, monkeypatch: pytest
     with pytest.raises(OverflowError):
         archive.ledger.put(broken)
     assert archive.records() == [record(outcome="done")]
+
+
+@pytest.mark.parametrize("broken", ["keeping", "ledger"])
+def test_a_bug_in_keeping_costs_neither_the_image_nor_the_end(
+    configured: Simulator,
+    archive: Archive,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    broken: str,
+) -> None:
+    """What nobody has thought of is logged and told, and the image is there."""
+    if broken == "keeping":
+        monkeypatch.setattr(Archive, "path_of", lambda *_: 1 / 0)
+    else:
+        monkeypatch.setattr(Ledger, "put", lambda *_: 1 / 0)
+    job = made(archive)
+    assert job.result() is job.images[0]
+    assert any("ZeroDivisionError" in notice for notice in job.notices)
+    assert "A bug in keeping" in caplog.text
+
+
+def test_an_end_that_cannot_be_recorded_is_an_end(
+    configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever waits for a job does not wait for ever, whatever goes wrong after its work."""
+    monkeypatch.setattr("gradient_notebook.jobs.keeping.Keeping.end", lambda *_: 1 / 0)
+    assert made(archive).images
+    assert "could not be recorded" in caplog.text
