@@ -150,9 +150,8 @@ class AsyncClient:
         return answer if isinstance(answer, dict) else {}
 
     def error(self, answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> ApiError:
-        """Return the error for an error answer, without the key, which some services repeat."""
-        secret = self.settings.key
-        error = api_error(_without(secret, answer), status=status, headers=_without(secret, dict(headers)))
+        """Return the error for an error answer, without the key, which some services repeat. Headers come without it."""
+        error = api_error(_without(self.settings.key, answer), status=status, headers=headers)
         if isinstance(error, Unauthorized):
             error.advice = f"The key came from {self.settings.key_source}. {error.advice}"
         return error
