@@ -131,6 +131,8 @@ def _wait(future: concurrent.futures.Future[Any]) -> None:
 async def wait_async(future: concurrent.futures.Future[Any]) -> None:
     """Wait until `future` is done, in ticks; a cancelled wait leaves `future` alone."""
     wrapped = asyncio.wrap_future(future)
+    # The outcome is taken from `future`: of a copy that nobody asks, asyncio would log the error as never retrieved.
+    wrapped.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         while not wrapped.done():
             await asyncio.wait({wrapped}, timeout=TICK_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import concurrent.futures
+import gc
 import io
 import json
 import threading
@@ -340,6 +341,27 @@ def test_a_cancelled_wait_cancels_the_job(monkeypatch: pytest.MonkeyPatch) -> No
         assert service.wait_for(lambda: service.disconnected == 1)
         with pytest.raises(gn.JobCancelled):
             job.result()
+
+
+def test_an_error_is_left_to_whoever_takes_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A wait in a running loop leaves asyncio no error to log as never retrieved, also where it is given up."""
+    failed: concurrent.futures.Future[None] = concurrent.futures.Future()
+    failed.set_exception(RuntimeError("for the caller"))
+    late: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    async def wait_for_both() -> None:
+        await loop.wait_async(failed)
+        given_up = asyncio.ensure_future(loop.wait_async(late))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        late.set_exception(RuntimeError("for nobody"))
+        await asyncio.sleep(0)
+
+    asyncio.run(wait_for_both())
+    gc.collect()
+
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_waiting_works_in_a_thread(configured: Simulator) -> None:
