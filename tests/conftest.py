@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.simulator.noise import Noise
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,6 +25,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def cheap_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulators make noise, unless the test is marked `painted`: it looks at what they paint."""
+    if not request.node.get_closest_marker("painted"):
+        monkeypatch.setattr(Simulator, "default_painter", Noise)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from . import orders
 from .faults import CUTS, CUTS_IN_FINAL, Fault
 from .handlers import Gone, Handler
 from .orders import Order
-from .painter import Painting
+from .painter import Painter, Picture
 
 SECONDS_PER_IMAGE = {"low": 1.5, "medium": 2.5, "high": 4.0}
 """Lively, for a demonstration: the real service takes ten times as long."""
@@ -113,7 +113,7 @@ class Generations(Handler):
         if self.fault.error_event is not None:
             self._set_scripted_headers()
             raise orders.Refused(400, {"error": dict(self.fault.error_event)})
-        paintings = [cache(partial(_painting, order, variation)) for variation in variations]
+        paintings = [cache(partial(_picture, self.service.painter, order, variation)) for variation in variations]
         pictures = await asyncio.gather(*[self._last_picture(order, painting) for painting in paintings])
         await self._until(started, order, 1)
         self.set_header("content-type", "application/json")
@@ -138,7 +138,7 @@ class Generations(Handler):
         self._set_scripted_headers()
         await self.flush()
         await self._send(b"".join(islice(cycle(self._small_events(order)), self.fault.events)))
-        painting = cache(partial(_painting, order, variation))
+        painting = cache(partial(_picture, self.service.painter, order, variation))
         count = order.partial_images if self.fault.partials is None else self.fault.partials
         for index in range(count):
             await self._send_partial(order, painting, index, (index + 1) / (count + 1), started)
@@ -156,7 +156,7 @@ class Generations(Handler):
         return b": keep-alive\n\n", unknown, self._event(PARTIAL_IMAGE, order, TINY_PICTURE, partial_image_index=0)
 
     async def _send_partial(
-        self, order: Order, painting: Callable[[], Painting], index: int, share: float, started: float
+        self, order: Order, painting: Callable[[], Picture], index: int, share: float, started: float
     ) -> None:
         data = self.fault.partial_picture
         if data is None:
@@ -167,7 +167,7 @@ class Generations(Handler):
         if self.fault.cut == "between_events":
             await self._break_off()
 
-    async def _last_picture(self, order: Order, painting: Callable[[], Painting]) -> bytes:
+    async def _last_picture(self, order: Order, painting: Callable[[], Picture]) -> bytes:
         """Return the finished file, or what the script gives out as one: nothing is painted for that."""
         if self.fault.picture is not None:
             return self.fault.picture
@@ -245,8 +245,8 @@ def _length_before(cut: str, data: bytes) -> int:
     return places.get(cut, len(data) - 1 if cut == "before_blank_line" else len(data) // 2)
 
 
-def _painting(order: Order, variation: str) -> Painting:
-    return Painting(
+def _picture(painter: Painter, order: Order, variation: str) -> Picture:
+    return painter(
         order.params.prompt,
         size=order.pixels,
         seed=f"{order.params.model} {variation}",
@@ -255,5 +255,5 @@ def _painting(order: Order, variation: str) -> Painting:
     )
 
 
-def _encoded(order: Order, painting: Painting, sharpness: float) -> bytes:
+def _encoded(order: Order, painting: Picture, sharpness: float) -> bytes:
     return painting.encoded(order.output_format, order.params.output_compression, sharpness=sharpness)

@@ -17,6 +17,7 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from . import orders
+from .painter import Painter
 from .records import RateLimit, Received, Records
 
 Result = TypeVar("Result")
@@ -32,7 +33,9 @@ class Service:
     """What the handlers of one server share."""
 
     records: Records
-    painters: Executor
+    threads: Executor
+    """Where pictures are made."""
+    painter: Painter
     limit: RateLimit
     seconds_per_image: float | None
     stopping: bool = False
@@ -117,7 +120,7 @@ class Handler(tornado.web.RequestHandler):
             return work()
 
         try:
-            painting = asyncio.get_running_loop().run_in_executor(self.service.painters, work_if_wanted)
+            painting = asyncio.get_running_loop().run_in_executor(self.service.threads, work_if_wanted)
         except RuntimeError as error:  # the interpreter is on its way out and starts no more work
             raise Gone from error
         result = await painting

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import random
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, PngImagePlugin
 
@@ -23,6 +23,20 @@ _GRAIN = 3.4  # standard deviation in grey levels: visible as film, and it gives
 _SOFTNESS = {"low": 1.6, "medium": 0.6}  # blur in pixels: lower quality is less sharp
 _COARSEST = 64  # pixels of the picture to a pixel of its coarsest sketch
 _LONGEST_TEXT = 1_000  # characters of the prompt in the file; EXIF has no room for all
+
+
+class Picture(Protocol):
+    """What a painter gives: one picture, from which files of any sharpness are made."""
+
+    def encoded(self, file_format: str, compression: int | None = None, *, sharpness: float = 1) -> bytes:
+        """Return the picture as a file; below a `sharpness` of 1 as a partial image."""
+
+
+class Painter(Protocol):
+    """What the simulator asks for its pictures: `Painting`, or something cheaper (`noise.Noise`)."""
+
+    def __call__(self, prompt: str, *, size: Size, seed: str, quality: str, transparent: bool) -> Picture:
+        """Return the picture for a prompt, of `size` pixels (width x height)."""
 
 
 class Painting:
@@ -61,7 +75,7 @@ class Painting:
     def encoded(self, file_format: str, compression: int | None = None, *, sharpness: float = 1) -> bytes:
         """Return the picture as a file: png, webp or jpeg; `compression` is in percent, for the latter two."""
         buffer = io.BytesIO()
-        self.image(sharpness).save(buffer, file_format, **_options(file_format, compression, self.prompt))
+        self.image(sharpness).save(buffer, file_format, **file_options(file_format, compression, self.prompt))
         return buffer.getvalue()
 
 
@@ -100,8 +114,8 @@ def _mark(picture: Image.Image) -> None:
     picture.paste(light, (0, 0), letters)
 
 
-def _options(file_format: str, compression: int | None, prompt: str) -> dict[str, Any]:
-    """Return how to save, with the file saying what it is: PNG text, JPEG comment, EXIF in WebP and JPEG."""
+def file_options(file_format: str, compression: int | None, prompt: str) -> dict[str, Any]:
+    """Return how Pillow saves a picture, with the file saying what it is: PNG text, JPEG comment, EXIF in WebP and JPEG."""
     text = f"{SOFTWARE}: {prompt[:_LONGEST_TEXT]}"
     if file_format == "png":
         information = PngImagePlugin.PngInfo()

@@ -18,6 +18,7 @@ from . import faults as faults_module
 from .faults import Fault
 from .generations import Generations
 from .handlers import Handler, Models, NotFound, Service
+from .painter import Painter, Painting
 from .records import REQUESTS_PER_HOUR, RateLimit, Received, Records
 
 HOST = "127.0.0.1"
@@ -35,7 +36,11 @@ class Simulator:
         faults: how to misbehave, one entry for one POST, see `faults.Fault`.
         port: TCP port, 0 for a free one.
         requests_per_hour: the rate limit.
+        painter: what makes the pictures; `noise.Noise` costs a fortieth of `Painting`, where nobody looks at them.
     """
+
+    default_painter: Painter = Painting
+    """Of simulators that are given none."""
 
     def __init__(
         self,
@@ -44,10 +49,12 @@ class Simulator:
         faults: Script = (),
         port: int = 0,
         requests_per_hour: int = REQUESTS_PER_HOUR,
+        painter: Painter | None = None,
     ) -> None:
         self._records = Records(faults_module.script(faults))
         self._seconds_per_image = seconds_per_image
         self._limit = RateLimit(requests_per_hour)
+        self._painter = painter or type(self).default_painter
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -110,8 +117,8 @@ class Simulator:
 
     async def _serve(self, listening: socket.socket, ready: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        painters = ThreadPoolExecutor(PAINTERS, thread_name_prefix="simulator-painter")
-        service = Service(self._records, painters, self._limit, self._seconds_per_image)
+        threads = ThreadPoolExecutor(PAINTERS, thread_name_prefix="simulator-painter")
+        service = Service(self._records, threads, self._painter, self._limit, self._seconds_per_image)
         server = tornado.httpserver.HTTPServer(_application(service))
         server.add_socket(listening)
         ready.set()
@@ -119,7 +126,7 @@ class Simulator:
         service.stopping = True
         server.stop()
         await server.close_all_connections()
-        painters.shutdown(wait=False, cancel_futures=True)
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _application(service: Service) -> tornado.web.Application:

@@ -357,6 +357,7 @@ print(job.result().size, *job.notices, sep="\\n")
 """
 
 
+@pytest.mark.painted  # for a file of real size
 def test_a_disk_with_no_room_for_the_original_costs_no_image(configured: Simulator, tmp_path: Path) -> None:
     """Where a file of that size cannot be written, the image comes, the ledger has it, and no rest is left over."""
     process = in_another_process(_LIMITED, configured.url)
@@ -383,6 +384,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.painted  # for a file of real size
 @pytest.mark.parametrize("left", [400_000, 0])
 def test_a_full_disk_costs_no_image(configured: Simulator, tiny_disk: Path, left: int) -> None:
     """A disk with too little room for the original, and one with none at all: told, and the image comes."""

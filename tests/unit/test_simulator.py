@@ -29,6 +29,7 @@ import gradient_notebook.simulator
 from gradient_notebook.api.params import OUTPUT_TOKENS, PARTIAL_IMAGE_TOKENS
 from gradient_notebook.simulator import Simulator, generations
 from gradient_notebook.simulator.faults import CUTS, script
+from gradient_notebook.simulator.painter import Picture
 
 SCHEMA = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
 PATH = "/v1/images/generations"
@@ -567,12 +568,15 @@ def test_pictures_can_be_broken(order: dict[str, Any]) -> None:
     assert base64.b64decode(fake) == b"not an image"
 
 
+def nobody_paints(prompt: str, **how: Any) -> Picture:
+    raise AssertionError(f"{prompt!r} was painted")
+
+
 @pytest.mark.parametrize("order", [SMALL, STREAM])
-def test_any_bytes_can_be_sent_as_pictures(order: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_bytes_can_be_sent_as_pictures(order: dict[str, Any]) -> None:
     """What the script gives as base64 comes as the last picture and as each partial one, and nothing is painted."""
-    monkeypatch.setattr(generations, "Painting", None)
     fault = {"image_base64": "/wAB", "partial_base64": "/wAC"}
-    with Simulator(seconds_per_image=0, faults=[fault]) as simulator:
+    with Simulator(seconds_per_image=0, faults=[fault], painter=nobody_paints) as simulator:
         text = post(simulator, order).text
     found = [data for _, data in events_of(text)] if order is STREAM else json.loads(text)["data"]
     assert [data["b64_json"] for data in found] == ["/wAC"] * (len(found) - 1) + ["/wAB"]
