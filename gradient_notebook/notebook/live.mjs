@@ -97,7 +97,7 @@ export function announcement({ status, tiles, steps, steps_done, note, wait }) {
  */
 export function layout(rows) {
   const columns = rows.reduce((product, count) => (product % count ? product * count : product), 1);
-  return { columns, spans: rows.flatMap((count) => Array(count).fill(columns / count)) };
+  return { columns, spans: rows.flatMap((count) => Array.from({ length: count }, () => columns / count)) };
 }
 
 /** @param {Tile} tile */
