@@ -1,5 +1,6 @@
 // @ts-check
-// The film: the right half of a panel, which is the live picture's card with all results and what can be done with them.
+// The film: the right half of a panel, which is the card of the live picture with all results and what can be done with
+// them.
 
 import { asPng, copy, copyText, download } from "./clipboard.mjs";
 import { make, makeButton } from "./dom.mjs";

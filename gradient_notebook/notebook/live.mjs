@@ -1,6 +1,6 @@
 // @ts-check
-// The live picture. `esm.py` joins it with the modules that it imports: anywidget imports the text from a blob URL, where
-// relative imports cannot work.
+// The live picture. `esm.py` joins it with the modules that it imports: anywidget imports the text from a blob URL,
+// where relative imports cannot work.
 
 import { make, makeButton } from "./dom.mjs";
 import { Pictures, Place } from "./pictures.mjs";
