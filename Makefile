@@ -1,8 +1,13 @@
 PYTHON ?= python3
 VENV := .venv
 IN := $(VENV)/bin
+NODE := build/node
+TYPESCRIPT := 5.9
 DEMO := demo
 QUICKSTART := notebooks/01-quickstart.ipynb
+
+# The types of the JavaScript are checked where there is npm, which brings TypeScript.
+TYPES_OF_JS := $(if $(shell command -v npm 2>/dev/null),$(NODE)/typescript-$(TYPESCRIPT))
 
 # JupyterLab opens a browser where there is a display, and prints its address where there is none.
 HEADLESS := $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname))),,--no-browser)
@@ -21,10 +26,11 @@ demo: $(VENV)/lab ## the quickstart, executed, as a page with its pictures
 test: $(VENV)/test ## everything, in a real kernel and a real browser too
 	$(IN)/python -m pytest
 
-lint: $(VENV)/test ## style and types
+lint: $(VENV)/test $(TYPES_OF_JS) ## style and types
 	$(IN)/ruff check
 	$(IN)/ruff format --check
 	$(IN)/mypy
+	$(if $(TYPES_OF_JS),$(NODE)/node_modules/.bin/tsc --project tests/js,@echo "Skipped: the types of the JavaScript (there is no npm).")
 
 bench: $(VENV)/test ## speed, as ratios measured in one run
 	$(IN)/python tests/bench/run.py
@@ -49,5 +55,11 @@ $(VENV)/test: $(VENV)/bin/python pyproject.toml
 	$(IN)/python tests/browser/chromium.py
 	touch $(VENV)/lab $@
 
+$(NODE)/typescript-$(TYPESCRIPT):
+	rm -rf $(NODE)
+	mkdir -p $(NODE)
+	npm install --prefix $(NODE) --no-save --no-audit --no-fund --loglevel=error typescript@$(TYPESCRIPT)
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(NODE) $(DEMO)

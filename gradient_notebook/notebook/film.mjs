@@ -1,16 +1,29 @@
-// The film: behind `live.mjs`, in one module with it, this makes the right half of a panel of its card.
+// @ts-check
+// The film: the right half of a panel, which is the card of the live picture with all results and what can be done with
+// them.
 
-/** @typedef {{ job: Job, tile: number }} InView */
+import { asPng, copy, copyText, download } from "./clipboard.mjs";
+import { make, makeButton } from "./dom.mjs";
+import { PanelForm } from "./form.mjs";
+import { Kernel } from "./kernel.mjs";
+import { View, cameToNothing, fraction, widgetOf } from "./live.mjs";
+import { Place } from "./pictures.mjs";
 
-const PATIENCE_MS = 600;
+/** @import { Box, InView, Job, LiveTraits, Model, Tile } from "./live.mjs" */
+/** @import { Pictures } from "./pictures.mjs" */
+/**
+ * @typedef {LiveTraits & {
+ *   finished: Job[], selected: string, boxes: Box[], heard: number, controls: Record<string, string>,
+ * }} FilmTraits
+ */
+
 const COPIED_MS = 1600;
-const FORM_BUTTON = "[class*='gradient-form-']";
-const NO_CLIPBOARD = "This page may not use the clipboard (it needs https).";
 
 /**
  * What is in view: a job, and one of its tiles, or -1 for all of them. Selected is `job` or `job.tile`.
  * @param {Job[]} jobs newest first
  * @param {string} selected
+ * @returns {InView | null}
  */
 export function inView(jobs, selected) {
   const [id, index] = selected.split(".");
@@ -28,151 +41,50 @@ export function thumbnails(jobs) {
   return jobs.flatMap((job) => job.tiles.map((tile, index) => ({ job, tile, index, name: `${job.id}.${index}` })));
 }
 
-/** Asks the kernel, which may be busy, and hands over what it answers. */
-class Kernel {
-  /** @param {Model} model @param {AbortSignal} signal */
-  constructor(model, signal) {
-    this.model = model;
-    /** @type {Map<string, (answer: [any, DataView[]]) => void>} */
-    this.waiting = new Map();
-    const heard = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
-      this.waiting.get(message.id)?.([message, buffers]);
-      this.waiting.delete(message.id);
-    };
-    model.on("msg:custom", heard);
-    signal.addEventListener("abort", () => model.off("msg:custom", heard));
-  }
-
-  /** @param {Record<string, unknown>} question @returns {Promise<[any, DataView[]]>} */
-  ask(question) {
-    const id = crypto.getRandomValues(new Uint32Array(2)).join("-"); // each view hears all answers
-    this.model.send({ ...question, id });
-    return new Promise((resolve) => this.waiting.set(id, resolve));
-  }
-}
-
-/** @param {Promise<[any, DataView[]]>} answer */
-async function original(answer) {
-  const [{ error, mime, name }, [bytes]] = await answer;
-  if (error) throw new Error(error);
-  return { blob: new Blob([/** @type {any} */ (bytes)], { type: mime }), name, mime };
-}
-
-/** The clipboard takes images as PNG only. @param {Blob} blob */
-async function asPng(blob) {
-  if (blob.type === "image/png") return blob;
-  const bitmap = await createImageBitmap(blob);
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  return canvas.convertToBlob({ type: "image/png" });
-}
-
 /**
- * Copy what is still to come: a browser wants to be asked in the click itself.
- * @param {Record<string, Promise<Blob>>} kinds
+ * All results of a panel, one of them in view, and what can be done with it.
+ * @extends {View<FilmTraits>}
  */
-async function copy(kinds) {
-  if (!navigator.clipboard?.write) throw new Error(NO_CLIPBOARD);
-  const plain = Object.fromEntries(Object.entries(kinds).filter(([kind]) => !kind.startsWith("web ")));
-  // Formats of one's own need a permission that others do not.
-  const write = async (/** @type {typeof kinds} */ some) => navigator.clipboard.write([new ClipboardItem(some)]);
-  await write(kinds).catch(() => write(plain));
-}
-
-/** @param {Promise<string>} text */
-async function copyText(text) {
-  if (navigator.clipboard?.write) {
-    return copy({ "text/plain": text.then((words) => new Blob([words], { type: "text/plain" })) });
-  }
-  const area = make("textarea", "spoken", document.body); // the way of pages without https
-  area.value = await text;
-  area.select();
-  const copied = document.execCommand("copy");
-  area.remove();
-  if (!copied) throw new Error(NO_CLIPBOARD);
-}
-
-/**
- * Whether a notebook could take a plain key for its own, and none of the form's controls needs to hear of it: what
- * native controls do with a key they do in any case.
- * @param {KeyboardEvent} event @param {HTMLElement} target
- */
-function isShortcut(event, target) {
-  if (target.matches("button, select, input[type='checkbox'], input[type='range']")) return true;
-  return !target.matches(":read-write") && event.key.length === 1 && event.key !== " ";
-}
-
-/** A slider of the notebook's is not labelled, and says its step in the place of its value. @param {Element} handle */
-function nameSlider(handle) {
-  const row = handle.closest(".widget-inline-hbox");
-  const names = { "aria-label": ".widget-label", "aria-valuetext": ".widget-readout" };
-  for (const [attribute, part] of Object.entries(names)) {
-    const words = row?.querySelector(part)?.textContent ?? "";
-    if (handle.getAttribute(attribute) !== words) handle.setAttribute(attribute, words);
-  }
-}
-
-/** @param {Event} event */
-function swallow(event) {
-  event.preventDefault();
-  event.stopImmediatePropagation();
-}
-
-/** @param {Blob} blob @param {string} name */
-function download(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), COPIED_MS);
-}
-
-/** All results of a panel, one of them in view, and what can be done with it. */
 class Film extends View {
-  build() {
-    const card = super.build();
-    this.kernel = new Kernel(this.model, this.signal);
-    /** How many partial images the scrubber stands before the end, and of which image. */
-    this.back = 0;
-    this.looked = "";
-    /** @type {Box[]} */
-    this.notes = [];
-    /** @type {Map<string, Place>} */
-    this.strip = new Map();
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.patience = undefined;
-    /** @type {{ input: HTMLInputElement, words: string } | undefined} */
-    this.typed = undefined;
-    card.className = "gradient-stage";
-    card.setAttribute("aria-label", "Results");
-    this.hint = make("div", "hint");
+  /** How many partial images the scrubber stands before the end, and of which image. */
+  back = 0;
+  looked = "";
+  /** @type {Box[]} */
+  notes = [];
+  /** @type {Map<string, Place>} */
+  strip = new Map();
+
+  hint = make("div", "hint");
+  scrubber = make("label", "scrubber");
+  range = make("input", "range");
+  position = make("span", "position");
+  all = makeButton("Show all", this.buttons);
+  use = makeButton("Use these settings", this.buttons);
+  copy = makeButton("Copy", this.buttons);
+  download = makeButton("Download", this.buttons);
+  boxes = make("div", "boxes", this.card);
+  thumbs = make("div", "film", this.card);
+
+  /** @param {Model<FilmTraits>} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
+  constructor(model, el, pictures, signal) {
+    super(model, el, pictures, signal);
+    this.kernel = new Kernel(model, signal);
+    this.form = new PanelForm(this);
+    this.card.className = "gradient-stage";
+    this.card.setAttribute("aria-label", "Results");
     this.hint.textContent = "Describe a picture, and press Generate.";
     this.bar.before(this.hint);
-    this.buildTools();
-    this.boxes = make("div", "boxes", card);
-    this.boxes.setAttribute("role", "alert");
-    this.thumbs = make("div", "film", card);
-    this.thumbs.setAttribute("role", "group");
-    this.thumbs.setAttribute("aria-label", "Results, newest first");
-    return card;
-  }
-
-  buildTools() {
-    this.scrubber = make("label", "scrubber");
     this.buttons.before(this.scrubber);
-    this.range = make("input", "range");
     this.range.type = "range";
     this.range.setAttribute("aria-label", "Partial images that this image went through");
-    this.position = make("span", "position");
     this.scrubber.append("partials", this.range, this.position);
-    this.all = makeButton("Show all", this.buttons);
-    this.use = makeButton("Use these settings", this.buttons);
-    this.copy = makeButton("Copy", this.buttons);
-    this.download = makeButton("Download", this.buttons);
     this.use.title = "Fill the form with what made this image";
     this.copy.title = "Copy the original image to the clipboard";
     this.download.title = "Download the original file, as the service sent it";
+    this.boxes.setAttribute("role", "alert");
+    this.thumbs.setAttribute("role", "group");
+    this.thumbs.setAttribute("aria-label", "Results, newest first");
+    this.listenToResults();
   }
 
   get jobs() {
@@ -185,6 +97,7 @@ class Film extends View {
     return inView(this.jobs, this.model.get("selected"));
   }
 
+  /** @returns {(keyof FilmTraits & string)[]} */
   get shownTraits() {
     return ["finished", "selected", "boxes"];
   }
@@ -193,13 +106,12 @@ class Film extends View {
     return this.grid;
   }
 
-  listen() {
-    super.listen();
-    const { signal } = this;
+  listenToResults() {
+    const { model, signal } = this;
     /** @type {[HTMLElement, (event: Event) => void][]} */
     const clicks = [
       [this.all, () => this.select(this.inView?.job.id ?? "")],
-      [this.use, () => this.model.send({ type: "use", job: this.inView?.job.id })],
+      [this.use, () => model.send({ type: "use", job: this.inView?.job.id })],
       [this.copy, () => this.copyImage()],
       [this.download, () => this.downloadImage()],
       [this.grid, (event) => this.choose(event)],
@@ -207,14 +119,18 @@ class Film extends View {
     ];
     for (const [element, clicked] of clicks) element.addEventListener("click", clicked, { signal });
     this.range.addEventListener("input", () => this.scrub(), { signal });
-    const heard = () => this.acknowledged();
-    this.model.on("change:heard", heard);
-    signal.addEventListener("abort", () => this.model.off("change:heard", heard));
-    this.listenToPanel();
+    const heard = () => this.form.acknowledged();
+    model.on("change:heard", heard);
+    signal.addEventListener("abort", () => model.off("change:heard", heard));
   }
 
   lost() {
-    this.acknowledged();
+    this.form.acknowledged();
+  }
+
+  tick() {
+    super.tick();
+    this.form.nameSliders();
   }
 
   afterCancel() {
@@ -305,7 +221,7 @@ class Film extends View {
       this.strip.delete(name);
     }
     thumbs.forEach((thumb, at) => this.updateThumb(thumb, at, seen));
-    const roots = /** @type {HTMLElement[]} */ ([...this.thumbs.children]);
+    const { roots } = this;
     const reached = roots.find((root) => root.getAttribute("aria-pressed") === "true") ?? roots[0];
     for (const root of roots) root.tabIndex = root === reached ? 0 : -1; // the arrow keys go on from there
     this.thumbs.hidden = !roots.length;
@@ -316,7 +232,8 @@ class Film extends View {
     const place = this.strip.get(name) ?? new Place(this.thumbs, "button");
     const { root } = place;
     this.strip.set(name, place);
-    if (this.thumbs.children[at] !== root) this.thumbs.insertBefore(root, this.thumbs.children[at]);
+    const there = this.thumbs.children[at] ?? null;
+    if (there !== root) this.thumbs.insertBefore(root, there);
     const chosen = seen?.job.id === job.id && [index, -1].includes(seen.tile);
     place.update(tile, this.pictures.url(tile.keys.at(-1)), "", cameToNothing(tile));
     root.setAttribute("type", "button");
@@ -330,7 +247,7 @@ class Film extends View {
 
   async copyImage() {
     const { job, tile } = /** @type {InView} */ (this.inView);
-    const image = original(this.kernel.ask({ type: "original", job: job.id, tile }));
+    const image = this.kernel.original(job.id, tile);
     const kinds = {
       "image/png": image.then(({ blob }) => asPng(blob)),
       [`web ${job.mime}`]: image.then(({ blob }) => blob), // the original bytes: a browser writes its PNG anew
@@ -340,17 +257,13 @@ class Film extends View {
 
   async downloadImage() {
     const { job, tile } = /** @type {InView} */ (this.inView);
-    const image = original(this.kernel.ask({ type: "original", job: job.id, tile }));
+    const image = this.kernel.original(job.id, tile);
     await this.confirmed(this.download, "Downloaded", image.then(({ blob, name }) => download(blob, name)));
   }
 
   /** @param {HTMLElement} button @param {"cell" | "python"} language */
   async copyCode(button, language) {
-    const answer = this.kernel.ask({ type: "code", language, form: this.form() }).then(([{ text, error }]) => {
-      if (error !== undefined) throw new Error(error);
-      return String(text);
-    });
-    await this.confirmed(button, "Copied", copyText(answer));
+    await this.confirmed(button, "Copied", copyText(this.kernel.code(language, this.form.values())));
   }
 
   /**
@@ -370,121 +283,24 @@ class Film extends View {
     }
   }
 
-  /** What happens in the panel around this view: its form is made of the notebook's own controls. */
-  listenToPanel() {
-    const { signal } = this;
-    // On the window, before the notebook's own shortcuts see a key.
-    window.addEventListener("keydown", (event) => this.pressed(event), { capture: true, signal });
-    window.addEventListener("click", (event) => this.clicked(event), { capture: true, signal });
-    window.addEventListener("input", (event) => this.noteTyped(event), { capture: true, signal });
-    window.addEventListener("focusout", (event) => this.left(event), { capture: true, signal });
-    /** @type {Map<string, any>} */
-    this.controls = new Map();
-    for (const [name, id] of Object.entries(this.model.get("controls"))) {
-      const found = /** @type {any} */ (this.model).widget_manager.get_model(id);
-      found.then((/** @type {any} */ control) => this.controls?.set(name, control));
-    }
-  }
-
-  tick() {
-    super.tick();
-    for (const handle of this.el.closest(".gradient-panel")?.querySelectorAll(".noUi-handle") ?? []) nameSlider(handle);
-  }
-
-  /** @param {Event} event @returns {Element | null} the panel, if the event is of it */
-  panelOf({ target }) {
-    const panel = this.el.closest(".gradient-panel");
-    return panel?.contains(/** @type {Node} */ (target)) ? panel : null;
-  }
-
-  /** @param {KeyboardEvent} event */
-  pressed(event) {
-    if (!this.panelOf(event)) return;
-    const target = /** @type {HTMLElement} */ (event.target);
-    const modified = event.ctrlKey || event.metaKey;
-    if (event.key === "Enter" && (modified || target.closest(FORM_BUTTON)) && event.repeat) {
-      swallow(event); // a key that is held is one wish
-    } else if (event.key === "Enter" && modified) {
-      swallow(event);
-      if (!this.card.contains(target)) this.generate();
-    } else if (!modified && !event.altKey && isShortcut(event, target)) {
-      event.stopPropagation(); // of the notebook's shortcuts some delete cells
-      if (this.thumbs.contains(target)) this.walk(event);
-    }
+  /** The thumbnails, in order. */
+  get roots() {
+    return /** @type {HTMLElement[]} */ ([...this.thumbs.children]);
   }
 
   /** Arrow keys go along the film. @param {KeyboardEvent} event */
   walk(event) {
-    const roots = /** @type {HTMLElement[]} */ ([...this.thumbs.children]);
+    const { roots } = this;
     const at = roots.indexOf(/** @type {HTMLElement} */ (event.target));
+    if (at < 0) return;
     const last = roots.length - 1;
     /** @type {Record<string, number>} */
     const to = { ArrowRight: Math.min(at + 1, last), ArrowLeft: Math.max(at - 1, 0), Home: 0, End: last };
-    if (!(event.key in to)) return;
+    const next = roots[to[event.key] ?? -1];
+    if (!next) return;
     event.preventDefault();
-    this.select(roots[to[event.key]].dataset.name ?? "");
-    roots[to[event.key]].focus();
-  }
-
-  /** @param {MouseEvent} event */
-  clicked(event) {
-    const button = /** @type {Element} */ (event.target).closest?.(FORM_BUTTON);
-    if (!button || !this.panelOf(event)) return;
-    swallow(event);
-    if (event.detail > 1) return; // the second half of a double click is no second wish
-    if (button.classList.contains("gradient-form-generate")) this.generate();
-    else this.copyCode(/** @type {HTMLElement} */ (button), button.classList.contains("gradient-form-cell") ? "cell" : "python");
-  }
-
-  /**
-   * What the form says here and now. The controls' own messages wait while the kernel is busy, and this one would
-   * overtake them: an image of an older prompt costs as much.
-   * @returns {Record<string, unknown>}
-   */
-  form() {
-    const said = [...(this.controls ?? [])].map(([name, control]) => {
-      const index = control.get("index");
-      return [name, index === undefined ? control.get("value") : control.get("_options_labels")[index]];
-    });
-    return Object.fromEntries(said);
-  }
-
-  /** One click is one generation: a busy kernel would take each of several. */
-  generate() {
-    if (this.patience || !this.connected || this.isCorrected()) return;
-    this.model.send({ type: "generate", form: this.form() });
-    this.patience = setTimeout(() => this.wait(), PATIENCE_MS);
-  }
-
-  /**
-   * Whether a number that has just been typed became another, because a control keeps to its bounds: somebody who
-   * typed 20 has not asked for 10.
-   */
-  isCorrected() {
-    const { typed } = this;
-    const active = document.activeElement;
-    if (active instanceof HTMLInputElement) active.dispatchEvent(new Event("change", { bubbles: true }));
-    this.typed = undefined;
-    if (!typed || Number(typed.words) === Number(typed.input.value)) return false;
-    const what = `${typed.words} is not allowed there: it is ${typed.input.value} now.`;
-    this.tell({ kind: "failed", what, advice: "Nothing was sent. Press Generate again if that will do." });
-    return true;
-  }
-
-  /** @param {Event} event */
-  noteTyped(event) {
-    const input = event.target;
-    if (!this.panelOf(event) || !(input instanceof HTMLInputElement) || input.type !== "number") return;
-    this.typed = { input, words: input.value };
-  }
-
-  /** What has become of a number is seen by whoever goes on to anything but Generate. @param {FocusEvent} event */
-  left({ relatedTarget }) {
-    if (!(relatedTarget instanceof Element && relatedTarget.closest(FORM_BUTTON))) this.typed = undefined;
-  }
-
-  wait() {
-    this.tell({ kind: "cancelled", what: "The kernel does not answer yet.", advice: "This begins as soon as it does." });
+    this.select(next.dataset.name ?? "");
+    next.focus();
   }
 
   /** @param {Box[]} notes of this view's own */
@@ -493,12 +309,6 @@ class Film extends View {
     this.update();
     if (notes.length) this.say(notes.map(({ what, advice }) => `${what} ${advice}`).join(" "));
   }
-
-  acknowledged() {
-    clearTimeout(this.patience);
-    this.patience = undefined;
-    this.tell();
-  }
 }
 
-Shown = Film;
+export default widgetOf(Film);

@@ -1,18 +1,54 @@
 // @ts-check
-// The live picture. One self-contained file: it is imported from a blob URL, where relative imports can't work.
+// The live picture. `esm.py` joins it with the modules that it imports: anywidget imports the text from a blob URL,
+// where relative imports cannot work.
+
+import { make, makeButton } from "./dom.mjs";
+import { Pictures, Place } from "./pictures.mjs";
 
 /**
- * @typedef {{ status: "running" | "done" | "failed" | "cancelled", label: string, keys: string[] }} Tile
+ * What Python sends (`LiveJob.state` and the traits in `live.py`).
+ * @typedef {"running" | "done" | "failed" | "cancelled"} Status
+ * @typedef {{ status: Status, label: string, keys: string[] }} Tile one image; `keys` are those of its pictures
  * @typedef {{ kind: string, what: string, advice: string }} Box
  * @typedef {{ words: string, seconds: number }} Wait why nothing happens, and for how long yet
  * @typedef {{
- *   id: string, status: Tile["status"], prompt: string, settings: string, note: string, caption: string[], boxes: Box[],
+ *   id: string, status: Status, prompt: string, settings: string, note: string, caption: string[], boxes: Box[],
  *   elapsed_s: number, steps_done: number, steps: number, partial_images: number, width: number, height: number,
  *   tiles: Tile[], rows: number[], mime: string, wait: Wait,
  * }} Job
- * @typedef {{ running: Job[], preview_px: number }} State
- * @typedef {import("@anywidget/types").AnyModel<any>} Model
+ * @typedef {{ running: Job[], preview_px: number }} LiveTraits
+ *
+ * Messages: a picture, or what the kernel answers to a message with an `id`.
+ * @typedef {{ type: "picture", key: string, mime: string, id?: undefined }} PictureMessage
+ * @typedef {{ type?: undefined, id: string, error?: string, text?: string, mime?: string, name?: string }} Answer
+ * @typedef {PictureMessage | Answer} Message
  */
+
+/**
+ * What anywidget hands over, as far as it is used here.
+ * @typedef {{ get(trait: string): unknown }} Control another widget's model
+ * @typedef {(message: Message, buffers: DataView<ArrayBuffer>[]) => void} OnMessage
+ * @typedef {`change:${string}` | "comm_live_update"} ModelEvent
+ * @typedef {{
+ *   on(event: "msg:custom", callback: OnMessage): void,
+ *   on(event: ModelEvent, callback: () => void): void,
+ *   off(event: "msg:custom", callback: OnMessage): void,
+ *   off(event: ModelEvent, callback: () => void): void,
+ *   send(message: { type: string, [more: string]: unknown }): void,
+ * }} Channel
+ */
+
+/**
+ * @template {LiveTraits} Traits
+ * @typedef {Channel & {
+ *   get<Name extends keyof Traits>(trait: Name): Traits[Name],
+ *   set<Name extends keyof Traits>(trait: Name, value: Traits[Name]): void,
+ *   save_changes(): void,
+ *   widget_manager: { get_model(id: string): Promise<Control> },
+ * }} Model
+ */
+
+/** @typedef {{ job: Job, tile: number }} InView a job and one of its tiles, or -1 for all of them */
 
 const TICK_MS = 100;
 
@@ -61,173 +97,55 @@ export function announcement({ status, tiles, steps, steps_done, note, wait }) {
  */
 export function layout(rows) {
   const columns = rows.reduce((product, count) => (product % count ? product * count : product), 1);
-  return { columns, spans: rows.flatMap((count) => Array(count).fill(columns / count)) };
-}
-
-/**
- * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag
- * @param {string} name of the class
- * @param {Element} [parent]
- * @returns {HTMLElementTagNameMap[Tag]}
- */
-function make(tag, name, parent) {
-  const element = document.createElement(tag);
-  element.className = `gradient-${name}`;
-  parent?.append(element);
-  return element;
-}
-
-/** @param {string} words @param {Element} parent */
-function makeButton(words, parent) {
-  const button = make("button", "button", parent);
-  button.type = "button";
-  button.textContent = words;
-  return button;
-}
-
-/** The pictures of one model, by key, for all its views. They come as messages; what was missed is asked for. */
-class Pictures {
-  /** @param {Model} model */
-  constructor(model) {
-    this.model = model;
-    /** @type {Map<string, string>} */
-    this.urls = new Map();
-    /** @type {Set<string>} */
-    this.asked = new Set();
-    this.changed = new EventTarget();
-    this.heard = this.heard.bind(this);
-    model.on("msg:custom", this.heard);
-  }
-
-  /** @param {any} message @param {DataView[]} buffers */
-  heard(message, buffers) {
-    if (message.type !== "picture" || this.urls.has(message.key)) return;
-    const picture = new Blob([/** @type {any} */ (buffers[0])], { type: message.mime });
-    this.urls.set(message.key, URL.createObjectURL(picture));
-    this.changed.dispatchEvent(new Event("picture"));
-  }
-
-  /** @param {string | undefined} key @returns {string} the picture's address, empty until it has come */
-  url(key) {
-    if (!key) return "";
-    const url = this.urls.get(key);
-    if (url) return url;
-    if (!this.asked.has(key)) this.model.send({ type: "picture", key });
-    this.asked.add(key);
-    return "";
-  }
-
-  /** Let go of pictures that no job has any more. @param {Job[]} jobs */
-  keepOnly(jobs) {
-    const wanted = new Set(jobs.map((job) => job.id));
-    for (const [key, url] of this.urls) {
-      if (wanted.has(key.split(".")[0])) continue;
-      URL.revokeObjectURL(url);
-      this.urls.delete(key);
-    }
-  }
-
-  close() {
-    this.model.off("msg:custom", this.heard);
-    for (const url of this.urls.values()) URL.revokeObjectURL(url);
-    this.urls.clear();
-  }
+  return { columns, spans: rows.flatMap((count) => Array.from({ length: count }, () => columns / count)) };
 }
 
 /** @param {Tile} tile */
-function cameToNothing({ status }) {
+export function cameToNothing({ status }) {
   return status === "failed" || status === "cancelled";
 }
 
-/** A place for one picture. Shows the next only once it is decoded, so that nothing flickers. */
-class Place {
-  /** @param {Element} parent @param {"div" | "button"} [tag] */
-  constructor(parent, tag = "div") {
-    this.root = make(tag, "tile", parent);
-    this.image = make("img", "picture");
-    this.badge = make("span", "badge", this.root);
-    this.wanted = "";
-  }
-
-  /** @param {Tile} tile @param {string} url @param {string} alt @param {boolean} labelled */
-  update(tile, url, alt, labelled) {
-    this.root.dataset.status = tile.status;
-    this.root.dataset.empty = String(!tile.keys.length);
-    this.badge.textContent = tile.label;
-    this.badge.hidden = !tile.label || !labelled;
-    this.image.alt = alt;
-    if (!tile.keys.length) this.clear();
-    else if (url && url !== this.wanted) this.show(url);
-  }
-
-  clear() {
-    this.wanted = "";
-    this.image.remove();
-  }
-
-  /** @param {string} url */
-  async show(url) {
-    this.wanted = url;
-    const next = new Image();
-    next.src = url;
-    await next.decode().catch(() => undefined);
-    if (this.wanted !== url) return; // a newer one came meanwhile
-    this.image.src = url;
-    if (!this.image.isConnected) this.root.prepend(this.image);
-    this.image.dataset.pictures = String(Number(this.image.dataset.pictures ?? 0) + 1);
-  }
-}
-
 /**
- * Add or take away places until there are `count`.
- * @param {Place[]} places @param {number} count @param {() => Place} add
+ * One view of the widget: a card with one job.
+ * @template {LiveTraits} Traits
  */
-function resize(places, count, add) {
-  while (places.length < count) places.push(add());
-  while (places.length > count) places.pop()?.root.remove();
-}
+export class View {
+  connected = true;
+  since = performance.now();
+  /** @type {Set<string>} */
+  stopping = new Set();
+  /** @type {Place[]} */
+  places = [];
 
-/** One view of the widget: a card with one job. */
-class View {
-  /** @param {Model} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
+  card = make("section", "card");
+  grid = make("div", "grid", this.card);
+  bar = make("div", "bar", this.card);
+  filled = make("div", "filled", this.bar);
+  foot = make("div", "foot", this.card);
+  words = make("div", "words", this.foot);
+  prompt = make("div", "prompt", this.words);
+  line = make("div", "line", this.words);
+  dots = make("span", "dots", this.line);
+  settings = make("span", "settings", this.line);
+  clock = make("span", "clock", this.line);
+  buttons = make("div", "buttons", this.foot);
+  cancel = makeButton("Cancel", this.buttons);
+  spoken = make("div", "spoken", this.card);
+
+  /** @param {Model<Traits>} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
   constructor(model, el, pictures, signal) {
     this.model = model;
     this.el = el;
     this.pictures = pictures;
     this.signal = signal;
-    this.connected = true;
-    this.since = performance.now();
-    /** @type {Set<string>} */
-    this.stopping = new Set();
-    /** @type {Place[]} */
-    this.places = [];
-    this.card = this.build();
-    this.listen();
-  }
-
-  build() {
-    const card = make("section", "card", this.el);
-    this.grid = make("div", "grid", card);
-    this.bar = make("div", "bar", card);
-    this.filled = make("div", "filled", this.bar);
-    this.foot = make("div", "foot", card);
-    const words = make("div", "words", this.foot);
-    this.prompt = make("div", "prompt", words);
-    this.line = make("div", "line", words);
-    this.dots = make("span", "dots", this.line);
-    this.settings = make("span", "settings", this.line);
-    this.clock = make("span", "clock", this.line);
-    this.buttons = make("div", "buttons", this.foot);
-    this.cancel = makeButton("Cancel", this.buttons);
     this.cancel.classList.add("gradient-cancel");
-    this.spoken = make("div", "spoken", card);
-    card.setAttribute("aria-label", "Image generation");
+    this.card.setAttribute("aria-label", "Image generation");
     this.bar.setAttribute("role", "progressbar");
     this.bar.setAttribute("aria-label", "Progress");
     this.spoken.setAttribute("role", "status");
     this.dots.setAttribute("aria-hidden", "true");
-    return card;
+    el.append(this.card);
+    this.listen();
   }
 
   /** @returns {Job[]} newest first */
@@ -235,13 +153,13 @@ class View {
     return this.model.get("running");
   }
 
-  /** The job in view, and one of its tiles, or -1 for all of them. */
+  /** @returns {InView | null} */
   get inView() {
-    const [job] = this.jobs;
-    return job && { job, tile: job.tiles.length === 1 ? 0 : -1 };
+    const job = this.jobs.at(0);
+    return job ? { job, tile: job.tiles.length === 1 ? 0 : -1 } : null;
   }
 
-  /** Traits that a view shows beside `running`. @returns {string[]} */
+  /** Traits that a view shows beside `running`. @returns {(keyof Traits & string)[]} */
   get shownTraits() {
     return [];
   }
@@ -258,7 +176,7 @@ class View {
       this.connected = false; // it is told of losses only
       this.lost();
     };
-    /** @type {[any, () => void][]} */
+    /** @type {[ModelEvent, () => void][]} */
     const heard = [["change:running", counted], ["comm_live_update", lost]];
     for (const name of this.shownTraits) heard.push([`change:${name}`, update]);
     for (const [name, callback] of heard) model.on(name, callback);
@@ -266,7 +184,7 @@ class View {
     this.pictures.changed.addEventListener("picture", update, { signal });
     const timer = setInterval(() => this.tick(), TICK_MS);
     signal.addEventListener("abort", () => clearInterval(timer));
-    this.cancel?.addEventListener("click", () => this.stop(), { signal });
+    this.cancel.addEventListener("click", () => this.stop(), { signal });
   }
 
   /** The kernel is gone. */
@@ -330,11 +248,11 @@ class View {
 
   /** @param {Job} job @param {number} tile */
   updateGrid(job, tile) {
-    const shown = tile < 0 ? job.tiles : [job.tiles[tile]];
-    resize(this.places, shown.length, () => new Place(this.grid));
+    const shown = tile < 0 ? job.tiles : job.tiles.slice(tile, tile + 1);
+    for (const { root } of this.places.splice(shown.length)) root.remove();
     const { columns, spans } = layout(tile < 0 ? job.rows : [1]);
     shown.forEach((one, index) => {
-      const place = this.places[index];
+      const place = (this.places[index] ??= new Place(this.grid));
       place.update(one, this.pictures.url(this.keyOf(one)), job.prompt, shown.length > 1 || cameToNothing(one));
       place.root.style.gridColumn = `span ${spans[index] ?? columns}`;
     });
@@ -349,7 +267,7 @@ class View {
     return this.card;
   }
 
-  /** The picture that a tile shows. @param {Tile} tile */
+  /** The picture that a tile shows. @param {Tile} tile @returns {string | undefined} */
   keyOf(tile) {
     return tile.keys.at(-1);
   }
@@ -375,23 +293,29 @@ function dotsFor(job) {
   });
 }
 
-/** What is shown: `film.mjs`, which comes behind this file in a panel, puts its own in this place. */
-let Shown = View;
-
-export default () => {
-  /** @type {Pictures} */
-  let pictures;
-  return {
-    /** @param {{ model: Model }} context */
-    initialize({ model }) {
-      pictures = new Pictures(model);
-      return () => pictures.close();
-    },
-    /** @param {{ model: Model, el: HTMLElement }} context */
-    render({ model, el }) {
-      const controller = new AbortController();
-      new Shown(model, el, pictures, controller.signal).update();
-      return () => controller.abort();
-    },
+/**
+ * The widget that shows itself in views of one class.
+ * @template {LiveTraits} Traits
+ * @param {new (...parameters: ConstructorParameters<typeof View<Traits>>) => View<Traits>} Shown
+ */
+export function widgetOf(Shown) {
+  return () => {
+    /** @type {Pictures} */
+    let pictures;
+    return {
+      /** @param {{ model: Model<Traits> }} context */
+      initialize({ model }) {
+        pictures = new Pictures(model);
+        return () => pictures.close();
+      },
+      /** @param {{ model: Model<Traits>, el: HTMLElement }} context */
+      render({ model, el }) {
+        const controller = new AbortController();
+        new Shown(model, el, pictures, controller.signal).update();
+        return () => controller.abort();
+      },
+    };
   };
-};
+}
+
+export default widgetOf(View);

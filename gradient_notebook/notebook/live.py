@@ -15,6 +15,7 @@ from ..imaging import Preview, open_image, preview, rows
 from ..jobs.job import Job
 from ..jobs.tile import Tile
 from . import wording
+from .esm import joined
 
 _HERE = Path(__file__).parent
 _PROMPT_CHARACTERS = 1_000
@@ -23,7 +24,7 @@ _PROMPT_CHARACTERS = 1_000
 Action = Callable[[dict[str, Any]], None]
 
 
-def _text(*names: str) -> str:
+def _styles(*names: str) -> str:
     return "".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
@@ -36,8 +37,8 @@ class LivePicture(anywidget.AnyWidget):
     """
 
     # As text: for a file, anywidget would keep each instance alive, to follow the file's changes.
-    _esm = _text("live.mjs")
-    _css = _text("live.css")
+    _esm = joined(_HERE / "live.mjs")
+    _css = _styles("live.css")
 
     running: List[dict[str, Any]] = List(Dict()).tag(sync=True)
     preview_px = Int(768).tag(sync=True)
@@ -85,8 +86,8 @@ class LivePicture(anywidget.AnyWidget):
 class Film(LivePicture):
     """Shows the jobs of a panel, those that run and those that have ended, one of them in view."""
 
-    _esm = _text("live.mjs", "film.mjs")
-    _css = _text("live.css", "film.css")
+    _esm = joined(_HERE / "film.mjs")
+    _css = _styles("live.css", "film.css")
 
     finished: List[dict[str, Any]] = List(Dict()).tag(sync=True)
     selected = Unicode().tag(sync=True)

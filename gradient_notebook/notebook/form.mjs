@@ -1,0 +1,171 @@
+// @ts-check
+// What happens in a panel beside the view of its pictures: the form is made of the notebook's own controls.
+
+/** @import { Box, Control, Model } from "./live.mjs" */
+/** @import { FilmTraits } from "./film.mjs" */
+/**
+ * The view that a form belongs to, as far as the form knows it.
+ * @typedef {{
+ *   model: Model<FilmTraits>, el: HTMLElement, card: HTMLElement, signal: AbortSignal, connected: boolean,
+ *   tell(...notes: Box[]): void,
+ *   walk(event: KeyboardEvent): void,
+ *   copyCode(button: HTMLElement, language: "cell" | "python"): void,
+ * }} PanelView
+ */
+
+const PATIENCE_MS = 600;
+const FORM_BUTTON = "[class*='gradient-form-']";
+
+/**
+ * Whether a notebook could take a plain key for its own, and none of the form's controls needs to hear of it: what
+ * native controls do with a key they do in any case.
+ * @param {KeyboardEvent} event @param {HTMLElement} target
+ */
+function isShortcut(event, target) {
+  if (target.matches("button, select, input[type='checkbox'], input[type='range']")) return true;
+  return !target.matches(":read-write") && event.key.length === 1 && event.key !== " ";
+}
+
+/** A slider of the notebook's is not labelled, and says its step in the place of its value. @param {Element} handle */
+function nameSlider(handle) {
+  const row = handle.closest(".widget-inline-hbox");
+  const names = { "aria-label": ".widget-label", "aria-valuetext": ".widget-readout" };
+  for (const [attribute, part] of Object.entries(names)) {
+    const words = row?.querySelector(part)?.textContent ?? "";
+    if (handle.getAttribute(attribute) !== words) handle.setAttribute(attribute, words);
+  }
+}
+
+/** @param {Event} event */
+function swallow(event) {
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
+/**
+ * What a control shows. A list's own message to the kernel has the index, but code and people have the words.
+ * @param {Control} control
+ */
+export function shownBy(control) {
+  const index = control.get("index");
+  if (index === undefined) return control.get("value");
+  const labels = control.get("_options_labels");
+  return Array.isArray(labels) && typeof index === "number" ? labels[index] : undefined;
+}
+
+/** The form of a panel, as the browser has it. */
+export class PanelForm {
+  /** @type {Map<string, Control>} */
+  controls = new Map();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  patience = undefined;
+  /** @type {{ input: HTMLInputElement, words: string } | undefined} */
+  typed = undefined;
+
+  /** @param {PanelView} view */
+  constructor(view) {
+    this.view = view;
+    const { model, signal } = view;
+    // On the window, before the notebook's own shortcuts see a key.
+    window.addEventListener("keydown", (event) => this.pressed(event), { capture: true, signal });
+    window.addEventListener("click", (event) => this.clicked(event), { capture: true, signal });
+    window.addEventListener("input", (event) => this.noteTyped(event), { capture: true, signal });
+    window.addEventListener("focusout", (event) => this.left(event), { capture: true, signal });
+    for (const [name, id] of Object.entries(model.get("controls"))) {
+      model.widget_manager.get_model(id).then((control) => this.controls.set(name, control));
+    }
+  }
+
+  nameSliders() {
+    for (const handle of this.panel?.querySelectorAll(".noUi-handle") ?? []) nameSlider(handle);
+  }
+
+  get panel() {
+    return this.view.el.closest(".gradient-panel");
+  }
+
+  /** Whether an event is of this panel. @param {Event} event */
+  isOfPanel({ target }) {
+    return this.panel?.contains(/** @type {Node} */ (target)) ?? false;
+  }
+
+  /** @param {KeyboardEvent} event */
+  pressed(event) {
+    if (!this.isOfPanel(event)) return;
+    const target = /** @type {HTMLElement} */ (event.target);
+    const modified = event.ctrlKey || event.metaKey;
+    if (event.key === "Enter" && (modified || target.closest(FORM_BUTTON)) && event.repeat) {
+      swallow(event); // a key that is held is one wish
+    } else if (event.key === "Enter" && modified) {
+      swallow(event);
+      if (!this.view.card.contains(target)) this.generate();
+    } else if (!modified && !event.altKey && isShortcut(event, target)) {
+      event.stopPropagation(); // of the notebook's shortcuts some delete cells
+      this.view.walk(event);
+    }
+  }
+
+  /** @param {MouseEvent} event */
+  clicked(event) {
+    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest?.(FORM_BUTTON));
+    if (!button || !this.isOfPanel(event)) return;
+    swallow(event);
+    if (event.detail > 1) return; // the second half of a double click is no second wish
+    if (button.classList.contains("gradient-form-generate")) this.generate();
+    else this.view.copyCode(button, button.classList.contains("gradient-form-cell") ? "cell" : "python");
+  }
+
+  /**
+   * What the form says here and now. The controls' own messages wait while the kernel is busy, and this one would
+   * overtake them: an image of an older prompt costs as much.
+   * @returns {Record<string, unknown>}
+   */
+  values() {
+    return Object.fromEntries([...this.controls].map(([name, control]) => [name, shownBy(control)]));
+  }
+
+  /** One click is one generation: a busy kernel would take each of several. */
+  generate() {
+    if (this.patience || !this.view.connected || this.isCorrected()) return;
+    this.view.model.send({ type: "generate", form: this.values() });
+    this.patience = setTimeout(() => this.wait(), PATIENCE_MS);
+  }
+
+  /**
+   * Whether a number that has just been typed became another, because a control keeps to its bounds: somebody who
+   * typed 20 has not asked for 10.
+   */
+  isCorrected() {
+    const { typed } = this;
+    const active = document.activeElement;
+    if (active instanceof HTMLInputElement) active.dispatchEvent(new Event("change", { bubbles: true }));
+    this.typed = undefined;
+    if (!typed || Number(typed.words) === Number(typed.input.value)) return false;
+    const what = `${typed.words} is not allowed there: it is ${typed.input.value} now.`;
+    this.view.tell({ kind: "failed", what, advice: "Nothing was sent. Press Generate again if that will do." });
+    return true;
+  }
+
+  /** @param {Event} event */
+  noteTyped(event) {
+    const input = event.target;
+    if (!this.isOfPanel(event) || !(input instanceof HTMLInputElement) || input.type !== "number") return;
+    this.typed = { input, words: input.value };
+  }
+
+  /** What has become of a number is seen by whoever goes on to anything but Generate. @param {FocusEvent} event */
+  left({ relatedTarget }) {
+    if (!(relatedTarget instanceof Element && relatedTarget.closest(FORM_BUTTON))) this.typed = undefined;
+  }
+
+  wait() {
+    const advice = "This begins as soon as it does.";
+    this.view.tell({ kind: "cancelled", what: "The kernel does not answer yet.", advice });
+  }
+
+  acknowledged() {
+    clearTimeout(this.patience);
+    this.patience = undefined;
+    this.view.tell();
+  }
+}

@@ -1,0 +1,97 @@
+// @ts-check
+// Pictures as they come from the kernel, and the places that show them.
+
+/** @import { Channel, Job, Message, Tile } from "./live.mjs" */
+
+import { make } from "./dom.mjs";
+
+/** The pictures of one model, by key, for all its views. They come as messages; what was missed is asked for. */
+export class Pictures {
+  /** @type {Map<string, string>} */
+  urls = new Map();
+  /** @type {Set<string>} */
+  asked = new Set();
+  changed = new EventTarget();
+
+  /** @param {Channel} model */
+  constructor(model) {
+    this.model = model;
+    model.on("msg:custom", this.onMessage);
+  }
+
+  /** @param {Message} message @param {DataView<ArrayBuffer>[]} buffers */
+  onMessage = (message, buffers) => {
+    if (message.type !== "picture" || this.urls.has(message.key)) return;
+    const picture = new Blob(buffers.slice(0, 1), { type: message.mime });
+    this.urls.set(message.key, URL.createObjectURL(picture));
+    this.changed.dispatchEvent(new Event("picture"));
+  };
+
+  /** @param {string | undefined} key @returns {string} the picture's address, empty until it has come */
+  url(key) {
+    if (!key) return "";
+    const url = this.urls.get(key);
+    if (url) return url;
+    if (!this.asked.has(key)) this.model.send({ type: "picture", key });
+    this.asked.add(key);
+    return "";
+  }
+
+  /** Let go of pictures that no job has any more. @param {Job[]} jobs */
+  keepOnly(jobs) {
+    const wanted = new Set(jobs.map((job) => job.id));
+    for (const [key, url] of this.urls) {
+      const [job = ""] = key.split(".");
+      if (wanted.has(job)) continue;
+      URL.revokeObjectURL(url);
+      this.urls.delete(key);
+    }
+  }
+
+  close() {
+    this.model.off("msg:custom", this.onMessage);
+    for (const url of this.urls.values()) URL.revokeObjectURL(url);
+    this.urls.clear();
+  }
+}
+
+/** A place for one picture. Shows the next only once it is decoded, so that nothing flickers. */
+export class Place {
+  image = make("img", "picture");
+  wanted = "";
+
+  /** @param {Element} parent @param {"div" | "button"} [tag] */
+  constructor(parent, tag = "div") {
+    /** @type {HTMLElement} */
+    this.root = make(tag, "tile", parent);
+    this.badge = make("span", "badge", this.root);
+  }
+
+  /** @param {Tile} tile @param {string} url @param {string} alt @param {boolean} labelled */
+  update(tile, url, alt, labelled) {
+    this.root.dataset.status = tile.status;
+    this.root.dataset.empty = String(!tile.keys.length);
+    this.badge.textContent = tile.label;
+    this.badge.hidden = !tile.label || !labelled;
+    this.image.alt = alt;
+    if (!tile.keys.length) this.clear();
+    else if (url && url !== this.wanted) this.show(url);
+  }
+
+  clear() {
+    this.wanted = "";
+    this.image.remove();
+  }
+
+  /** @param {string} url */
+  async show(url) {
+    this.wanted = url;
+    const next = new Image();
+    next.src = url;
+    await next.decode().catch(() => undefined);
+    if (this.wanted !== url) return; // a newer one came meanwhile
+    this.image.src = url;
+    if (!this.image.isConnected) this.root.prepend(this.image);
+    this.image.dataset.pictures = String(Number(this.image.dataset.pictures ?? 0) + 1);
+  }
+}

@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { shownBy } from "../../gradient_notebook/notebook/form.mjs";
+
+/** @param {Record<string, unknown>} traits */
+const control = (traits) => ({ get: (name) => traits[name] });
+
+test("A control says its value, also one that is empty or off", () => {
+  for (const value of ["a fox", "", 0, false, null]) assert.equal(shownBy(control({ value })), value);
+});
+
+test("A list says the words that are selected, not their index", () => {
+  assert.equal(shownBy(control({ index: 0, _options_labels: ["auto", "high"] })), "auto");
+  assert.equal(shownBy(control({ index: 1, _options_labels: ["auto", "high"] })), "high");
+});
+
+test("A list without a selection says nothing", () => {
+  assert.equal(shownBy(control({ index: null, _options_labels: ["auto"] })), undefined);
+});

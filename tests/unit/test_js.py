@@ -1,0 +1,61 @@
+"""The browser's modules: their helpers, as node tests them in `tests/js`, and their types, as Python sends them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import gradient_notebook
+from gradient_notebook.api.params import ImageGenerateParams
+from gradient_notebook.notebook.live import Film, LiveJob, LivePicture
+from gradient_notebook.notebook.wording import Box
+
+FOLDER = Path(gradient_notebook.__file__).parent / "notebook"
+TESTS = sorted((Path(__file__).parent.parent / "js").glob("*.test.mjs"))
+NODE = shutil.which("node")
+
+
+@pytest.mark.skipif(NODE is None, reason="there is no node")
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name.removesuffix(".test.mjs"))
+def test_helpers_do_what_their_own_tests_say(path: Path) -> None:
+    """`node --test` passes, and has found tests in the file."""
+    done = subprocess.run([NODE or "", "--test", path], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\S+ pass [1-9]", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_there_are_tests_for_node() -> None:
+    """None of them is left out because its folder has moved."""
+    assert TESTS
+
+
+def declared(name: str) -> set[str]:
+    """Return the names of the fields of a type that a module declares in a comment."""
+    for path in FOLDER.glob("*.mjs"):
+        if found := re.search(rf"@typedef [^{{\n]*\{{(?:\w+ & )?\{{([^{{}}]*)\}}\}} {name}\b", path.read_text("utf-8")):
+            return set(re.findall(r"(\w+)\??:", found[1]))
+    pytest.fail(f"no module declares {name}")
+
+
+def sent(widget: LivePicture) -> set[str]:
+    """Return the names of the traits that are a widget's own, and travel to the browser."""
+    inherited = set(LivePicture.__mro__[1].class_trait_names())
+    return {name for name in widget.trait_names(sync=True) if name not in inherited and not name.startswith("_")}
+
+
+def test_the_types_have_the_names_that_python_sends() -> None:
+    """A field that is renamed in Python alone would be missing in the browser, where nothing checks it."""
+    picture, film = LivePicture(), Film()
+    state = LiveJob(picture, ImageGenerateParams(prompt="A fox", n=2), 100).state()
+    assert declared("Job") == state.keys()
+    assert declared("Tile") == state["tiles"][0].keys()
+    assert declared("Wait") == state["wait"].keys()
+    assert declared("Box") == Box("It failed").plain().keys()
+    assert declared("LiveTraits") == sent(picture)
+    assert declared("FilmTraits") == sent(film) - sent(picture)
+    picture.close()
+    film.close()
