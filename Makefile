@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 IN := $(VENV)/bin
+BENCH := .venv-bench
+PEERS := openai gradient pydo httpx httpx-sse pybase64
 DEMO := demo
 QUICKSTART := notebooks/01-quickstart.ipynb
 
@@ -26,7 +28,8 @@ lint: $(VENV)/test ## style and types
 	$(IN)/ruff format --check
 	$(IN)/mypy
 
-bench: $(VENV)/test ## speed, as ratios measured in one run
+bench: $(VENV)/test $(BENCH)/bin/python ## speed, beside the newest of its peers, as ratios measured in one run
+	-$(BENCH)/bin/python -m pip install --quiet --upgrade $(PEERS)
 	$(IN)/python tests/bench/run.py
 
 reliability: $(VENV)/test ## nothing lost, nothing sent twice: thousands of faults and kills, counted
@@ -35,10 +38,10 @@ reliability: $(VENV)/test ## nothing lost, nothing sent twice: thousands of faul
 picture: $(VENV)/test ## the README's pictures, taken anew
 	$(IN)/python tests/browser/picture.py
 
-$(VENV)/bin/python:
+$(VENV)/bin/python $(BENCH)/bin/python: %/bin/python:
 	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.11' if sys.version_info < (3, 11) else 0)"
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && \
-		$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet pip; } || { rm -rf $(VENV); exit 1; }
+	$(PYTHON) -m venv $* || { rm -rf $*; $(PYTHON) -m venv --without-pip $* && \
+		$(PYTHON) -m pip --python $@ install --quiet pip; } || { rm -rf $*; exit 1; }
 
 $(VENV)/lab: $(VENV)/bin/python pyproject.toml
 	$(IN)/python -m pip install --quiet --editable ".[lab]"
@@ -50,4 +53,4 @@ $(VENV)/test: $(VENV)/bin/python pyproject.toml
 	touch $(VENV)/lab $@
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(BENCH) $(DEMO)
