@@ -3,6 +3,10 @@ VENV := .venv
 IN := $(VENV)/bin
 NODE := build/node
 TYPESCRIPT := 5.9
+BENCH := .venv-bench
+PEERS := openai gradient pydo httpx httpx-sse pybase64
+# A worker for each core; a file's tests share a kernel or a JupyterLab, and stay together.
+PYTEST := $(IN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 DEMO := demo
 QUICKSTART := notebooks/01-quickstart.ipynb
 
@@ -13,7 +17,7 @@ TYPES_OF_JS := $(if $(shell command -v npm 2>/dev/null),$(NODE)/typescript-$(TYP
 HEADLESS := $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname))),,--no-browser)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab demo test lint bench reliability picture clean
+.PHONY: lab demo test test-all lint compat bench reliability picture clean
 
 lab: $(VENV)/lab ## JupyterLab on the quickstart
 	$(IN)/jupyter lab $(HEADLESS) $(AS_ROOT) --LabApp.default_url=/lab/tree/$(QUICKSTART)
@@ -23,8 +27,14 @@ demo: $(VENV)/lab ## the quickstart, executed, as a page with its pictures
 		--log-level=WARN --output-dir=$(DEMO) --output=quickstart $(QUICKSTART)
 	@echo "The page: $(CURDIR)/$(DEMO)/quickstart.html"
 
-test: $(VENV)/test ## everything, in a real kernel and a real browser too
-	$(IN)/python -m pytest
+test: $(VENV)/test ## everything but what is slow, in a real kernel and a real browser too
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/test ## everything, with all of Hypothesis's examples
+	HYPOTHESIS_PROFILE=full $(PYTEST)
+
+compat: $(VENV)/bin/python ## the main forms with the oldest versions that are allowed, and on each Python that is found
+	$(IN)/python tests/compat.py $(ON)
 
 lint: $(VENV)/test $(TYPES_OF_JS) ## style and types
 	$(IN)/ruff check
@@ -32,7 +42,8 @@ lint: $(VENV)/test $(TYPES_OF_JS) ## style and types
 	$(IN)/mypy
 	$(if $(TYPES_OF_JS),$(NODE)/node_modules/.bin/tsc --project tests/js,@echo "Skipped: the types of the JavaScript (there is no npm).")
 
-bench: $(VENV)/test ## speed, as ratios measured in one run
+bench: $(VENV)/test $(BENCH)/bin/python ## speed, beside the newest of its peers, as ratios measured in one run
+	-$(BENCH)/bin/python -m pip install --quiet --upgrade $(PEERS)
 	$(IN)/python tests/bench/run.py
 
 reliability: $(VENV)/test ## nothing lost, nothing sent twice: thousands of faults and kills, counted
@@ -41,10 +52,10 @@ reliability: $(VENV)/test ## nothing lost, nothing sent twice: thousands of faul
 picture: $(VENV)/test ## the README's pictures, taken anew
 	$(IN)/python tests/browser/picture.py
 
-$(VENV)/bin/python:
+$(VENV)/bin/python $(BENCH)/bin/python: %/bin/python:
 	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.11' if sys.version_info < (3, 11) else 0)"
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) && \
-		$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet pip; } || { rm -rf $(VENV); exit 1; }
+	$(PYTHON) -m venv $* || { rm -rf $*; $(PYTHON) -m venv --without-pip $* && \
+		$(PYTHON) -m pip --python $@ install --quiet pip; } || { rm -rf $*; exit 1; }
 
 $(VENV)/lab: $(VENV)/bin/python pyproject.toml
 	$(IN)/python -m pip install --quiet --editable ".[lab]"
@@ -62,4 +73,4 @@ $(NODE)/typescript-$(TYPESCRIPT):
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(NODE) $(DEMO)
+	rm -rf $(VENV) $(BENCH) $(DEMO) build

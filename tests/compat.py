@@ -1,0 +1,83 @@
+"""The main forms on other versions: `python tests/compat.py [oldest] [newest] [3.11 3.12 ...]`.
+
+`oldest` is the lowest version that pyproject.toml allows of each dependency, on the oldest Python; a Python's number is
+that Python with the newest of everything; without arguments it is all of them, on each Python that is found. Each has an
+environment of its own in `build/compat`, and runs the kernel tests that are marked `compat`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / "build" / "compat"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+OLDEST = "oldest"
+
+# What the tests need beside the package. ipykernel is the user's own: no version of it is asked for, but kernels as old
+# as this are in use with every JupyterLab 4.
+TESTS = ("pytest", "hypothesis", "nbclient", "ipykernel", "pandas")
+OLDEST_KERNEL = ("ipykernel==6.29.5", "jupyter_client==8.6.3")
+
+
+def python(version: str) -> str | None:
+    """Return a Python of this version that runs, if there is one."""
+    found = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")]
+    for path in filter(None, found):
+        if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return str(path)
+    return None
+
+
+def oldest() -> list[str]:
+    """Return the lowest version that is allowed of each dependency, as requirements."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [*(re.sub(r">=", "==", requirement) for requirement in project["dependencies"]), *OLDEST_KERNEL]
+
+
+def environment(name: str, version: str, requirements: Sequence[str]) -> str:
+    """Return the Python of an environment with the package, its requirements and what the tests need."""
+    place = ENVIRONMENTS / name
+    inside = place / "bin" / "python"
+    wanted = "\n".join(requirements)
+    noted = place / "requirements.txt"
+    if not noted.exists() or noted.read_text(encoding="utf-8") != wanted:
+        shutil.rmtree(place, ignore_errors=True)
+        subprocess.run([python(version) or sys.executable, "-m", "venv", str(place)], check=True)
+        install = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "--editable", str(ROOT), *requirements, *TESTS], check=True)
+        noted.write_text(wanted, encoding="utf-8")
+    return str(inside)
+
+
+def chosen(names: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield name, Python and requirements of each environment that is asked for and can be made."""
+    there = [version for version in PYTHONS if python(version)]
+    for name in names or (OLDEST, *there):
+        version = PYTHONS[0] if name == OLDEST else name
+        if version not in there:
+            print(f"Python {version} is not installed: {name} is left out.")
+            continue
+        yield (name, version, oldest()) if name == OLDEST else (f"newest-{name}", name, [])
+
+
+def main() -> int:
+    """Run them one after the other; return how many failed."""
+    failed = []
+    for name, version, requirements in chosen(sys.argv[1:]):
+        print(f"\n{name}, Python {version}", flush=True)
+        tests = [environment(name, version, requirements), "-m", "pytest", "-q", "-m", "compat", "tests/kernel"]
+        if subprocess.run([*tests, "-p", "no:cacheprovider"], cwd=ROOT, check=False).returncode:
+            failed.append(name)
+    print(f"\nFailed: {', '.join(failed)}." if failed else "\nAll passed.")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The benchmark in its smallest form: its table has its rows, and wrong images are refused before anything is timed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report
+import run
+from contestants import CONTESTANTS, FLOOR, OURS
+from rounds import Bench, Pythons, Worker, WorkerFailed, WrongImage
+from server import Kind, Server
+
+NOWHERE = Path("no-such-environment") / "python"
+PEER = "openai async"
+SMALLEST = run.Plan((FLOOR, *OURS, PEER), rounds=1, slow_rounds=1, at_once=[3], at_once_rounds=1, kernels=0)
+
+
+NOT_EVERYWHERE = ("`%load_ext`", "peak memory over the images, one stream: resident", "stream, TLS")
+"""Rows that need a kernel, which is not started here, Linux, or the `openssl` command."""
+
+
+def always(table: Iterable[str]) -> set[str]:
+    """Return the rows that are there on every machine, and with every number at once."""
+    return {what for what in table if not what.startswith(NOT_EVERYWHERE) and "at once" not in what}
+
+
+def headings(table: str) -> list[str]:
+    return [cell.strip() for cell in table.splitlines()[0].split(" | ")]
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    lines = [line for line in table.splitlines() if " | " in line][1:]
+    return {cells[0]: cells[1:] for line in lines if (cells := [cell.strip() for cell in line.split(" | ")])}
+
+
+def test_the_table_has_a_figure_in_each_row_and_says_who_is_not_installed() -> None:
+    """The floor and this package are measured by processes of their own; the README has the same rows."""
+    bench = run.measure(SMALLEST, NOWHERE)
+    table = run.text(bench, SMALLEST)
+    names = headings(table)[2:]
+    assert names == list(CONTESTANTS)
+    for what, (_, *figures) in rows(table).items():
+        by_name = dict(zip(names, figures, strict=True))
+        assert by_name[PEER] == "not installed"
+        if not what.startswith(NOT_EVERYWHERE):
+            assert by_name["ours async"] != report.NOTHING, what
+        if "over floor" in what:
+            assert by_name[FLOOR].startswith("1 ("), what
+    committed = run.README.read_text(encoding="utf-8").partition(run.BEGIN)[2]
+    assert always(rows(committed)) == always(rows(table))
+    assert "256 images at once: wall over floor" in rows(committed)
+    figures = json.loads(run.as_json(bench))
+    assert set(figures["rounds"]["16k"]) == {FLOOR, *OURS}
+    assert PEER in figures["not_installed"]
+
+
+@pytest.mark.parametrize("kind", ["stream", "answer"])
+def test_a_wrong_image_is_refused_before_anything_is_timed(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One other bit in the last image, and there are no figures."""
+    timed: list[Any] = []
+    monkeypatch.setattr(Bench, "take_turns", lambda *arguments: timed.append(arguments))
+    with pytest.raises(WrongImage, match=FLOOR):
+        run.measure(run.Plan([FLOOR]), NOWHERE, corrupt=kind)
+    assert timed == []
+
+
+def test_an_image_that_is_lost_while_it_is_timed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever delivers less is faster."""
+    with Server() as server:
+        bench = Bench(server, Pythons(NOWHERE), [FLOOR])
+        order = {"do": "answer", "url": server.url(), "n": 4}
+        ask = Worker.ask
+        monkeypatch.setattr(Worker, "ask", lambda self, **order: ask(self, **{**order, "n": 1}))
+        with bench.workers() as workers, pytest.raises(WrongImage, match="sizes"):
+            bench.take_turns({"n4": order}, workers, 1)
+
+
+def test_a_peer_that_fails_is_told_and_this_package_must_not() -> None:
+    """The newest peer may have changed: its column says so, and the others are measured."""
+    with Server() as server:
+        bench = Bench(server, Pythons(None), [FLOOR, *OURS, PEER], failures={PEER: "it has changed"})
+        with bench.workers([FLOOR]) as workers:
+            bench.take_turns({"16k": {"do": "stream", "url": server.url()}}, workers, 1)
+            with pytest.raises(WorkerFailed, match="floor"):
+                bench.take_turns({"16k": {"do": "no such thing"}}, workers, 1)
+    assert (
+        rows(report.draw(bench))["stream, 16 KiB writes: CPU over floor"][1 + list(CONTESTANTS).index(PEER)] == "failed"
+    )
+
+
+def test_a_table_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
+    """What stands before and behind it stays."""
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{run.BEGIN}{run.END}behind\n")
+    for table in ("first", "second"):
+        run.write(f"{table}\n", readme)
+    assert readme.read_text() == f"before\n{run.BEGIN}\nsecond\n\n{run.END}behind\n"
