@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from gradient_notebook.simulator import Simulator
+from gradient_notebook.api import pacing
+from gradient_notebook.simulator import Simulator, generations
+from gradient_notebook.simulator.painter import Painting
 
-ROOT = Path(__file__).parent.parent
+
+class Plain(Painting):
+    """A picture of one colour, its own for each prompt and seed, of the asked size and format."""
+
+    def __init__(
+        self, prompt: str, *, size: tuple[int, int], seed: str = "", quality: str = "high", transparent: bool = False
+    ) -> None:
+        self.prompt = prompt
+        self._size, self._seed, self._opacity = size, seed, [100] * transparent
+
+    def image(self, sharpness: float = 1) -> Image.Image:
+        colour = random.Random(f"{self._seed} {sharpness} {self.prompt}").randbytes(3)
+        return Image.new("RGBA" if self._opacity else "RGB", self._size, (*colour, *self._opacity))
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No key, no endpoint, no proxy, no `.env`, and nothing written outside of the test's own folder."""
+    """No key, no endpoint, no proxy, no `.env`, and nothing written outside of the test's own folder.
+
+    Nor is known of rate limits what an earlier test has learned: a port may have been that of its simulator.
+    """
+    monkeypatch.setattr(pacing, "_paces", {})
     for name in list(os.environ):
         if name.startswith(("GRADIENT_", "MODEL_ACCESS")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -27,7 +47,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def service() -> Iterator[Simulator]:
+def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulators paint plain pictures: where what is painted does not matter, it takes no time."""
+    monkeypatch.setattr(generations, "Painting", Plain)
+
+
+@pytest.fixture
+def service(plain_pictures: None) -> Iterator[Simulator]:
     """A simulator that paints as fast as it can."""
     with Simulator(seconds_per_image=0) as simulator:
         yield simulator

@@ -24,7 +24,7 @@ shell.reset(new_session=False)
 
 
 @pytest.fixture
-def simulate() -> Iterator[Callable[..., Simulator]]:
+def simulate(plain_pictures: None) -> Iterator[Callable[..., Simulator]]:
     """Start a simulator: `simulate(seconds_per_image=0, faults=...)`."""
     with ExitStack() as stack:
 

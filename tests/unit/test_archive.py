@@ -350,7 +350,7 @@ def test_a_ledger_that_others_hold_is_waited_for_at_the_beginning_and_at_the_end
 _LIMITED = """\
 import resource, sys
 from gradient_notebook import Settings, submit
-resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 settings = Settings.discover(key="k", endpoint=sys.argv[1])
 job = submit("hills", quality="low", settings=settings)
 print(job.result().size, *job.notices, sep="\\n")
@@ -383,7 +383,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-@pytest.mark.parametrize("left", [400_000, 0])
+@pytest.mark.parametrize("left", [300_000, 0])
 def test_a_full_disk_costs_no_image(configured: Simulator, tiny_disk: Path, left: int) -> None:
     """A disk with too little room for the original, and one with none at all: told, and the image comes."""
     size = os.statvfs(tiny_disk).f_bavail * os.statvfs(tiny_disk).f_frsize
