@@ -8,11 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from gradient_notebook.api import pacing
 from gradient_notebook.simulator import Simulator, generations
 from gradient_notebook.simulator.painter import Painting
+
+# A busy machine makes no test fail: neither has a deadline. `quick` is a fifth of `full`, see `unit/examples.py`.
+settings.register_profile(
+    "full", max_examples=100, derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("quick", settings.get_profile("full"), max_examples=20)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 class Plain(Painting):

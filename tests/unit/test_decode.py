@@ -17,6 +17,8 @@ from gradient_notebook.api.decode import AnswerDecoder, StreamDecoder
 from gradient_notebook.api.errors import InvalidResponse
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
 
+from .examples import of_full
+
 FIRST, LAST = bytes(range(256)) * 3, b"\x89PNG\r\n\x1a\n" + bytes(range(255))
 
 
@@ -143,7 +145,7 @@ def test_how_much_is_decoded_at_once_changes_nothing(monkeypatch: pytest.MonkeyP
 
 
 @given(data=st.binary(max_size=400), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30))
-@settings(max_examples=200)
+@settings(max_examples=of_full(200))
 def test_any_image_however_it_is_cut(data: bytes, sizes: list[int]) -> None:
     """The bytes of an image come out as they went in, for any bytes and any cuts."""
     stream = event({**COMPLETED, "b64_json": b64(data)}).encode()

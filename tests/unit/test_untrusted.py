@@ -30,6 +30,8 @@ from gradient_notebook.api.events import Model, texts, whole_numbers
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.notebook.wording import Box, joined, line, record
 
+from .examples import of_full
+
 make_error = functools.partial(api_error, status=None, headers={})
 DECODERS = (StreamDecoder, AnswerDecoder)
 
@@ -91,7 +93,7 @@ def outcome(kind: type[StreamDecoder | AnswerDecoder], pieces: Iterable[bytes]) 
     return events, ""
 
 
-@settings(max_examples=500)
+@settings(max_examples=of_full(500))
 @given(data=ANSWERS, sizes=CUTS)
 @pytest.mark.parametrize("kind", DECODERS)
 def test_any_bytes_end_in_events_or_in_our_error_however_they_are_cut(kind: Any, data: bytes, sizes: list[int]) -> None:
