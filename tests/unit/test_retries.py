@@ -786,7 +786,7 @@ def test_no_frame_of_a_cancellation_while_sending_shows_the_key(keyed: None) -> 
 
     with Raw(serve) as server:
         settings = at(server.port)
-        error = cancelled(settings, lambda: asyncio.to_thread(arrived.wait), extra={"padding": "x" * 30_000_000})
+        error = cancelled(settings, lambda: asyncio.to_thread(arrived.wait), extra={"padding": "x" * 16_000_000})
         over.set()
     assert_no_frame_shows_the_key(error)
     assert in_flight(settings) == 0
