@@ -7,16 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from gradient_notebook.api import pacing
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.noise import Noise
 
-ROOT = Path(__file__).parent.parent
+# A busy machine makes no test fail: neither has a deadline. `quick` is a fifth of `full`, see `unit/examples.py`.
+settings.register_profile(
+    "full", max_examples=100, derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("quick", settings.get_profile("full"), max_examples=20)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No key, no endpoint, no proxy, no `.env`, and nothing written outside of the test's own folder."""
+    """No key, no endpoint, no proxy, no `.env`, and nothing written outside of the test's own folder.
+
+    Nor is known of rate limits what an earlier test has learned: a port may have been that of its simulator.
+    """
+    monkeypatch.setattr(pacing, "_paces", {})
     for name in list(os.environ):
         if name.startswith(("GRADIENT_", "MODEL_ACCESS")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -24,6 +24,8 @@ from gradient_notebook.notebook.config import NOTEBOOK_DEFAULTS, SESSION_PARAMET
 from gradient_notebook.notebook.magic import CellRun, ImageGenMagics
 from gradient_notebook.notebook.options import parse
 
+from .examples import of_full
+
 WATCHED = {"stream": True, "partial_images": 2}
 BREAKS = ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"]
 PROMPTS_OF_SHELLS = [">>> ", "... ", "...: ", "In [1]: ", "[ins] In [1]: ", "    >>> "]
@@ -181,7 +183,6 @@ def test_a_template_keeps_its_expressions(notebook: Notebook) -> None:
     assert notebook.read(cell, colour="red").params.prompt == "A red fox"
 
 
-@settings(deadline=None)
 @given(params=ANY, session=SESSIONS)
 @example(ImageGenerateParams(prompt="a", user="--"), {})
 @example(ImageGenerateParams(prompt="a", background="transparent"), {"output_format": "jpeg"})
@@ -199,7 +200,7 @@ def test_a_cell_sends_the_parameters_that_it_was_made_from(
             assert PARAMETERS[name].default in (None, run.params.effective(name))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=of_full(300))
 @given(prompt=TEXTS, extra=plain(PARAMETERS["extra"]))
 @example("a\n \nb", {})
 @example("...\nb", {})
@@ -277,7 +278,6 @@ def test_python_is_laid_out_to_be_read(values: dict[str, Any], lines: list[str])
     assert as_python(ImageGenerateParams.of(values), "otter") == head + "\n".join(lines)
 
 
-@settings(deadline=None)
 @given(params=ANY)
 def test_python_gives_the_parameters_that_it_was_made_from(notebook: Notebook, params: ImageGenerateParams) -> None:
     """Each as it was given, and in a notebook no line of it is taken for a command."""

@@ -16,6 +16,8 @@ from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateP
 from gradient_notebook.notebook.controls import make_control, shown_as, value_of
 from gradient_notebook.notebook.form import Form
 
+from .examples import of_full
+
 HTML = "<img src=x onerror=alert(1)>"
 KINDS = {
     "prompt": ipywidgets.Textarea,
@@ -117,7 +119,7 @@ def test_a_wide_range_is_no_slider_of_all_its_numbers() -> None:
     assert len(json.dumps(make_control(parameter).get_state(), default=str)) < 20_000
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=of_full(60))
 @given(changes=st.lists(st.sampled_from(CHANGES), max_size=12))
 @example([("background", "transparent"), ("output_format", "jpeg"), ("background", "opaque")])
 @example([("output_format", "jpeg"), ("output_compression", 0), ("output_format", "png")])
@@ -135,7 +137,7 @@ def test_no_order_of_settings_asks_for_what_cannot_be(form: Form, changes: list[
                 assert choice in control.options or f"{choice} needs " in note(form, name)
 
 
-@settings(deadline=None, max_examples=25, phases=[Phase.generate])  # shrinking would take minutes
+@settings(max_examples=of_full(25), phases=[Phase.generate])  # shrinking would take minutes
 @given(changes=st.lists(st.sampled_from(CHANGES), max_size=12), others=st.permutations(CHANGES))
 def test_there_is_no_dead_end(form: Form, changes: list[tuple[str, Any]], others: list[tuple[str, Any]]) -> None:
     """Whatever is disabled, or no longer offered, can be had again by changes of what can be set."""
@@ -207,7 +209,7 @@ def without_conflicts(values: dict[str, Any]) -> ImageGenerateParams:
         return without_conflicts({name: value for name, value in values.items() if name != error.parameter})
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=of_full(80))
 @given(values=st.fixed_dictionaries({name: plain(parameter) for name, parameter in PARAMETERS.items()}))
 def test_a_form_filled_with_parameters_asks_for_them(form: Form, values: dict[str, Any]) -> None:
     """What is read from the form is what was filled in, whatever was there before; no text or number is changed."""

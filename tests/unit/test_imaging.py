@@ -11,13 +11,15 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from gradient_notebook import imaging
 from gradient_notebook.api.errors import InvalidResponse
 from gradient_notebook.imaging import contact_sheet, open_image, preview, rows
+
+from .examples import of_full
 
 
 def picture(size: tuple[int, int] = (1536, 1024), mode: str = "RGB", colour: Any = (200, 40, 40)) -> Image.Image:
@@ -206,7 +208,7 @@ def test_a_picture_that_is_painted_over_and_over_is_refused() -> None:
     assert refused(data[:-2] + last * 100 + data[-2:]) == "The reason: it is painted in more than 100 passes."
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=of_full(300))
 @given(
     kind=st.sampled_from(["PNG", "JPEG", "WEBP"]),
     changes=st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=4)), min_size=1, max_size=5),

@@ -78,7 +78,7 @@ def test_partial_images_come_closer_to_the_finished_one() -> None:
     assert len(set(distances)) == 4
 
 
-@pytest.mark.parametrize("prompt", [PROMPTS[0], PROMPTS[1], PROMPTS[5], PROMPTS[11]])
+@pytest.mark.parametrize("prompt", [PROMPTS[0], PROMPTS[11]])
 def test_files_have_the_weight_of_real_ones(prompt: str) -> None:
     """A PNG of 1536x1024 has 2 to 3 MB, whatever it shows, and so has its coarsest sketch."""
     painting = Painting(prompt, size=(1536, 1024))

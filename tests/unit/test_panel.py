@@ -210,8 +210,6 @@ def test_a_job_that_has_just_ended_is_never_out_of_view(
     [
         ("A fox [refuse]", None, "The service refused this prompt", "refused"),
         ("A fox", {"status": 500, "body": {"id": "x", "message": HTML}}, HTML, "failed"),
-        ("A fox", {"status": 400, "body": {"error": {"message": "No", "param": "size"}}}, "No", "failed"),
-        ("A fox", {**answer("red"), "body_text": "data: {"}, "", "failed"),
         ("A fox", {"body": {"created": 1, "data": [{"b64_json": "bm8="}]}}, "no image that can be opened", "failed"),
     ],
 )
@@ -244,12 +242,9 @@ def test_what_the_service_says_stands_under_the_picture(
     ("form", "where"),
     [
         ({"prompt": " "}, "prompt: "),
-        ({"model": ""}, "model: "),
-        ({"extra": "{"}, "extra: "),
         ({"extra": '{"size": "<b>"}'}, "extra: "),
         ({"output_format": "jpeg", "background": "transparent"}, "background: "),
         ({"n": None}, "n: "),
-        ({"user": "a\u2028b"}, "user: "),
     ],
 )
 def test_a_mistake_is_told_beside_its_control(
@@ -271,7 +266,7 @@ def test_a_mistake_is_told_beside_its_control(
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["a b", "class", "", "<b>"])
+@pytest.mark.parametrize("name", ["", "<b>"])
 def test_a_bad_name_is_told_beside_its_field(panel: Panel, configured: Simulator, name: str) -> None:
     """Nothing is sent, until there is a name."""
     panel.form.variable.set_state({"value": name})
@@ -369,7 +364,7 @@ def test_originals_are_handed_over_byte_for_byte(panel: Panel, configured: Simul
         assert (buffers, bool(content["error"])) == ([], True)
 
 
-@pytest.mark.parametrize("prompt", ["A fox", "  A fox\n", ">>> 1", "A {{fox}}", "a\r\nb"])
+@pytest.mark.parametrize("prompt", ["A fox", " >>> {{1}}\r\nb\n"])
 def test_code_makes_the_same_request(panel: Panel, shell: InteractiveShell, wire: Wire, prompt: str) -> None:
     """The copied cell, in a session, and the copied line send what the form sends."""
     shell.run_line_magic("load_ext", "gradient_notebook")

@@ -47,7 +47,9 @@ def test_extra_goes_through_as_it_is() -> None:
         ({"n": 11}, "n=11: expected a whole number, 1 to 10"),
         ({"n": True}, "n=True: expected a whole number, 1 to 10"),
         ({"n": 2.0}, "n=2.0: expected a whole number, 1 to 10"),
+        ({"n": "1"}, "n='1': expected a whole number, 1 to 10"),
         ({"prompt": ""}, "prompt='': expected text, 1 to 32,000 characters"),
+        ({"prompt": ["x"]}, "prompt=['x']: expected text, 1 to 32,000 characters"),
         ({"prompt": " \n"}, "prompt=' \\n': expected text, 1 to 32,000 characters"),
         ({"prompt": "a\ud800"}, "prompt='a\\ud800': expected text"),
         ({"prompt": "x" * 32_001}, "(32,001 characters): expected text, 1 to 32,000 characters"),
@@ -56,7 +58,9 @@ def test_extra_goes_through_as_it_is() -> None:
             "output_compression=101: expected a whole number, 0 to 100",
         ),
         ({"partial_images": -1}, "partial_images=-1: expected a whole number, 0 or more"),
+        ({"user": "a\u2028b"}, "user='a\\u2028b': expected text on one line, 0 to 256 characters"),
         ({"user": "x" * 257}, "(257 characters): expected text on one line, 0 to 256 characters"),
+        ({"model": ""}, "model='': expected text on one line, 1 or more characters"),
         ({"stream": "yes"}, "stream='yes': expected True or False"),
         ({"extra": {"size": 1}}, "extra={'size': 1}: size is a parameter of its own"),
         ({"extra": {"f": float("nan")}}, "expected a mapping that JSON can hold"),
@@ -81,10 +85,15 @@ def test_a_mistake_names_the_thing_the_value_and_what_is_allowed(values: dict[st
 
 
 @pytest.mark.parametrize("name", [name for name, parameter in PARAMETERS.items() if parameter.choices])
-def test_every_declared_choice_is_accepted(name: str) -> None:
-    """Each allowed value makes a request that sends it."""
+def test_every_declared_choice_is_accepted_and_no_other(name: str) -> None:
+    """Each allowed value makes a request that sends it, and what is none is told with all that are."""
     for choice in PARAMETERS[name].choices:
         assert make(**{name: choice}).body()[name] == choice
+    for wrong in ("gif", 3, True, PARAMETERS[name].choices[0].upper()):
+        with pytest.raises(
+            InvalidRequest, match=f"^{name}={wrong!r}: expected one of {', '.join(PARAMETERS[name].choices)}"
+        ):
+            make(**{name: wrong})
 
 
 def test_whole_numbers_of_numpy_are_whole_numbers() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +66,18 @@ def defects(figures: Iterable[Figure]) -> list[Figure]:
     return [figure for figure in figures if figure.is_defect]
 
 
-def test_requests_to_what_misbehaves_are_neither_sent_twice_nor_lost() -> None:
+@pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.slow)])
+def test_requests_to_what_misbehaves_are_neither_sent_twice_nor_lost(count: int) -> None:
     """Each kind of fault, in the service and on the way to it: none of what must not happen has happened."""
-    assert defects(faulty.figures(150)) == []
+    assert defects(faulty.figures(count)) == []
 
 
-def test_processes_that_are_killed_lose_nothing_that_they_kept_or_showed() -> None:
+@pytest.mark.parametrize(
+    "moments", [(kills.CAME, kills.KEPT), pytest.param(kills.MOMENTS, marks=pytest.mark.slow)], ids=len
+)
+def test_processes_that_are_killed_lose_nothing_that_they_kept_or_showed(moments: Sequence[kills.Moment]) -> None:
     """Killed while it receives, keeps and shows: what was kept is found, and each request has a record."""
-    assert defects(kills.figures(5)) == []
+    assert defects(kills.figures(len(moments), moments=moments)) == []
 
 
 def test_streams_are_the_same_however_they_are_cut() -> None:
@@ -82,6 +86,7 @@ def test_streams_are_the_same_however_they_are_cut() -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.slow  # for one generation: `test_a_finished_cell_leaves_no_widget_behind`
 def test_a_kernel_keeps_nothing_of_the_generations_that_are_over() -> None:
     """No widget stays open, and the history has each."""
     assert defects(generations.figures(4)) == []
