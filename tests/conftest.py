@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from gradient_notebook.api import pacing
 from gradient_notebook.simulator import Simulator
-from gradient_notebook.simulator.noise import Noise
+from gradient_notebook.simulator.painter.noise import Noise
 
 # A busy machine makes no test fail: neither has a deadline. `quick` is a fifth of `full`, see `unit/examples.py`.
 settings.register_profile(

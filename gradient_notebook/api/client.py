@@ -27,14 +27,7 @@ from .errors import (
     api_error,
     clean,
 )
-from .events import (
-    ImageGenCompletedEvent,
-    ImageGenerateResponse,
-    Model,
-    ModelListResponse,
-    texts,
-    whole_numbers,
-)
+from .events import ImageGenCompletedEvent, ImageGenerateResponse, Model, ModelListResponse, texts, whole_numbers
 from .keys import Key
 from .pacing import Pace, Patience, Waiting, pace_of, unheard, when
 from .params import ImageGenerateParams

@@ -16,11 +16,11 @@ import pybase64
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
-from . import orders
+from . import validation
 from .faults import CUTS, CUTS_IN_FINAL, Fault
 from .handlers import Gone, Handler
-from .orders import Order
-from .painter import Painter, Picture
+from .painter.painting import Painter, Picture
+from .validation import Order
 
 SECONDS_PER_IMAGE = {"low": 1.5, "medium": 2.5, "high": 4.0}
 """Lively, for a demonstration: the real service takes ten times as long."""
@@ -54,7 +54,7 @@ class Generations(Handler):
             await self._misbehave()
             if not self.fault.answers and self.authenticated():
                 await self._generate()
-        except orders.Refused as refused:
+        except validation.Refused as refused:
             self.answer(refused.status, refused.body)
         except StreamClosedError:  # a write found out that the client has left: tornado may not say it again
             self.on_connection_close()
@@ -96,7 +96,7 @@ class Generations(Handler):
                 self.set_header(name, str(value))
 
     async def _generate(self) -> None:
-        order = orders.order_of(self.request.body)
+        order = validation.order_of(self.request.body)
         request = json.dumps(self.received.body, sort_keys=True)
         seeds = [f"{self.service.records.repetition(request)}.{index}" for index in range(order.params.n)]
         started = asyncio.get_running_loop().time()
@@ -107,12 +107,12 @@ class Generations(Handler):
 
     async def _whole(self, order: Order, variations: list[str], started: float) -> None:
         """Answer with JSON when the last image is done."""
-        if orders.refuses(order.params, "output"):
+        if validation.refuses(order.params, "output"):
             await self._until(started, order, 1)
-            raise orders.moderation_blocked("output")
+            raise validation.moderation_blocked("output")
         if self.fault.error_event is not None:
             self._set_scripted_headers()
-            raise orders.Refused(400, {"error": dict(self.fault.error_event)})
+            raise validation.Refused(400, {"error": dict(self.fault.error_event)})
         paintings = [cache(partial(_picture, self.service.painter, order, variation)) for variation in variations]
         pictures = await asyncio.gather(*[self._last_picture(order, painting) for painting in paintings])
         await self._until(started, order, 1)
@@ -176,8 +176,8 @@ class Generations(Handler):
     def _error_in_stream(self, order: Order) -> dict[str, Any] | None:
         if self.fault.error_event is not None:
             return dict(self.fault.error_event)
-        if orders.refuses(order.params, "output"):
-            return dict(orders.moderation_blocked("output").body["error"])
+        if validation.refuses(order.params, "output"):
+            return dict(validation.moderation_blocked("output").body["error"])
         return None
 
     def _event(self, kind: str, order: Order, base64: bytes, **more: Any) -> bytes:

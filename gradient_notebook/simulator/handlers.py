@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import tornado.web
 from tornado.httputil import HTTPServerRequest
 
-from . import orders
-from .painter import Painter
+from . import validation
+from .painter.painting import Painter
 from .records import RateLimit, Received, Records
 
 Result = TypeVar("Result")
@@ -160,6 +160,6 @@ class Models(Handler):
     def get(self) -> None:
         """List the models."""
         if self.authenticated():
-            names = sorted(orders.IMAGE_MODELS + TEXT_MODELS)
+            names = sorted(validation.IMAGE_MODELS + TEXT_MODELS)
             about = {"object": "model", "created": MODELS_CREATED, "owned_by": "digitalocean"}
             self.answer(200, {"object": "list", "data": [{"id": name, **about} for name in names]})

@@ -18,7 +18,7 @@ from . import faults as faults_module
 from .faults import Fault
 from .generations import Generations
 from .handlers import Handler, Models, NotFound, Service
-from .painter import Painter, Painting
+from .painter.painting import Painter, Painting
 from .records import REQUESTS_PER_HOUR, RateLimit, Received, Records
 
 HOST = "127.0.0.1"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gradient_notebook.simulator import Simulator
-from gradient_notebook.simulator.orders import IMAGE_MODELS
+from gradient_notebook.simulator.validation import IMAGE_MODELS
 
 from .kernel import Cell, Kernel
 

@@ -9,7 +9,7 @@ import random
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from gradient_notebook.simulator.painter import Painting
+from gradient_notebook.simulator.painter.painting import Painting
 
 SMALL = (384, 256)
 PROMPTS = (

@@ -29,8 +29,8 @@ import gradient_notebook.simulator
 from gradient_notebook.api.params import OUTPUT_TOKENS, PARTIAL_IMAGE_TOKENS
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.faults import CUTS, script
-from gradient_notebook.simulator.noise import Noise
-from gradient_notebook.simulator.painter import Painting, Picture
+from gradient_notebook.simulator.painter.noise import Noise
+from gradient_notebook.simulator.painter.painting import Painting, Picture
 
 SCHEMA = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
 PATH = "/v1/images/generations"

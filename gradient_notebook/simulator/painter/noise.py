@@ -11,7 +11,7 @@ import random
 from PIL import Image
 
 from .canvas import Size
-from .painter import file_options
+from .painting import file_options
 
 _CELL_PX = 32  # large cells compress well, and a file of some 20 kB takes no time to send
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from .abstract import ribbons, space
 from .animals import otter
 from .canvas import Canvas
 from .land import dunes, forest, hills, mountains
@@ -14,7 +15,6 @@ from .sky import paint_sky, snowfall
 from .things import FIGURES, boat, tree
 from .town import town
 from .water import reflect
-from .wonders import ribbons, space
 
 Figure = Callable[[Scene, float], None]
 Ground = Callable[[Scene, float, float], None]

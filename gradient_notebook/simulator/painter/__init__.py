@@ -1,0 +1,1 @@
+"""What the simulator paints; replaceable (`Simulator(painter=...)`)."""
