@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from .jobs.blocking import Client
     from .jobs.job import Job, generate, submit
     from .notebook.history import History, HistoryEntry, history
-    from .notebook.panel import Panel
+    from .notebook.widgets.panel import Panel
 
 # Where a name lives is asked for at its first use, in this order: importing the package loads nothing else.
 _MODULES = (
@@ -77,7 +77,7 @@ _MODULES = (
     "jobs.job",
     "jobs.blocking",
     "notebook.history",
-    "notebook.panel",
+    "notebook.widgets.panel",
 )
 
 
@@ -99,13 +99,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Add the magics, their completion and `%config ImageGen`: `%load_ext gradient_notebook`."""
-    from .notebook.magic import load
+    from .notebook.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Undo all that loading did: `%unload_ext gradient_notebook`."""
-    from .notebook.magic import unload
+    from .notebook.magics import unload
 
     unload(shell)

@@ -9,7 +9,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.core.interactiveshell import InteractiveShell
 
 from ..api.params import PARAMETERS
-from .options import PARSER
+from .magic_args import PARSER
 
 _MAGIC_LINE = re.compile(r"^(?:.*[\s=])?%{1,2}imagegen(?:_panel)?\s+(?P<options>.*)$")
 _OPEN_BRACES = re.compile(r"\{\{\s*(?P<word>[\w.]*)$")

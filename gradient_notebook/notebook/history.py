@@ -17,10 +17,10 @@ from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..jobs.archive import Archive, chosen
 from ..jobs.ledger import OUTCOMES, ImageRecord, Outcome, Record
-from . import code, wording
+from . import codegen, formatting
 from .config import session_config
-from .contacts import contacts
-from .options import DEFAULT_NAME, HISTORY_PARSER
+from .history_view import contacts
+from .magic_args import DEFAULT_NAME, HISTORY_PARSER
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,7 +40,7 @@ class HistoryEntry:
         self._archive = archive
 
     def __repr__(self) -> str:
-        return f"<HistoryEntry {self.id}: {self.outcome}, {wording.shortened(self.prompt, 60)!r}>"
+        return f"<HistoryEntry {self.id}: {self.outcome}, {formatting.shortened(self.prompt, 60)!r}>"
 
     @property
     def id(self) -> str:
@@ -138,11 +138,11 @@ class HistoryEntry:
 
     def as_cell(self, name: str = DEFAULT_NAME) -> str:
         """Return the `%%imagegen` cell that asks for the same again."""
-        return code.as_cell(self.params, name, session=session_config(get_ipython()).defaults())
+        return codegen.as_cell(self.params, name, session=session_config(get_ipython()).defaults())
 
     def as_python(self, name: str = DEFAULT_NAME) -> str:
         """Return the Python that asks for the same again."""
-        return code.as_python(self.params, name)
+        return codegen.as_python(self.params, name)
 
     def delete(self) -> None:
         """Delete the record and its files, for good. A file that another record has as well stays."""

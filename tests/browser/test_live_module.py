@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from gradient_notebook.notebook.live import Film, LivePicture
+from gradient_notebook.notebook.widgets.live import Film, LivePicture
 
 IMPORT = """async (source) => {
   const { default: widget, ...others } = await import(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { shownBy } from "../../gradient_notebook/notebook/form.mjs";
+import { shownBy } from "../../gradient_notebook/notebook/widgets/form.mjs";
 
 /** @param {Record<string, unknown>} traits */
 const control = (traits) => ({ get: (name) => traits[name] });

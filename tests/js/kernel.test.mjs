@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
 import { test } from "node:test";
 
-import { Kernel } from "../../gradient_notebook/notebook/kernel.mjs";
+import { Kernel } from "../../gradient_notebook/notebook/widgets/kernel.mjs";
 import { FakeChannel } from "./channel.mjs";
 
 globalThis.crypto ??= webcrypto; // node 18 has it under this name only

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import widget, {
   announcement, cameToNothing, countdown, duration, fraction, layout,
-} from "../../gradient_notebook/notebook/live.mjs";
+} from "../../gradient_notebook/notebook/widgets/live.mjs";
 
 const RUNNING = { status: "running", tiles: [{}], steps: 4, steps_done: 0, note: "0 of 2 done", wait: { words: "" } };
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { resolveObjectURL } from "node:buffer";
 import { test } from "node:test";
 
-import { Pictures } from "../../gradient_notebook/notebook/pictures.mjs";
+import { Pictures } from "../../gradient_notebook/notebook/widgets/pictures.mjs";
 import { FakeChannel } from "./channel.mjs";
 
 /** @param {string[]} keys of pictures that have come */

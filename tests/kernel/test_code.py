@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gradient_notebook.api.params import ImageGenerateParams
-from gradient_notebook.notebook.code import as_cell, as_python
+from gradient_notebook.notebook.codegen import as_cell, as_python
 from gradient_notebook.simulator import Simulator
 
 from .kernel import Kernel

@@ -18,11 +18,11 @@ from traitlets.config import Config
 import gradient_notebook
 from gradient_notebook.api.errors import InvalidRequest
 from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
-from gradient_notebook.notebook import code
-from gradient_notebook.notebook.code import as_cell, as_python
+from gradient_notebook.notebook import codegen
+from gradient_notebook.notebook.codegen import as_cell, as_python
 from gradient_notebook.notebook.config import NOTEBOOK_DEFAULTS, SESSION_PARAMETERS, ImageGen
-from gradient_notebook.notebook.magic import CellRun, ImageGenMagics
-from gradient_notebook.notebook.options import parse
+from gradient_notebook.notebook.magic_args import parse
+from gradient_notebook.notebook.magics import CellRun, ImageGenMagics
 
 from .examples import of_full
 
@@ -221,7 +221,7 @@ def test_what_a_panel_shows_is_sent_by_its_cell(notebook: Notebook, prompt: str,
 
 def test_a_body_holds_nothing_that_an_editor_might_change() -> None:
     """Of control characters and what ends a line, only tabs and ordinary ends of lines stand in a cell."""
-    broken = [chr(code) for code in range(0x3000) if unicodedata.category(chr(code)) in ("Cc", "Zl", "Zp")]
+    broken = [chr(codegen) for code in range(0x3000) if unicodedata.category(chr(codegen)) in ("Cc", "Zl", "Zp")]
     assert len(broken) == 67
     cells = {character: as_cell(ImageGenerateParams(prompt=f"a{character}b")) for character in broken}
     assert [character for character, cell in cells.items() if character in cell.partition("\n")[2]] == ["\t", "\n"]
@@ -322,6 +322,6 @@ def test_extra_fields_that_cannot_be_read_are_told(text: str) -> None:
 
 def test_no_parameter_is_written_by_hand() -> None:
     """Everything but the prompt's place comes from the declaration."""
-    tree = ast.parse(inspect.getsource(code))
+    tree = ast.parse(inspect.getsource(codegen))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     assert texts & PARAMETERS.keys() == {"prompt"}

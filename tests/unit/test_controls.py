@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from gradient_notebook.api.errors import InvalidRequest
 from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
-from gradient_notebook.notebook.controls import make_control, shown_as, value_of
-from gradient_notebook.notebook.form import Form
+from gradient_notebook.notebook.widgets.controls import make_control, shown_as, value_of
+from gradient_notebook.notebook.widgets.form import Form
 
 from .examples import of_full
 

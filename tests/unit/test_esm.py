@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gradient_notebook.notebook.esm import joined
-from gradient_notebook.notebook.live import Film, LivePicture
+from gradient_notebook.notebook.widgets.esm import joined
+from gradient_notebook.notebook.widgets.live import Film, LivePicture
 
 NODE = shutil.which("node")
 

@@ -11,7 +11,7 @@ import pytest
 import gradient_notebook as gn
 from gradient_notebook.jobs import loop
 from gradient_notebook.jobs.gate import DEFAULT_CONCURRENCY, Gate, bound
-from gradient_notebook.notebook import wording
+from gradient_notebook.notebook import formatting
 from gradient_notebook.simulator import Simulator
 
 
@@ -138,7 +138,7 @@ def test_all_jobs_of_a_process_share_it(monkeypatch: pytest.MonkeyPatch) -> None
         while not jobs[2].tiles[0].is_queued:
             loop.run(asyncio.sleep(0))
         assert [[tile.is_queued for tile in job.tiles] for job in jobs] == [[False], [False, True, True], [True]]
-        assert wording.waiting(jobs[2]) == ("Queued until another request has ended", 0.0)
+        assert formatting.waiting(jobs[2]) == ("Queued until another request has ended", 0.0)
         jobs[0].cancel()
         assert slow.wait_for(lambda: len(slow.posts) == 3)
         jobs[2].cancel()

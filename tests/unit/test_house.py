@@ -16,7 +16,7 @@ import pytest
 import gradient_notebook
 from gradient_notebook.api import errors
 from gradient_notebook.api.params import PARAMETERS
-from gradient_notebook.notebook.options import PARSER
+from gradient_notebook.notebook.magic_args import PARSER
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "gradient_notebook"
@@ -26,12 +26,12 @@ ROOMS = ("api", "imaging", "jobs", "notebook")
 DOORS = {
     "IPython": {"notebook"},
     "PIL": {"imaging", "simulator"},
-    "anywidget": {"notebook.live"},
+    "anywidget": {"notebook.widgets.live"},
     "httpx": {"api.transport"},
-    "ipywidgets": {"notebook.controls", "notebook.form", "notebook.panel"},
+    "ipywidgets": {"notebook.widgets.controls", "notebook.widgets.form", "notebook.widgets.panel"},
     "nest_asyncio2": {"jobs.loop"},
     "platformdirs": {"api.keys", "jobs.archive"},
-    "pybase64": {"api", "notebook.contacts", "notebook.ordinary", "simulator"},
+    "pybase64": {"api", "notebook.history_view", "notebook.static_output", "simulator"},
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
 }
@@ -94,8 +94,8 @@ def test_imports_go_down_only() -> None:
 def test_no_face_imports_another() -> None:
     """Neither the card nor the panel knows of the other: they share the live picture."""
     seen = {name: {target for target, ours in imports(name, ast.walk(tree)) if ours} for name, tree in modules()}
-    assert "notebook.panel" not in seen["notebook.inline"]
-    assert "notebook.inline" not in seen.get("notebook.panel", set())
+    assert "notebook.widgets.panel" not in seen["notebook.cell_output"]
+    assert "notebook.cell_output" not in seen.get("notebook.widgets.panel", set())
 
 
 def test_a_library_enters_by_one_door() -> None:

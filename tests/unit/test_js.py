@@ -11,8 +11,8 @@ import pytest
 
 import gradient_notebook
 from gradient_notebook.api.params import ImageGenerateParams
-from gradient_notebook.notebook.live import Film, LiveJob, LivePicture
-from gradient_notebook.notebook.wording import Box
+from gradient_notebook.notebook.formatting import Box
+from gradient_notebook.notebook.widgets.live import Film, LiveJob, LivePicture
 
 FOLDER = Path(gradient_notebook.__file__).parent / "notebook"
 TESTS = sorted((Path(__file__).parent.parent / "js").glob("*.test.mjs"))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gradient_notebook.api.errors import InvalidRequest
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
-from gradient_notebook.notebook.interpolation import interpolate
-from gradient_notebook.notebook.options import complete_given, numbered, parse, save_path, split_prompt
+from gradient_notebook.notebook.magic_args import complete_given, numbered, parse, save_path, split_prompt
+from gradient_notebook.notebook.templates import interpolate
 
 NAMES = {"colour": "blue", "table": {"a": {"b": 1}}, "sly": "{{colour}} {{1/0}}"}
 

@@ -25,8 +25,8 @@ from gradient_notebook.api.errors import InvalidRequest
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.jobs.archive import Archive
 from gradient_notebook.jobs.job import Job
-from gradient_notebook.notebook.live import LiveJob
-from gradient_notebook.notebook.panel import Panel
+from gradient_notebook.notebook.widgets.live import LiveJob
+from gradient_notebook.notebook.widgets.panel import Panel
 from gradient_notebook.simulator import Simulator
 
 HTML = "<img src=x onerror=alert(1)>"

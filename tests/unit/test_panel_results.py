@@ -8,8 +8,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from gradient_notebook.api.errors import InvalidRequest
-from gradient_notebook.notebook import live
-from gradient_notebook.notebook.panel import Panel
+from gradient_notebook.notebook.widgets import live
+from gradient_notebook.notebook.widgets.panel import Panel
 from gradient_notebook.simulator import Simulator
 
 from .test_panel import SILENT, Wire, answer, ask, shelled, wired

@@ -30,9 +30,9 @@ from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.api.settings import Key, Settings
 from gradient_notebook.jobs import loop
 from gradient_notebook.jobs.job import Job
-from gradient_notebook.notebook import results as module
-from gradient_notebook.notebook.ordinary import image_of
-from gradient_notebook.notebook.panel import Panel
+from gradient_notebook.notebook.static_output import image_of
+from gradient_notebook.notebook.widgets import panel_results as module
+from gradient_notebook.notebook.widgets.panel import Panel
 from gradient_notebook.simulator import Simulator
 
 from .test_panel import HTML, SILENT, Wire, answer, ask, picture, shelled, wired

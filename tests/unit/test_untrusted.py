@@ -28,7 +28,7 @@ from gradient_notebook.api.errors import (
 )
 from gradient_notebook.api.events import Model, texts, whole_numbers
 from gradient_notebook.api.params import ImageGenerateParams
-from gradient_notebook.notebook.wording import Box, joined, line, record
+from gradient_notebook.notebook.formatting import Box, joined, line, record
 
 from .examples import of_full
 

@@ -24,12 +24,12 @@ from ..jobs import loop
 from ..jobs.archive import usual_mode, write_whole
 from ..jobs.job import Job
 from ..jobs.work import client_for
-from . import wording
+from . import formatting
+from .cell_output import Card, Output, Text
 from .completion import make_matcher
 from .config import ImageGen, let_go
-from .inline import Card, Output, Text
-from .interpolation import interpolate
-from .options import HISTORY_PARSER, PARSER, Order, complete_given, numbered, parse, save_path, split_prompt
+from .magic_args import HISTORY_PARSER, PARSER, Order, complete_given, numbered, parse, save_path, split_prompt
+from .templates import interpolate
 
 # A cell that awaits is cancelled, one that blocks gets the signal itself.
 _INTERRUPTIONS = (asyncio.CancelledError, KeyboardInterrupt)
@@ -92,7 +92,7 @@ class CellRun:
         """Show the request and what it may cost."""
         print("POST /v1/images/generations")  # noqa: T201 - this is the output
         print(json.dumps(self.params.body(), indent=2, ensure_ascii=False))  # noqa: T201
-        print(f"Estimate: {wording.estimate(self.params, self._config.price)}. Nothing was sent.")  # noqa: T201
+        print(f"Estimate: {formatting.estimate(self.params, self._config.price)}. Nothing was sent.")  # noqa: T201
 
     def _output(self, *, background: bool = False) -> Output:
         arguments = (self.order.name, self.params, self._config)
@@ -123,7 +123,7 @@ class CellRun:
                 self._assign(job)
             failure = job.failure
             if not self.output.finish(job, failure) and failure:
-                print(wording.Box.of(failure).bundle()["text/plain"])  # noqa: T201 - nobody is there to raise it to
+                print(formatting.Box.of(failure).bundle()["text/plain"])  # noqa: T201 - nobody is there to raise it to
 
     def _end(self, job: Job) -> None:
         self._assign(job)
@@ -198,7 +198,7 @@ class ImageGenMagics(Magics):
     @line_magic
     def imagegen_panel(self, line: str) -> None:
         """Show the panel: `%imagegen_panel [NAME] [options] [-- prompt]`. The options fill the form."""
-        from .panel import Panel
+        from .widgets.panel import Panel
 
         options, text = split_prompt(line)
         order = parse(options)

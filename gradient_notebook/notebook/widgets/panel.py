@@ -11,21 +11,21 @@ from typing import Any
 import ipywidgets
 from IPython.core.getipython import get_ipython
 
-from ..api.errors import GradientNotebookError, InvalidRequest, InvalidResponse
-from ..api.params import ImageGenerateParams
-from ..api.settings import Settings, simulator_notice, without_key
-from ..jobs import loop
-from ..jobs.archive import extension
-from ..jobs.job import Job
-from ..jobs.work import client_for
-from . import code, wording
-from .config import session_config
+from ...api.errors import GradientNotebookError, InvalidRequest, InvalidResponse
+from ...api.params import ImageGenerateParams
+from ...api.settings import Settings, simulator_notice, without_key
+from ...jobs import loop
+from ...jobs.archive import extension
+from ...jobs.job import Job
+from ...jobs.work import client_for
+from .. import codegen, formatting
+from ..config import session_config
+from ..magic_args import DEFAULT_NAME, complete_given, identifier
+from ..static_output import Behind, image_of
+from ..templates import interpolate
 from .form import Form
-from .interpolation import interpolate
 from .live import Action, Film, LiveJob
-from .options import DEFAULT_NAME, complete_given, identifier
-from .ordinary import Behind, image_of
-from .results import Result, Results
+from .panel_results import Result, Results
 
 
 class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
@@ -51,7 +51,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self.form = Form(name, self._config.defaults, self._config.price, notice)
         self._film = Film(preview_px=self._config.preview_px).add_class("gradient-images")
         self._results = Results(self._film)
-        self._behind = Behind(wording.record([name, "nothing made yet"]))
+        self._behind = Behind(formatting.record([name, "nothing made yet"]))
         super().__init__([self.form.box, self._film])
         self.add_class("gradient-panel")
         self.form.fill(given, inserts=not raw)
@@ -125,7 +125,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     @property
     def shown(self) -> Any:
         """The finished image in view, opened from its original; None where there is none."""
-        from ..imaging import open_image
+        from ...imaging import open_image
 
         found = self._results.shown()
         try:
@@ -137,11 +137,11 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         """Return the `%%imagegen` cell that makes the request of the form."""
         given = ImageGenerateParams.of(self.form.given())
         is_template = self.form.inserts.value and "{{" in given.prompt
-        return code.as_cell(given, self.name, session=self._config.defaults(), raw=not is_template)
+        return codegen.as_cell(given, self.name, session=self._config.defaults(), raw=not is_template)
 
     def as_python(self) -> str:
         """Return the Python call that makes the request of the form."""
-        return code.as_python(self.params, self.name)
+        return codegen.as_python(self.params, self.name)
 
     # Making images
 
@@ -175,24 +175,24 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             self._results.assign(result, job, lambda: self._assign(result.name, job))
         failure = job.failure
         result.live.take_pictures(job)
-        boxes = [wording.Box.of(error) for error in (failure, result.live.failure) if error]
-        boxes += wording.shortcomings(job)
+        boxes = [formatting.Box.of(error) for error in (failure, result.live.failure) if error]
+        boxes += formatting.shortcomings(job)
         caption = self._caption(result.name, job)
         self._results.end(result, result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes]))
         name = getattr(failure, "parameter", None)
         if name in self.controls and self.form.still_says(name, result.given):
             self.form.complain(name, f"{failure}")
         if job.images and (picture := image_of(job, self._config.preview_px)):
-            self._behind.update(picture, wording.record(caption, job.params))
+            self._behind.update(picture, formatting.record(caption, job.params))
 
     def _assign(self, name: str, job: Job) -> None:
         if self._shell:
             self._shell.push({name: job.value})
 
     def _caption(self, name: str, job: Job) -> list[str]:
-        unfinished = [wording.described(job.params), wording.seconds(job.elapsed_s)]
-        known = wording.caption(name, job, self._config.cost) if job.images else unfinished
-        return [*known, *wording.further(job.params, self._config.defaults())]
+        unfinished = [formatting.described(job.params), formatting.seconds(job.elapsed_s)]
+        known = formatting.caption(name, job, self._config.cost) if job.images else unfinished
+        return [*known, *formatting.further(job.params, self._config.defaults())]
 
     # What the browser asks for
 
@@ -243,7 +243,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     def _complain(self, error: Exception) -> None:
         """Say what is wrong beside the control that it is about, or else under the picture."""
         if not (isinstance(error, InvalidRequest) and self.form.complain(error.parameter, f"{error}")):
-            self._film.boxes = [wording.Box.of(error).plain()]
+            self._film.boxes = [formatting.Box.of(error).plain()]
 
     def _where_to(self) -> Settings:
         return self._settings or Settings.discover(**self._config.limits())

@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets
 from traitlets import TraitError
 
-from ..api.params import Parameter
+from ...api.params import Parameter
 
 NOT_GIVEN = "auto"
 """What a control says where nothing is given, and the service decides."""

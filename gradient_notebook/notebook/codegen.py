@@ -10,8 +10,8 @@ from typing import Any
 
 from ..api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams
 from .config import NOTEBOOK_DEFAULTS
-from .interpolation import expressions
-from .options import complete_given
+from .magic_args import complete_given
+from .templates import expressions
 
 _WIDTH = 88
 

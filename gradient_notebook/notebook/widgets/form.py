@@ -9,11 +9,11 @@ from typing import Any
 
 import ipywidgets
 
-from ..api.errors import GradientNotebookError, InvalidRequest
-from ..api.params import PARAMETERS, ImageGenerateParams
-from . import wording
+from ...api.errors import GradientNotebookError, InvalidRequest
+from ...api.params import PARAMETERS, ImageGenerateParams
+from .. import formatting
+from ..magic_args import identifier
 from .controls import Field, note, value_of
-from .options import identifier
 
 
 class Form:
@@ -227,7 +227,7 @@ class Form:
         except GradientNotebookError:
             self._estimate.value = ""
         else:
-            self._estimate.value = html.escape(wording.tokens(params, self._price))
+            self._estimate.value = html.escape(formatting.tokens(params, self._price))
 
     def _refresh(self, name: str, field: Field) -> None:
         others = self._others(name)

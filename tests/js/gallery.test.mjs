@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { inView, thumbnails } from "../../gradient_notebook/notebook/film.mjs";
+import { inView, thumbnails } from "../../gradient_notebook/notebook/widgets/gallery.mjs";
 
 const SINGLE = { id: "2", tiles: [{ label: "" }] };
 const THREE = { id: "1", tiles: [{ label: "1" }, { label: "2" }, { label: "3" }] };

@@ -9,12 +9,12 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Int, List, Unicode
 
-from ..api.errors import InvalidResponse
-from ..api.params import ImageGenerateParams
-from ..imaging import Preview, open_image, preview, rows
-from ..jobs.job import Job
-from ..jobs.tile import Tile
-from . import wording
+from ...api.errors import InvalidResponse
+from ...api.params import ImageGenerateParams
+from ...imaging import Preview, open_image, preview, rows
+from ...jobs.job import Job
+from ...jobs.tile import Tile
+from .. import formatting
 from .esm import joined
 
 _HERE = Path(__file__).parent
@@ -86,14 +86,14 @@ class LivePicture(anywidget.AnyWidget):
 class Film(LivePicture):
     """Shows the jobs of a panel, those that run and those that have ended, one of them in view."""
 
-    _esm = joined(_HERE / "film.mjs")
-    _css = _styles("live.css", "film.css")
+    _esm = joined(_HERE / "gallery.mjs")
+    _css = _styles("live.css", "gallery.css")
 
     finished: List[dict[str, Any]] = List(Dict()).tag(sync=True)
     selected = Unicode().tag(sync=True)
     """What is in view: `job` or `job.tile`."""
     boxes: List[dict[str, str]] = List(Dict()).tag(sync=True)
-    """What went wrong without a job, as `wording.Box.plain` has it."""
+    """What went wrong without a job, as `formatting.Box.plain` has it."""
     heard = Int().tag(sync=True)
     """How many clicks on Generate have been heard."""
     controls: Dict[str, str] = Dict().tag(sync=True)
@@ -136,13 +136,13 @@ class LiveJob:
         """Return what is to be shown now, in plain values; None stands for a job that has not begun."""
         params = self._params
         tiles = job.tiles if job else [Tile()] * params.n
-        words, seconds = wording.waiting(job) if job else ("", 0.0)
+        words, seconds = formatting.waiting(job) if job else ("", 0.0)
         return {
             "id": self.id,
             "status": job.status if job else "running",
-            "prompt": wording.shortened(params.prompt, _PROMPT_CHARACTERS),
-            "settings": wording.described(params),
-            "note": wording.progress(job) if job else f"0 of {params.n} done",
+            "prompt": formatting.shortened(params.prompt, _PROMPT_CHARACTERS),
+            "settings": formatting.described(params),
+            "note": formatting.progress(job) if job else f"0 of {params.n} done",
             "wait": {"words": words, "seconds": seconds},
             "caption": [],
             "boxes": [],
@@ -198,7 +198,7 @@ class LiveJob:
         return min(len(tile.partials), each) if tile.status == "running" else each + 1
 
     def _tile(self, index: int, tile: Tile) -> dict[str, Any]:
-        return {"status": tile.status, "label": wording.label(index, tile), "keys": self._keys.get(index, [])}
+        return {"status": tile.status, "label": formatting.label(index, tile), "keys": self._keys.get(index, [])}
 
 
 def _size(params: ImageGenerateParams) -> tuple[int, int]:

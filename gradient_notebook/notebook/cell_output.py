@@ -12,12 +12,12 @@ from IPython.display import DisplayHandle
 
 from ..api.params import ImageGenerateParams
 from ..jobs.job import Job
-from . import wording
-from .ordinary import image_of, show
+from . import formatting
+from .static_output import image_of, show
 
 if TYPE_CHECKING:
     from .config import ImageGen
-    from .live import LiveJob, LivePicture
+    from .widgets.live import LiveJob, LivePicture
 
 
 class Output:
@@ -39,13 +39,13 @@ class Output:
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
         """Show the images that came, and the error if there is one. Return whether it has been shown."""
-        for box in wording.shortcomings(job):
+        for box in formatting.shortcomings(job):
             print(f"{self.name}: {box.bundle()['text/plain']}", flush=True)  # noqa: T201 - mistakes are never quiet
         return False
 
     def caption(self, job: Job) -> list[str]:
         """Return the parts of the line under the images."""
-        return wording.caption(self.name, job, self.config.cost)
+        return formatting.caption(self.name, job, self.config.cost)
 
 
 class Text(Output):
@@ -55,20 +55,20 @@ class Text(Output):
 
     def begin(self) -> None:
         """Say what is being made."""
-        self._say(f"{wording.described(self.params)} …")
+        self._say(f"{formatting.described(self.params)} …")
 
     def update(self, job: Job) -> None:
         """Say what has come, and why nothing comes."""
-        words, seconds = wording.waiting(job)
+        words, seconds = formatting.waiting(job)
         if words:
-            self._say(f"{words} {wording.seconds(seconds)}" if seconds else words)
+            self._say(f"{words} {formatting.seconds(seconds)}" if seconds else words)
         elif job.status == "running" and any(tile.newest for tile in job.tiles):
-            self._say(wording.progress(job))
+            self._say(formatting.progress(job))
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
         """Say what has come of it. An error with no image is left to be raised."""
         if job and job.images:
-            self._say(wording.DOT.join(self.caption(job)[1:]))
+            self._say(formatting.DOT.join(self.caption(job)[1:]))
         return super().finish(job, error)
 
     def _say(self, words: str) -> None:
@@ -94,16 +94,16 @@ class Card(Output):
     def begin(self) -> None:
         """Show the card, and in the background the line too: afterwards there is no cell to add it to."""
         from ..imaging import rows
-        from .live import LiveJob, LivePicture
+        from .widgets.live import LiveJob, LivePicture
 
         px = self.config.preview_px
         self._live = LivePicture(preview_px=px)
         self._shown = LiveJob(self._live, self.params, px // min(rows(self.params.n)))
         self._live.running = [self._shown.state()]
         view, *_ = self._live._repr_mimebundle_() or ({},)  # as IPython calls it
-        self._picture = show({**view, "text/plain": f"{self.name}: {wording.described(self.params)} …"})
+        self._picture = show({**view, "text/plain": f"{self.name}: {formatting.described(self.params)} …"})
         if self._background:
-            self._line = show(wording.line([self.name, "in the background"]))
+            self._line = show(formatting.line([self.name, "in the background"]))
 
     def attach(self, job: Job) -> None:
         """Let the card's button cancel the job."""
@@ -127,7 +127,7 @@ class Card(Output):
         elif said:
             self._picture.update(said.pop(0), raw=True)
         if self._line:  # the cell is over: what is shown anew would land in another
-            self._line.update(wording.joined(said), raw=True)
+            self._line.update(formatting.joined(said), raw=True)
         else:
             for words in said:
                 show(words)
@@ -136,6 +136,6 @@ class Card(Output):
 
     def _said(self, job: Job | None, error: BaseException | None) -> list[dict[str, str]]:
         """Return what is to be read under the picture, in order."""
-        said = [wording.line(self.caption(job))] if job and job.images else []
-        boxes = [wording.Box.of(error)] if error else []
-        return said + [box.bundle() for box in boxes + wording.shortcomings(job)]
+        said = [formatting.line(self.caption(job))] if job and job.images else []
+        boxes = [formatting.Box.of(error)] if error else []
+        return said + [box.bundle() for box in boxes + formatting.shortcomings(job)]

@@ -13,7 +13,7 @@ import pybase64
 from ..api.errors import InvalidRequest, InvalidResponse
 from ..api.params import ImageGenerateParams
 from ..jobs.archive import Archive, extension
-from . import wording
+from . import formatting
 
 if TYPE_CHECKING:
     from .history import HistoryEntry
@@ -36,7 +36,7 @@ def contacts(entries: Sequence[HistoryEntry], archive: Archive, *, more: int = 0
         lines.append(f"{more:,} older: history()[{len(entries)}:]")
         cells.append(f"<div>{html.escape(lines[-1])}</div>")
     return {
-        "text/html": f'<div style="{wording.QUIET}">{"".join(cells)}</div>',
+        "text/html": f'<div style="{formatting.QUIET}">{"".join(cells)}</div>',
         "text/plain": "\n".join(lines),
     }
 
@@ -93,16 +93,18 @@ def _settings(entry: HistoryEntry) -> str:
     reported = next((image.reported for image in entry.record.images if image.reported), {})
     known = {name: reported.get(name) or entry.record.params.get(name) for name in ("size", "quality", "output_format")}
     try:
-        return wording.described(ImageGenerateParams.of({"prompt": "a", **known}))
+        return formatting.described(ImageGenerateParams.of({"prompt": "a", **known}))
     except InvalidRequest:
-        return wording.DOT.join(str(value) for value in known.values() if value)  # of another server, or another time
+        return formatting.DOT.join(
+            str(value) for value in known.values() if value
+        )  # of another server, or another time
 
 
 def _outcome(entry: HistoryEntry) -> str:
     """Return how it ended, where it is not done, and what is to be seen of it then."""
     if entry.outcome == "done":
         return ""
-    return wording.DOT.join([entry.outcome, *(["partial image"] if _is_partial(entry) else [])])
+    return formatting.DOT.join([entry.outcome, *(["partial image"] if _is_partial(entry) else [])])
 
 
 def _numbers(entry: HistoryEntry) -> str:
@@ -110,22 +112,22 @@ def _numbers(entry: HistoryEntry) -> str:
     known = [
         f"{count} images" if count > 1 else "",
         f"{usage.total_tokens:,} tokens" if usage else "",
-        wording.seconds(entry.elapsed_s) if entry.elapsed_s is not None else "",
+        formatting.seconds(entry.elapsed_s) if entry.elapsed_s is not None else "",
     ]
-    return wording.DOT.join(filter(None, known))
+    return formatting.DOT.join(filter(None, known))
 
 
 def _line(at: int, entry: HistoryEntry) -> str:
     known = [f"{entry.started:%Y-%m-%d %H:%M}", _outcome(entry), _settings(entry), _numbers(entry)]
-    prompt = wording.shortened(" ".join(entry.prompt.split()), _PROMPT_CHARACTERS)
-    return f"[{at}] {wording.DOT.join(filter(None, known))}\n    {prompt}"
+    prompt = formatting.shortened(" ".join(entry.prompt.split()), _PROMPT_CHARACTERS)
+    return f"[{at}] {formatting.DOT.join(filter(None, known))}\n    {prompt}"
 
 
 def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
-    prompt = html.escape(wording.shortened(entry.prompt, _PROMPT_CHARACTERS))
+    prompt = html.escape(formatting.shortened(entry.prompt, _PROMPT_CHARACTERS))
     whole = html.escape("\n".join([entry.prompt[:1_000], *entry.errors, f"Record {entry.id}"]))
     lines = [
-        f'<div style="{wording.STRONG}"><b>[{at}]</b> {prompt}</div>',
+        f'<div style="{formatting.STRONG}"><b>[{at}]</b> {prompt}</div>',
         _marked(entry),
         f"<div>{_unbroken(_settings(entry))}</div>",
         f"<div>{_unbroken(_numbers(entry))}</div>",
@@ -137,12 +139,12 @@ def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
 
 def _marked(entry: HistoryEntry) -> str:
     words = _unbroken(_outcome(entry))
-    return f'<div><span style="color:var({wording.edge(entry.outcome)})">●</span> {words}</div>' if words else ""
+    return f'<div><span style="color:var({formatting.edge(entry.outcome)})">●</span> {words}</div>' if words else ""
 
 
 def _unbroken(words: str) -> str:
     """Return escaped words that are broken at their dots only."""
-    return html.escape(wording.DOT.join(part.replace(" ", "\u00a0") for part in words.split(wording.DOT)))
+    return html.escape(formatting.DOT.join(part.replace(" ", "\u00a0") for part in words.split(formatting.DOT)))
 
 
 def _picture(entry: HistoryEntry, data: bytes | None) -> str:
@@ -153,6 +155,6 @@ def _picture(entry: HistoryEntry, data: bytes | None) -> str:
     if data is None:
         words = html.escape(_instead(entry))
         return f'<div style="{frame};line-height:{_WIDTH_PX}px;text-align:center">{words}</div>'
-    alt = html.escape(wording.shortened(entry.prompt, _PROMPT_CHARACTERS))
+    alt = html.escape(formatting.shortened(entry.prompt, _PROMPT_CHARACTERS))
     source = f"data:image/{extension(data)[1:]};base64,{pybase64.b64encode_as_string(data)}"
     return f'<img src="{source}" alt="{alt}" style="{frame};object-fit:contain;display:block">'

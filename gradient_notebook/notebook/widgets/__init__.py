@@ -1,0 +1,1 @@
+"""What lives in a browser: the live view, the panel, and their parts."""
