@@ -62,8 +62,8 @@ if TYPE_CHECKING:
     from .api.events import ImageGenCompletedEvent, ImageGenerateResponse, ImageGenPartialImageEvent, Usage
     from .api.params import ImageGenerateParams
     from .api.settings import Settings
-    from .jobs.blocking import Client
     from .jobs.job import Job, generate, submit
+    from .jobs.sync_client import Client
     from .notebook.history import History, HistoryEntry, history
     from .notebook.widgets.panel import Panel
 
@@ -75,7 +75,7 @@ _MODULES = (
     "api.settings",
     "api.client",
     "jobs.job",
-    "jobs.blocking",
+    "jobs.sync_client",
     "notebook.history",
     "notebook.widgets.panel",
 )

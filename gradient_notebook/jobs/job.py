@@ -15,12 +15,12 @@ from ..api.events import Usage
 from ..api.keys import refuse_key_in
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
-from . import loop
-from .archive import Archive, chosen
-from .keeping import Keeping
-from .ledger import Outcome
-from .tile import Status, Tile, opened
-from .work import Work, in_a_thread
+from ..storage.archive import Archive, chosen
+from ..storage.ledger import Outcome
+from . import event_loop
+from .image_slot import Status, Tile, opened
+from .recorder import Keeping
+from .runner import Work, in_a_thread
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -125,7 +125,7 @@ class Job:
 
     def cancel(self) -> None:
         """Stop, and hang up. What has been sent may be billed; what has finished stays in `images`."""
-        loop.the_loop().call_soon_threadsafe(self._stop)
+        event_loop.the_loop().call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         self._begin()  # what is cancelled before it has begun ends all the same, and sends nothing
@@ -149,7 +149,7 @@ class Job:
             raise RuntimeError(msg)
         try:
             self.start()  # in here: an interrupt may come before this has returned
-            loop.wait(self.ended)
+            event_loop.wait(self.ended)
         except BaseException:
             self.cancel()
             raise
@@ -158,7 +158,7 @@ class Job:
         """Wait for the end, whatever it is. Cancelling the wait cancels the job."""
         try:
             self.start()
-            await loop.wait_async(self.ended)
+            await event_loop.wait_async(self.ended)
         except BaseException:
             self.cancel()
             raise
@@ -182,7 +182,7 @@ class Job:
 
     def start(self) -> None:
         """Begin, if it has not begun."""
-        loop.the_loop().call_soon_threadsafe(self._begin)
+        event_loop.the_loop().call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
         if self._begun:

@@ -12,8 +12,8 @@ from traitlets.config import Configurable
 from ..api.errors import GradientNotebookError, InvalidRequest
 from ..api.events import Usage
 from ..api.params import PARAMETERS, Parameter
-from ..jobs.archive import Archive, choose
-from ..jobs.gate import DEFAULT_CONCURRENCY, bound
+from ..jobs.concurrency import DEFAULT_CONCURRENCY, bound
+from ..storage.archive import Archive, choose
 
 NOTEBOOK_DEFAULTS = {"stream": True, "partial_images": 2}
 """In a notebook somebody is watching."""

@@ -15,8 +15,8 @@ from typing import Any
 from ..api.errors import ContentRefused, GradientNotebookError, JobCancelled
 from ..api.events import Usage
 from ..api.params import PARAMETERS, ImageGenerateParams, estimated_output_tokens
+from ..jobs.image_slot import Tile
 from ..jobs.job import Job
-from ..jobs.tile import Tile
 
 DOT = " · "
 _KINDS: Mapping[str, tuple[tuple[type[BaseException], ...], str]] = {

@@ -15,8 +15,8 @@ from IPython.core.getipython import get_ipython
 from ..api.errors import GradientNotebookError, InvalidRequest, InvalidResponse, InvalidSettings, nearest
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
-from ..jobs.archive import Archive, chosen
-from ..jobs.ledger import OUTCOMES, ImageRecord, Outcome, Record
+from ..storage.archive import Archive, chosen
+from ..storage.ledger import OUTCOMES, ImageRecord, Outcome, Record
 from . import codegen, formatting
 from .config import session_config
 from .history_view import contacts

@@ -12,7 +12,7 @@ import pybase64
 
 from ..api.errors import InvalidRequest, InvalidResponse
 from ..api.params import ImageGenerateParams
-from ..jobs.archive import Archive, extension
+from ..storage.archive import Archive, extension
 from . import formatting
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ..api import keys
 from ..api.errors import GradientNotebookError, InvalidRequest, InvalidSettings, Unauthorized, nearest
 from ..api.keys import KEY_VARIABLES, LOGIN, Key
 from ..api.settings import Settings
-from ..jobs import loop
+from ..jobs import event_loop
 
 _PROMPT = "Model access key (what you type is not shown): "
 _OPTIONS = ("--keyring", "--forget")
@@ -61,7 +61,7 @@ def _typed() -> Key:
         what = f"{LOGIN} cannot ask for the key here: nothing can be typed unseen."
         raise InvalidSettings(what, f"Set {KEY_VARIABLES[0]} in the environment instead.") from None
     except KeyboardInterrupt:
-        raise loop.Interrupted("nothing has changed.") from None
+        raise event_loop.Interrupted("nothing has changed.") from None
 
 
 def _tried(settings: Settings) -> str:
@@ -73,7 +73,7 @@ def _tried(settings: Settings) -> str:
             return len((await client.models.list()).image_models)
 
     try:
-        count = loop.run(image_models())
+        count = event_loop.run(image_models())
     except (Unauthorized, InvalidSettings) as error:
         error.advice = f"{error.advice} The key was not kept."
         raise

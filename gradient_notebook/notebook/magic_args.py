@@ -18,7 +18,7 @@ from IPython.core.magic_arguments import MagicArgumentParser
 
 from ..api.errors import InvalidRequest, nearest
 from ..api.params import PARAMETERS, ImageGenerateParams, Parameter
-from ..jobs.ledger import OUTCOMES
+from ..storage.ledger import OUTCOMES
 
 DEFAULT_NAME = "image"
 

@@ -20,10 +20,10 @@ from ..api import keys
 from ..api.errors import GradientNotebookError, InvalidRequest
 from ..api.params import DEFAULT_MODEL, ImageGenerateParams
 from ..api.settings import Settings, simulator_notice, without_key
-from ..jobs import loop
-from ..jobs.archive import usual_mode, write_whole
+from ..jobs import event_loop
 from ..jobs.job import Job
-from ..jobs.work import client_for
+from ..jobs.runner import client_for
+from ..storage.archive import usual_mode, write_whole
 from . import formatting
 from .cell_output import Card, Output, Text
 from .completion import make_matcher
@@ -67,7 +67,7 @@ class CellRun:
         try:
             job.wait()
         except _INTERRUPTIONS as interruption:
-            loop.wait(job.ended)
+            event_loop.wait(job.ended)
             raise self._interrupted(job) from interruption
         self._end(job)
 
@@ -77,7 +77,7 @@ class CellRun:
         try:
             await job.wait_async()
         except _INTERRUPTIONS as interruption:
-            await loop.wait_async(job.ended)
+            await event_loop.wait_async(job.ended)
             raise self._interrupted(job) from interruption
         self._end(job)
 
@@ -137,10 +137,10 @@ class CellRun:
             error.shown_as = self._left(job)
         return error
 
-    def _interrupted(self, job: Job) -> loop.Interrupted:
+    def _interrupted(self, job: Job) -> event_loop.Interrupted:
         self._assign(job)
         self.output.finish(job, job.failure)
-        return loop.Interrupted(f"{self._left(job)} What had been sent may be billed.")
+        return event_loop.Interrupted(f"{self._left(job)} What had been sent may be billed.")
 
     def _assign(self, job: Job) -> None:
         if job.images:
@@ -212,7 +212,7 @@ class ImageGenMagics(Magics):
         """List the image models that the service offers: `%imagegen_models`."""
         client = client_for(Settings.discover(**self.settings.limits()))
         chosen = self.settings.defaults().get("model", DEFAULT_MODEL)
-        models = loop.run(client.models.list())
+        models = event_loop.run(client.models.list())
         if not models.image_models:
             print("No name of a model here says that it paints. All of them:")  # noqa: T201
         for name in models.image_models or [model.id for model in models.data]:

@@ -19,10 +19,10 @@ from misbehaviour import Line, script
 from relay import HOST, Relay
 
 import gradient_notebook as gn
-from gradient_notebook.jobs import gate
-from gradient_notebook.jobs.archive import Archive, choose
-from gradient_notebook.jobs.ledger import Record
+from gradient_notebook.jobs import concurrency
 from gradient_notebook.simulator import Received, Simulator
+from gradient_notebook.storage.archive import Archive, choose
+from gradient_notebook.storage.ledger import Record
 
 AT_ONCE = 16
 SUBMITTED_AHEAD = 3 * AT_ONCE
@@ -84,14 +84,14 @@ def _service(lines: Sequence[Line]) -> Simulator:
 
 @contextmanager
 def _kept_in(archive: Archive) -> Iterator[None]:
-    limit = gate.Gate.limit
-    gate.bound(AT_ONCE)
+    limit = concurrency.Gate.limit
+    concurrency.bound(AT_ONCE)
     choose(lambda: archive)
     try:
         yield
     finally:
         choose()
-        gate.bound(limit)
+        concurrency.bound(limit)
 
 
 @contextmanager

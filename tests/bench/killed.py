@@ -13,8 +13,8 @@ import sys
 from typing import Any
 
 import gradient_notebook as gn
-from gradient_notebook.jobs.keeping import Keeping
-from gradient_notebook.jobs.work import Work
+from gradient_notebook.jobs.recorder import Keeping
+from gradient_notebook.jobs.runner import Work
 
 STREAMED: dict[str, Any] = {"stream": True, "partial_images": 2}
 ROUNDS: tuple[tuple[dict[str, Any], ...], ...] = (

@@ -21,11 +21,11 @@ import gradient_notebook as gn
 from gradient_notebook import imaging
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.settings import Settings
-from gradient_notebook.jobs import ledger as ledger_module
-from gradient_notebook.jobs.archive import Archive, choose
 from gradient_notebook.jobs.job import Job
-from gradient_notebook.jobs.ledger import VERSION, ImageRecord, Ledger, LedgerError, Record
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.storage import ledger as ledger_module
+from gradient_notebook.storage.archive import Archive, choose
+from gradient_notebook.storage.ledger import VERSION, ImageRecord, Ledger, LedgerError, Record
 
 STREAMED = {"stream": True, "partial_images": 2, "quality": "low"}
 
@@ -643,6 +643,6 @@ def test_an_end_that_cannot_be_recorded_is_an_end(
     configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever waits for a job does not wait for ever, whatever goes wrong after its work."""
-    monkeypatch.setattr("gradient_notebook.jobs.keeping.Keeping.end", lambda *_: 1 / 0)
+    monkeypatch.setattr("gradient_notebook.jobs.recorder.Keeping.end", lambda *_: 1 / 0)
     assert made(archive).images
     assert "could not be recorded" in caplog.text

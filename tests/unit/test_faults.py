@@ -28,7 +28,7 @@ from PIL import EpsImagePlugin, Image
 import gradient_notebook as gn
 from gradient_notebook.api import pacing
 from gradient_notebook.api.settings import Settings
-from gradient_notebook.jobs import loop
+from gradient_notebook.jobs import event_loop
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.faults import CUTS
 
@@ -508,9 +508,9 @@ async def tasks() -> set[asyncio.Task[Any]]:
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
     """What is under way on the package's loop afterwards was so before."""
-    before = loop.run(tasks())
+    before = event_loop.run(tasks())
     yield
-    assert loop.run(tasks()) - before == set()
+    assert event_loop.run(tasks()) - before == set()
 
 
 def cancelled(job: gn.Job) -> gn.Job:
@@ -633,7 +633,7 @@ def test_connecting_is_interrupted(unreachable: None) -> None:
     """Cancelling while the connection is being made ends it, and nothing was sent."""
     with nothing_left_behind():
         job = order(STREAM)
-        loop.run(until_somebody_connects())
+        event_loop.run(until_somebody_connects())
         cancelled(job)
 
 

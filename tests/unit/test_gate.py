@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import gradient_notebook as gn
-from gradient_notebook.jobs import loop
-from gradient_notebook.jobs.gate import DEFAULT_CONCURRENCY, Gate, bound
+from gradient_notebook.jobs import event_loop
+from gradient_notebook.jobs.concurrency import DEFAULT_CONCURRENCY, Gate, bound
 from gradient_notebook.notebook import formatting
 from gradient_notebook.simulator import Simulator
 
@@ -136,7 +136,7 @@ def test_all_jobs_of_a_process_share_it(monkeypatch: pytest.MonkeyPatch) -> None
         assert slow.wait_for(lambda: len(slow.posts) == 2)
         jobs.append(gn.submit("c", **how))
         while not jobs[2].tiles[0].is_queued:
-            loop.run(asyncio.sleep(0))
+            event_loop.run(asyncio.sleep(0))
         assert [[tile.is_queued for tile in job.tiles] for job in jobs] == [[False], [False, True, True], [True]]
         assert formatting.waiting(jobs[2]) == ("Queued until another request has ended", 0.0)
         jobs[0].cancel()
@@ -160,7 +160,7 @@ def test_a_higher_bound_lets_those_in_who_are_queued(monkeypatch: pytest.MonkeyP
         job = gn.submit("a", n=4, stream=True, partial_images=1, quality="low")
         assert slow.wait_for(lambda: len(slow.posts) == 1)
         while not all(tile.is_queued for tile in job.tiles[1:]):
-            loop.run(asyncio.sleep(0))
+            event_loop.run(asyncio.sleep(0))
         bound(3)
         assert slow.wait_for(lambda: len(slow.posts) == 3)
         assert [tile.is_queued for tile in job.tiles] == [False, False, False, True]

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 import gradient_notebook as gn
-from gradient_notebook.jobs.archive import Archive
-from gradient_notebook.jobs.ledger import ImageRecord, Ledger, LedgerError, Record
 from gradient_notebook.notebook.history import SHOWN, ordered
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.storage.archive import Archive
+from gradient_notebook.storage.ledger import ImageRecord, Ledger, LedgerError, Record
 
 DAY_S = 86_400
 NOON = dt.datetime(2026, 11, 20, 12).astimezone()

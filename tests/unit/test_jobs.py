@@ -19,11 +19,11 @@ from PIL import Image
 import gradient_notebook as gn
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.settings import Settings
-from gradient_notebook.jobs import loop
-from gradient_notebook.jobs.archive import Archive, default_folder
-from gradient_notebook.jobs.gate import Gate
+from gradient_notebook.jobs import event_loop
+from gradient_notebook.jobs.concurrency import Gate
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.storage.archive import Archive, default_folder
 
 STREAMED = {"stream": True, "partial_images": 2, "quality": "low"}
 
@@ -220,7 +220,7 @@ def test_an_image_that_has_come_is_finished_whoever_cancels(configured: Simulato
     assert archive.entered.wait(30)
     for _ in range(2):
         job.cancel()
-        loop.run(asyncio.sleep(0))  # the cancellation has been heard
+        event_loop.run(asyncio.sleep(0))  # the cancellation has been heard
     archive.released.set()
     assert job.result() is job.images[0]
     assert Path(job.images[0].filename).exists()
@@ -234,7 +234,7 @@ def test_images_that_have_come_together_are_all_finished_whoever_cancels(configu
     assert archive.entered.wait(30)
     for _ in range(2):
         job.cancel()
-        loop.run(asyncio.sleep(0))  # the cancellation has been heard
+        event_loop.run(asyncio.sleep(0))  # the cancellation has been heard
     archive.released.set()
     assert colours(job.result()) == [RED, GREEN, BLUE]
     assert job.status == "done"
@@ -306,7 +306,7 @@ def test_what_is_cancelled_in_the_queue_has_sent_nothing(endless: Simulator, mon
     assert endless.wait_for(lambda: len(endless.posts) == 1)
     second = launch(params(n=2))
     while not second.tiles[1].is_queued:
-        loop.run(asyncio.sleep(0))
+        event_loop.run(asyncio.sleep(0))
     second.cancel()
     with pytest.raises(gn.JobCancelled, match=r"Cancelled after .*\nNothing was sent\."):
         second.result()
@@ -350,8 +350,8 @@ def test_an_error_is_left_to_whoever_takes_it(caplog: pytest.LogCaptureFixture) 
     late: concurrent.futures.Future[None] = concurrent.futures.Future()
 
     async def wait_for_both() -> None:
-        await loop.wait_async(failed)
-        given_up = asyncio.ensure_future(loop.wait_async(late))
+        await event_loop.wait_async(failed)
+        given_up = asyncio.ensure_future(event_loop.wait_async(late))
         await asyncio.sleep(0)
         given_up.cancel()
         await asyncio.wait({given_up})
@@ -380,7 +380,7 @@ def test_a_jobs_own_thread_cannot_wait_for_a_job(configured: Simulator) -> None:
         gn.submit("x", quality="low").result()
 
     with pytest.raises(RuntimeError, match="await it"):
-        loop.run(wait_there())
+        event_loop.run(wait_there())
 
 
 def test_the_original_is_on_disk_byte_for_byte(configured: Simulator) -> None:
@@ -422,7 +422,7 @@ def test_a_mistake_is_found_before_anything_is_sent(configured: Simulator) -> No
 
 def test_partial_images_without_end_are_left(configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream that sends partial images for ever does not fill the memory; it may have been billed."""
-    monkeypatch.setattr("gradient_notebook.jobs.tile.MAX_PARTIAL_BYTES", 100_000)
+    monkeypatch.setattr("gradient_notebook.jobs.image_slot.MAX_PARTIAL_BYTES", 100_000)
     line = 'data: {"type": "image_generation.partial_image", "b64_json": "AAAA"}\n\n'
     configured.script([{"content_type": "text/event-stream", "body_text": line, "endless": line}])
     job = launch(params())

@@ -23,11 +23,11 @@ from traitlets.config import Config
 
 from gradient_notebook.api.errors import InvalidRequest
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
-from gradient_notebook.jobs.archive import Archive
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.notebook.widgets.live import LiveJob
 from gradient_notebook.notebook.widgets.panel import Panel
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.storage.archive import Archive
 
 HTML = "<img src=x onerror=alert(1)>"
 SILENT = {"silence": True}

@@ -28,7 +28,7 @@ import gradient_notebook
 from gradient_notebook.api.errors import InvalidRequest
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.api.settings import Key, Settings
-from gradient_notebook.jobs import loop
+from gradient_notebook.jobs import event_loop
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.notebook.static_output import image_of
 from gradient_notebook.notebook.widgets import panel_results as module
@@ -65,7 +65,7 @@ def page(outputs: CapturingDisplayPublisher) -> list[dict[str, Any]]:
 
 def collected() -> None:
     """Collect also what a thread of the package holds until it takes its next step."""
-    loop.run(asyncio.sleep(0))
+    event_loop.run(asyncio.sleep(0))
     gc.collect()
 
 

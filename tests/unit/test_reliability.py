@@ -18,7 +18,7 @@ import gradient_notebook as gn
 from gradient_notebook.api import pacing
 from gradient_notebook.api.client import AsyncClient
 from gradient_notebook.api.decode import StreamDecoder
-from gradient_notebook.jobs.keeping import Keeping
+from gradient_notebook.jobs.recorder import Keeping
 
 SENT_AGAIN = "SENT AGAIN after what may have reached the model"
 FALSELY_UNSENT = ("  and yet a post had arrived", "  and yet one may have reached the model")

@@ -12,8 +12,8 @@ from traitlets import Dict, Int, List, Unicode
 from ...api.errors import InvalidResponse
 from ...api.params import ImageGenerateParams
 from ...imaging import Preview, open_image, preview, rows
+from ...jobs.image_slot import Tile
 from ...jobs.job import Job
-from ...jobs.tile import Tile
 from .. import formatting
 from .esm import joined
 

@@ -14,10 +14,10 @@ from IPython.core.getipython import get_ipython
 from ...api.errors import GradientNotebookError, InvalidRequest, InvalidResponse
 from ...api.params import ImageGenerateParams
 from ...api.settings import Settings, simulator_notice, without_key
-from ...jobs import loop
-from ...jobs.archive import extension
+from ...jobs import event_loop
 from ...jobs.job import Job
-from ...jobs.work import client_for
+from ...jobs.runner import client_for
+from ...storage.archive import extension
 from .. import codegen, formatting
 from ..config import session_config
 from ..magic_args import DEFAULT_NAME, complete_given, identifier
@@ -254,7 +254,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         """Ask the service for its models, and do not wait for them."""
         with contextlib.suppress(GradientNotebookError):  # told when something is generated
             settings = self._where_to()
-            asyncio.run_coroutine_threadsafe(_offer_models(weakref.ref(self.form), settings), loop.the_loop())
+            asyncio.run_coroutine_threadsafe(_offer_models(weakref.ref(self.form), settings), event_loop.the_loop())
 
     # In the notebook
 

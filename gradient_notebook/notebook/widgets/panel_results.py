@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...jobs.image_slot import Tile
 from ...jobs.job import Job
-from ...jobs.tile import Tile
 from .live import Film, LiveJob
 
 KEPT_RESULTS = 50

@@ -14,9 +14,9 @@ from typing import Any
 from ..api.errors import ContentRefused, GradientNotebookError
 from ..api.events import REPORTED
 from ..api.params import ImageGenerateParams
-from .archive import Archive
-from .ledger import ImageRecord, LedgerError, Outcome, Record
-from .tile import Tile
+from ..storage.archive import Archive
+from ..storage.ledger import ImageRecord, LedgerError, Outcome, Record
+from .image_slot import Tile
 
 _logger = logging.getLogger("gradient_notebook")
 

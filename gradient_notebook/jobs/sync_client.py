@@ -1,4 +1,4 @@
-"""`Client`: the client, synchronously. A thin face over the package's loop, not a second client."""
+"""`Client`: the client, synchronously. A thin face over the package's event_loop, not a second client."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ..api.client import AsyncClient
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, ModelListResponse
 from ..api.settings import Settings
 from ..api.streams import EventStream, MergedStream
-from . import loop
-from .work import client_for
+from . import event_loop
+from .runner import client_for
 
 
 class Client:
@@ -56,7 +56,7 @@ class Models:
 
     def list(self) -> ModelListResponse:
         """Return the models that the service offers."""
-        return loop.run(self._client.models.list())
+        return event_loop.run(self._client.models.list())
 
 
 class Images:
@@ -71,7 +71,7 @@ class Images:
     def generate(self, *, stream: Literal[False] | None = None, **params: Any) -> ImageGenerateResponse: ...
     def generate(self, **params: Any) -> ImageGenerateResponse | Stream:
         """Send one request, as `AsyncClient().images.generate` does; with `stream=True` return a plain iterator."""
-        answer = loop.run(self._client.images.generate(**params))
+        answer = event_loop.run(self._client.images.generate(**params))
         return answer if isinstance(answer, ImageGenerateResponse) else Stream(answer)
 
 
@@ -82,7 +82,7 @@ class Stream(Iterator[ImageGenStreamEvent]):
         self._events = events
 
     def __next__(self) -> ImageGenStreamEvent:
-        event = loop.run(anext(self._events, None))  # StopAsyncIteration does not pass a future
+        event = event_loop.run(anext(self._events, None))  # StopAsyncIteration does not pass a future
         if event is None:
             raise StopIteration
         return event
@@ -95,4 +95,4 @@ class Stream(Iterator[ImageGenStreamEvent]):
 
     def close(self) -> None:
         """Close the connection."""
-        loop.run(self._events.aclose())
+        event_loop.run(self._events.aclose())

@@ -12,9 +12,9 @@ from ..api.errors import GradientNotebookError, InvalidResponse
 from ..api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
-from .gate import the_gate
-from .keeping import Keeping
-from .tile import Tile
+from .concurrency import the_gate
+from .image_slot import Tile
+from .recorder import Keeping
 
 if TYPE_CHECKING:
     from ..api.client import AsyncClient

@@ -1,0 +1,1 @@
+"""What is on disk: original files, and the ledger of every request."""
