@@ -10,8 +10,8 @@ from typing import cast
 
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
+from .api.base64_stream import MAX_IMAGE_BYTES
 from .api.errors import InvalidResponse, clean
-from .api.sieve import MAX_IMAGE_BYTES
 
 PREVIEW_PX = 768
 """Long edge of a preview in pixels, unless told otherwise: a whole fraction of 1536, so scaling takes 1 ms."""

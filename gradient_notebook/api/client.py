@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, Self, overload
 
-from . import keys
+from . import credentials
+from .credentials import Key
 from .errors import (
     ApiError,
     ConnectionFailed,
@@ -27,12 +28,11 @@ from .errors import (
     api_error,
     clean,
 )
+from .event_stream import DECODERS, EventStream, MergedStream, content_type
 from .events import ImageGenCompletedEvent, ImageGenerateResponse, Model, ModelListResponse, texts, whole_numbers
-from .keys import Key
-from .pacing import Pace, Patience, Waiting, pace_of, unheard, when
 from .params import ImageGenerateParams
+from .retry import Pace, Patience, Waiting, pace_of, unheard, when
 from .settings import Settings
-from .streams import DECODERS, EventStream, MergedStream, content_type
 from .transport import STAYING, Body, Response, Transport, beginning, chain
 
 _logger = logging.getLogger("gradient_notebook")
@@ -53,7 +53,7 @@ class AsyncClient:
         inference_endpoint: str | None = None,
         settings: Settings | None = None,
     ) -> None:
-        key = keys.first_given(model_access_key, access_token)
+        key = credentials.first_given(model_access_key, access_token)
         del model_access_key, access_token
         self.settings = settings or Settings.discover(key=key, endpoint=inference_endpoint)
         self.images = Images(self)
@@ -221,7 +221,7 @@ class Images:
         `waiting` is called with a `Wait` when the request has to wait, for its turn or before it is sent again, and
         with None when that is over, however it ended.
         """
-        keys.refuse_key_in(params.given(), self._client.settings.key)
+        credentials.refuse_key_in(params.given(), self._client.settings.key)
         try:
             response = await self._client.post("/v1/images/generations", params.body(), waiting)
         except NotFound as error:

@@ -25,7 +25,7 @@ import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .pacing import LONGEST_WINDOW_S, demanded_s, retry_after_s, when
+from .retry import LONGEST_WINDOW_S, demanded_s, retry_after_s, when
 
 
 class GradientNotebookError(Exception):

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from . import keys
+from . import credentials
+from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLES, Found, Key
 from .errors import InvalidSettings
-from .keys import ENDPOINT_VARIABLE, KEY_VARIABLES, Found, Key
 
 DEFAULT_ENDPOINT = "https://inference.do-ai.run"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 SIMULATOR_NOTICE = (
     "gradient_notebook: no key is set, so the embedded simulator paints (its images are marked, nothing is billed). "
-    f"For the real service, set {KEY_VARIABLES[0]} or run {keys.LOGIN}."
+    f"For the real service, set {KEY_VARIABLES[0]} or run {credentials.LOGIN}."
 )
 
 _logger = logging.getLogger("gradient_notebook")
@@ -109,9 +109,9 @@ class Settings:
             "max_wait_s": max_wait_s,
         }
         given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
-        argument = keys.first_given(key)
+        argument = credentials.first_given(key)
         del key
-        found = Found(argument) if argument else keys.find()
+        found = Found(argument) if argument else credentials.find()
         place, where = _found_endpoint(endpoint, found)
         if found.key is None and place is None:
             return dataclasses.replace(_simulated(), **given)
@@ -139,7 +139,7 @@ def _address(endpoint: str) -> SplitResult | None:
 
 def _shown(endpoint: object) -> str:
     """Return an endpoint for a message: a key or a password that got there by mistake is not shown."""
-    return "***" if keys.looks_like_key(str(endpoint)) or "@" in str(endpoint) else repr(endpoint)
+    return "***" if credentials.looks_like_key(str(endpoint)) or "@" in str(endpoint) else repr(endpoint)
 
 
 def _found_endpoint(argument: str | None, found: Found) -> tuple[str | None, str]:
@@ -154,7 +154,7 @@ def _found_endpoint(argument: str | None, found: Found) -> tuple[str | None, str
 
 def without_key() -> bool:
     """Whether neither a key nor an endpoint is configured, so that the simulator paints."""
-    return not keys.is_there() and _found_endpoint(None, keys.find())[0] is None
+    return not credentials.is_there() and _found_endpoint(None, credentials.find())[0] is None
 
 
 def simulator_notice() -> str:

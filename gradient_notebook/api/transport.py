@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
+from .credentials import Key
 from .errors import ConnectionFailed, InvalidSettings, NoAnswer, clean
-from .keys import Key
 from .settings import Settings
 
 LONGEST_TEXT_BYTES = 4 * 1024 * 1024

@@ -14,7 +14,7 @@ from ..api.events import ImageGenCompletedEvent
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ..api.pacing import Wait
+    from ..api.retry import Wait
 
 MAX_PARTIAL_BYTES = 512 * 1024 * 1024
 """The most that the partial images of one image may have together."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+from ..api.credentials import refuse_key_in
 from ..api.errors import ContentRefused, JobCancelled
 from ..api.events import Usage
-from ..api.keys import refuse_key_in
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from ..storage.archive import Archive, chosen

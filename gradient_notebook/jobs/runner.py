@@ -18,7 +18,7 @@ from .recorder import Keeping
 
 if TYPE_CHECKING:
     from ..api.client import AsyncClient
-    from ..api.pacing import Wait
+    from ..api.retry import Wait
 
 
 class Work:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, Self, overload
 
-from ..api import keys
+from ..api import credentials
 from ..api.client import AsyncClient
+from ..api.event_stream import EventStream, MergedStream
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, ModelListResponse
 from ..api.settings import Settings
-from ..api.streams import EventStream, MergedStream
 from . import event_loop
 from .runner import client_for
 
@@ -28,7 +28,7 @@ class Client:
         inference_endpoint: str | None = None,
         settings: Settings | None = None,
     ) -> None:
-        key = keys.first_given(model_access_key, access_token)
+        key = credentials.first_given(model_access_key, access_token)
         del model_access_key, access_token
         self.settings = settings or Settings.discover(key=key, endpoint=inference_endpoint)
         self._client = client_for(self.settings)

@@ -9,9 +9,9 @@ from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
-from ..api import keys
+from ..api import credentials
+from ..api.credentials import KEY_VARIABLES, LOGIN, Key
 from ..api.errors import GradientNotebookError, InvalidRequest, InvalidSettings, Unauthorized, nearest
-from ..api.keys import KEY_VARIABLES, LOGIN, Key
 from ..api.settings import Settings
 from ..jobs import event_loop
 
@@ -25,21 +25,21 @@ def login(line: str, limits: Mapping[str, Any]) -> str:
     if option == "--forget":
         return _forgotten()
     if option == "--keyring":
-        keys.the_keyring()  # before anything is asked: it may be missing
+        credentials.the_keyring()  # before anything is asked: it may be missing
     key = _typed()
     if not key.reveal():
         return "Nothing was typed, and nothing has changed."
     found = _tried(Settings.discover(key=key, **limits))
     if option == "--keyring":
-        keys.store(key)
-    keys.remember(key)
+        credentials.store(key)
+    credentials.remember(key)
     place = "this kernel's memory and the system's keyring" if option == "--keyring" else "this kernel's memory only"
     return f"The key is kept in {place}; {found}"
 
 
 def _option(line: str) -> str:
     words = line.split()
-    if keys.looks_like_key(line) or any(not word.startswith("-") for word in words):
+    if credentials.looks_like_key(line) or any(not word.startswith("-") for word in words):
         what = f"{LOGIN}: a key does not belong on its line, which stays in the notebook and in the history"
         raise InvalidRequest(what, f"Take it out, revoke that key, and run {LOGIN} alone: it asks. Nothing was sent.")
     unknown = next((word for word in words if word not in _OPTIONS), None)
@@ -84,8 +84,8 @@ def _tried(settings: Settings) -> str:
 
 def _forgotten() -> str:
     """Forget the key wherever this has put it, and return what holds from now on."""
-    before = keys.forget()
-    before = keys.remove() or before
-    left = keys.find().key
+    before = credentials.forget()
+    before = credentials.remove() or before
+    left = credentials.find().key
     rest = f"the key from {left.source} holds" if left else "there is no key"
     return f"{'The key is forgotten' if before else 'There was nothing to forget'}; {rest}."

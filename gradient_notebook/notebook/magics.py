@@ -16,7 +16,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 from traitlets import TraitError
 
-from ..api import keys
+from ..api import credentials
 from ..api.errors import GradientNotebookError, InvalidRequest
 from ..api.params import DEFAULT_MODEL, ImageGenerateParams
 from ..api.settings import Settings, simulator_notice, without_key
@@ -55,8 +55,8 @@ class CellRun:
     def _refuse_key(self) -> None:
         """Refuse a request that holds the key, before anything of it is shown."""
         try:
-            if key := keys.find().key:
-                keys.refuse_key_in(self.params.given(), key)
+            if key := credentials.find().key:
+                credentials.refuse_key_in(self.params.given(), key)
         except InvalidRequest:
             del self.params  # a traceback can show what an object holds
             raise

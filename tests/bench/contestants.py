@@ -119,7 +119,7 @@ class OursAsync(_Async):
 
 def decode(chunks: Iterable[bytes]) -> int:
     """Feed this package's decoder with a stream; return the bytes of its images. The one look behind public names."""
-    from gradient_notebook.api.decode import StreamDecoder
+    from gradient_notebook.api.decoders import StreamDecoder
 
     decoder = StreamDecoder(lambda error: ValueError(str(error)))
     return sum(len(event.image_bytes) for chunk in chunks for event in decoder.feed(chunk))

@@ -11,8 +11,8 @@ from unittest import mock
 
 from counted import Figure, some, zero
 
-from gradient_notebook.api import sieve
-from gradient_notebook.api.decode import AnswerDecoder, StreamDecoder
+from gradient_notebook.api import base64_stream
+from gradient_notebook.api.decoders import AnswerDecoder, StreamDecoder
 from gradient_notebook.api.errors import GradientNotebookError
 
 KINDS = ("image_generation.partial_image", "image_generation.completed", "keepalive", "another.image")
@@ -34,7 +34,9 @@ def figures(count: int, seed: int = 1) -> list[Figure]:
         decoder, body = case(chance)
         whole = outcome(decoder, [body])
         events, errors = events + len(whole) - 1, errors + bool(whole[-1])
-        with mock.patch.object(sieve, "_DECODED_AT_ONCE", chance.choice((4, 16, 64, sieve._DECODED_AT_ONCE))):
+        with mock.patch.object(
+            base64_stream, "_DECODED_AT_ONCE", chance.choice((4, 16, 64, base64_stream._DECODED_AT_ONCE))
+        ):
             different += outcome(decoder, cut(body, chance)) != whole
     return [
         some("bodies decoded uncut and cut", count),

@@ -17,12 +17,12 @@ import pytest
 from PIL import Image
 
 import gradient_notebook as gn
-from gradient_notebook.api import pacing
+from gradient_notebook.api import retry
 from gradient_notebook.api import settings as settings_module
 from gradient_notebook.api.errors import api_error
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
-from gradient_notebook.api.pacing import Wait
 from gradient_notebook.api.params import ImageGenerateParams
+from gradient_notebook.api.retry import Wait
 from gradient_notebook.api.settings import Settings
 from gradient_notebook.simulator import Simulator
 
@@ -287,7 +287,7 @@ def test_what_was_answered_once_is_not_said_to_be_unsent(
     configured: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First the service was busy, and then it was gone: nothing was painted, but something was sent."""
-    monkeypatch.setattr(pacing, "BASE_S", 0)
+    monkeypatch.setattr(retry, "BASE_S", 0)
     configured.script([{"status": 429, "headers": {"retry-after": "0"}}])
 
     def go(wait: Wait | None) -> None:

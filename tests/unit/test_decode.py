@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradient_notebook.api import decode, sieve
-from gradient_notebook.api.decode import AnswerDecoder, StreamDecoder
+from gradient_notebook.api import base64_stream, decoders
+from gradient_notebook.api.decoders import AnswerDecoder, StreamDecoder
 from gradient_notebook.api.errors import InvalidResponse
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
 
@@ -135,7 +135,7 @@ def test_what_the_protocol_calls_legal(name: str) -> None:
 @pytest.mark.parametrize("at_once", [1, 4, 6, 64])
 def test_how_much_is_decoded_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """Images are decoded in pieces: what is legal stays legal at each border of a piece, what is broken, broken."""
-    monkeypatch.setattr(sieve, "_DECODED_AT_ONCE", at_once)
+    monkeypatch.setattr(base64_stream, "_DECODED_AT_ONCE", at_once)
     for size in (1, 3, 4, 1 << 20):
         for stream in LEGAL.values():
             assert images(decoded(stream, size)) == [FIRST, LAST]
@@ -208,7 +208,7 @@ def test_an_event_that_is_no_json_object_is_said_to_be(data: str, message: str) 
 
 def test_an_endless_line_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The text beside the images is bounded, in a stream and in an answer."""
-    monkeypatch.setattr(decode, "MAX_TEXT_BYTES", 1000)
+    monkeypatch.setattr(decoders, "MAX_TEXT_BYTES", 1000)
     for decoder in (StreamDecoder(make_error), AnswerDecoder(make_error)):
         with pytest.raises(InvalidResponse, match="over 1,000 bytes"):
             list(itertools.chain.from_iterable(decoder.feed(b"data: " + b"x" * 100) for _ in range(20)))

@@ -26,7 +26,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 import gradient_notebook as gn
-from gradient_notebook.api import pacing
+from gradient_notebook.api import retry
 from gradient_notebook.api.settings import Settings
 from gradient_notebook.jobs import event_loop
 from gradient_notebook.simulator import Simulator
@@ -356,7 +356,7 @@ BARE = dict.fromkeys(["x-request-id", *LIMITS])
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits as short as the service says."""
-    monkeypatch.setattr(pacing, "BASE_S", 0.01)
+    monkeypatch.setattr(retry, "BASE_S", 0.01)
 
 
 # Which status is which class is told in `test_client.py`, and what is sent again in `test_retries.py`.

@@ -30,15 +30,15 @@ DOORS = {
     "httpx": {"api.transport"},
     "ipywidgets": {"notebook.widgets.controls", "notebook.widgets.form", "notebook.widgets.panel"},
     "nest_asyncio2": {"jobs.event_loop"},
-    "platformdirs": {"api.keys", "storage.archive"},
+    "platformdirs": {"api.credentials", "storage.archive"},
     "pybase64": {"api", "notebook.history_view", "notebook.static_output", "simulator"},
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
 }
 OPTIONAL = {
-    "dotenv": {"api.keys"},
-    "google": {"api.keys"},
-    "keyring": {"api.keys"},
+    "dotenv": {"api.credentials"},
+    "google": {"api.credentials"},
+    "keyring": {"api.credentials"},
     "pandas": {"notebook.history"},
 }
 THE_CHOICE_OF_THE_SIMULATOR = ("api.settings", "simulator")

@@ -19,9 +19,9 @@ import pytest
 from PIL import Image
 
 import gradient_notebook as gn
-from gradient_notebook.api import keys, settings
+from gradient_notebook.api import credentials, settings
+from gradient_notebook.api.credentials import Key, refuse_key_in
 from gradient_notebook.api.events import LONGEST_NAME, LONGEST_PROMPT
-from gradient_notebook.api.keys import Key, refuse_key_in
 from gradient_notebook.api.settings import Settings, without_key
 from gradient_notebook.notebook import login as login_module
 from gradient_notebook.notebook.login import login
@@ -35,7 +35,7 @@ ADDRESS = "https://own.example"
 @pytest.fixture(autouse=True)
 def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(keys, "_remembered", None)
+    monkeypatch.setattr(credentials, "_remembered", None)
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -272,7 +272,7 @@ def test_a_request_that_holds_the_key_is_refused(values: dict[str, Any], name: s
 
 @pytest.mark.parametrize("key", [KEY, "none", "the-simulator-takes-any-key"])
 def test_a_request_without_the_key_is_let_through(key: str) -> None:
-    """Other keys, parts of it and what merely stands in for a key are words like others."""
+    """Other credentials, parts of it and what merely stands in for a key are words like others."""
     words = f"none of {OTHER}, the simulator, sk-do-for"
     refuse_key_in({"prompt": words, "n": 3, "stream": True, "extra": {"a": [1, None]}}, Key(key, "test"))
 
@@ -290,14 +290,14 @@ def test_the_simulators_own_key_is_no_word() -> None:
 def test_the_order_of_the_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keyring: Any) -> None:
     """An argument, what was logged in with, the environment, `.env`, the keyring: the first that has one."""
     pytest.importorskip("dotenv")
-    keys.store(Key("sk-do-keyring", "test"))
+    credentials.store(Key("sk-do-keyring", "test"))
     assert Settings.discover().key_source == "the system's keyring"
     (tmp_path / ".env").write_text("MODEL_ACCESS_KEY=sk-do-dotenv\n")
     assert Settings.discover().key_source == "MODEL_ACCESS_KEY in .env"
     monkeypatch.setenv("MODEL_ACCESS_KEY", "sk-do-environment")
     assert Settings.discover().key_source == "MODEL_ACCESS_KEY"
-    keys.remember(Key("sk-do-typed", keys.LOGIN))
-    assert (Settings.discover().key_source, Settings.discover().key.reveal()) == (keys.LOGIN, "sk-do-typed")
+    credentials.remember(Key("sk-do-typed", credentials.LOGIN))
+    assert (Settings.discover().key_source, Settings.discover().key.reveal()) == (credentials.LOGIN, "sk-do-typed")
     assert Settings.discover(key=KEY).key_source == "argument"
 
 
@@ -307,7 +307,7 @@ def test_a_key_from_elsewhere_does_not_go_where_a_dotenv_file_says(place: str, t
     pytest.importorskip("dotenv")
     (tmp_path / ".env").write_text("GRADIENT_INFERENCE_ENDPOINT=https://elsewhere.example\n")
     key = Key(KEY, "test")
-    keys.remember(key) if place == "memory" else keys.store(key)
+    credentials.remember(key) if place == "memory" else credentials.store(key)
     assert Settings.discover().endpoint == settings.DEFAULT_ENDPOINT
 
 
@@ -360,10 +360,10 @@ def test_a_key_that_works_is_kept_in_memory(without_environment: Simulator, type
 def test_without_key_knows_what_was_logged_in_with(typed: Callable[[str], None], keyring: Any) -> None:
     """A key in memory or in the keyring is a key: the simulator is not announced."""
     assert without_key()
-    keys.remember(Key(KEY, keys.LOGIN))
+    credentials.remember(Key(KEY, credentials.LOGIN))
     assert not without_key()
-    keys.forget()
-    keys.store(Key(KEY, keys.LOGIN))
+    credentials.forget()
+    credentials.store(Key(KEY, credentials.LOGIN))
     assert not without_key()
     login("--forget", {})
     assert without_key()
@@ -374,7 +374,7 @@ def test_a_key_that_the_service_refuses_is_not_kept(
     without_environment: Simulator, typed: Callable[[str], None], keyring: Any, monkeypatch: Any, option: str
 ) -> None:
     """What was kept before stays."""
-    keys.remember(Key(OTHER, keys.LOGIN))
+    credentials.remember(Key(OTHER, credentials.LOGIN))
     monkeypatch.setattr("gradient_notebook.simulator.handlers.CONTROL_PLANE_TOKENS", "sk-do-for")
     with pytest.raises(gn.Unauthorized, match=r"came from %imagegen_login.*The key was not kept") as caught:
         login(option, {})
@@ -392,7 +392,7 @@ def test_what_cannot_be_a_key_is_refused_before_it_is_tried(
     with pytest.raises(gn.InvalidSettings, match="The key from %imagegen_login") as caught:
         login("", {})
     assert KEY not in shown(caught.value)
-    assert keys.find().key is None
+    assert credentials.find().key is None
 
 
 def test_a_key_that_could_not_be_tried_is_kept(typed: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,7 +406,7 @@ def test_a_key_that_could_not_be_tried_is_kept(typed: Callable[[str], None], mon
 @pytest.mark.parametrize("text", ["", "  \n"])
 def test_nothing_typed_changes_nothing(typed: Callable[[str], None], text: str) -> None:
     """An empty line is no key, and no mistake."""
-    keys.remember(Key(OTHER, keys.LOGIN))
+    credentials.remember(Key(OTHER, credentials.LOGIN))
     typed(text)
     assert login("", {}) == "Nothing was typed, and nothing has changed."
     assert Settings.discover().key.reveal() == OTHER
@@ -421,7 +421,7 @@ def test_an_interrupt_at_the_prompt_changes_nothing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(login_module.getpass, "getpass", interrupted)
     with pytest.raises(KeyboardInterrupt, match="nothing has changed"):
         login("", {})
-    assert keys.find().key is None
+    assert credentials.find().key is None
 
 
 def test_a_terminal_that_would_show_the_key_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,7 +457,7 @@ def test_the_keyring_keeps_the_key_for_other_sessions(
     """`--keyring` puts it there, and a note without the key that it is there; `--forget` takes both away."""
     assert "this kernel's memory and the system's keyring; it works" in login("--keyring", {})
     assert list(keyring.values()) == [KEY]
-    keys.forget()  # as another session
+    credentials.forget()  # as another session
     assert (Settings.discover().key.reveal(), Settings.discover().key_source) == (KEY, "the system's keyring")
     notes = [path for path in (tmp_path / "config").rglob("*") if path.is_file()]
     assert len(notes) == 1
@@ -465,7 +465,7 @@ def test_the_keyring_keeps_the_key_for_other_sessions(
 
     assert login("--forget", {}) == "The key is forgotten; there is no key."
     assert keyring == {}
-    assert keys.find().key is None
+    assert credentials.find().key is None
     assert not notes[0].exists()
     assert login("--forget", {}) == "There was nothing to forget; there is no key."
 
@@ -482,7 +482,7 @@ def test_the_keyring_is_left_alone_until_somebody_says_so(
 ) -> None:
     """Without the note, nothing imports the package or asks it."""
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert keys.find().key is None
+    assert credentials.find().key is None
     login("", {})
     login("--forget", {})
     without_key()
@@ -509,7 +509,7 @@ def test_a_keyring_that_fails_shows_no_key(
         login("--keyring", {})
     assert KEY not in shown(caught.value)
     assert len(list(chain(caught.value))) == 1
-    assert keys.find().key is None
+    assert credentials.find().key is None
 
 
 @pytest.mark.parametrize("asked", ["set_password", "get_password"])
@@ -522,7 +522,7 @@ def test_an_interrupt_while_the_keyring_asks_shows_no_key(keyring: Any, monkeypa
 
     monkeypatch.setattr(sys.modules["keyring"], asked, asks)
     with pytest.raises(KeyboardInterrupt) as caught:
-        keys.store(Key(KEY, "test"))
+        credentials.store(Key(KEY, "test"))
     assert KEY not in shown(caught.value)
     frames = [frame for link in chain(caught.value) for frame, _ in traceback.walk_tb(link.__traceback__)]
     assert "asks" not in [frame.f_code.co_name for frame in frames]
@@ -540,7 +540,7 @@ def test_a_keyring_that_keeps_nothing_is_found_out(
 
 def test_a_key_that_is_gone_from_the_keyring_is_missed(keyring: Any) -> None:
     """Where the note says that there is a key, the simulator does not paint instead."""
-    keys.store(Key(KEY, "test"))
+    credentials.store(Key(KEY, "test"))
     keyring.clear()
     with pytest.raises(gn.InvalidSettings, match="and it is not"):
         Settings.discover()

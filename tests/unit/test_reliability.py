@@ -15,9 +15,9 @@ import relay
 from counted import Figure, some, zero
 
 import gradient_notebook as gn
-from gradient_notebook.api import pacing
+from gradient_notebook.api import retry
 from gradient_notebook.api.client import AsyncClient
-from gradient_notebook.api.decode import StreamDecoder
+from gradient_notebook.api.decoders import StreamDecoder
 from gradient_notebook.jobs.recorder import Keeping
 
 SENT_AGAIN = "SENT AGAIN after what may have reached the model"
@@ -49,7 +49,7 @@ killed.main()
 @pytest.fixture(autouse=True)
 def hardly_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what a service demands takes time."""
-    monkeypatch.setattr(pacing, "BASE_S", 0.01)
+    monkeypatch.setattr(retry, "BASE_S", 0.01)
     monkeypatch.setattr(relay, "AWAY_S", 0.0)
     monkeypatch.setattr(faulty, "READ_TIMEOUT_S", 1.5)
 

@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import gradient_notebook as gn
-from gradient_notebook.api import pacing, transport
-from gradient_notebook.api.pacing import Pace, Patience, Wait, delay_s, demanded_s, pace_of
+from gradient_notebook.api import retry, transport
+from gradient_notebook.api.retry import Pace, Patience, Wait, delay_s, demanded_s, pace_of
 from gradient_notebook.api.settings import Settings
 from gradient_notebook.simulator import Simulator
 
@@ -51,7 +51,7 @@ SMALL = {"partial_base64": small_picture(), "image_base64": small_picture()}
 @pytest.fixture(autouse=True)
 def hardly_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what a service demands takes time."""
-    monkeypatch.setattr(pacing, "BASE_S", 0.001)
+    monkeypatch.setattr(retry, "BASE_S", 0.001)
 
 
 def limited(**limits: Any) -> Settings:
@@ -567,7 +567,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
     """The time, which stands still until it is set: `now_s`."""
     face = types.SimpleNamespace(now_s=1_000.0)
     stopped = types.SimpleNamespace(monotonic=lambda: face.now_s, time=lambda: 1_700_000_000 + face.now_s)
-    monkeypatch.setattr(pacing, "time", stopped)
+    monkeypatch.setattr(retry, "time", stopped)
     return face
 
 
@@ -622,7 +622,7 @@ def test_a_wrong_word_does_not_stop_a_key_for_ever(clock: types.SimpleNamespace)
     pace.heed(window(0, 7 * 86_400))
     assert pace.enter() is None
     pace.hold_back(math.inf)
-    assert pace.enter() == 1_000.0 + pacing.LONGEST_HOLD_S
+    assert pace.enter() == 1_000.0 + retry.LONGEST_HOLD_S
 
 
 def test_a_429_goes_before_what_its_window_says(clock: types.SimpleNamespace) -> None:
@@ -673,7 +673,7 @@ def test_a_delay_lies_between_what_is_demanded_and_our_longest(
     delay = delay_s(retry, demanded, chance)
     assert delay > 0
     assert delay >= (demanded or 0)
-    assert delay <= max(pacing.CAP_S, (demanded or 0) + pacing.SPREAD_S)
+    assert delay <= max(retry.CAP_S, (demanded or 0) + retry.SPREAD_S)
 
 
 def test_delays_double_up_to_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -691,7 +691,7 @@ def test_no_header_raises_or_stops_anything_for_ever(headers: dict[str, str]) ->
     pace = Pace()
     pace.heed(headers)
     until_s = pace.enter()
-    assert until_s is None or until_s <= time.monotonic() + pacing.LONGEST_WINDOW_S
+    assert until_s is None or until_s <= time.monotonic() + retry.LONGEST_WINDOW_S
     gn.api.errors.api_error({}, status=429, headers=headers)
 
 

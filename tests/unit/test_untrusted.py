@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradient_notebook.api import decode, sieve
-from gradient_notebook.api.decode import AnswerDecoder, StreamDecoder
+from gradient_notebook.api import base64_stream, decoders
+from gradient_notebook.api.decoders import AnswerDecoder, StreamDecoder
 from gradient_notebook.api.errors import (
     BadRequest,
     ContentRefused,
@@ -113,7 +113,7 @@ def test_a_line_end_that_is_cut_in_two_is_one() -> None:
 @pytest.mark.parametrize("kind", DECODERS)
 def test_an_image_that_never_ends_is_given_up(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes of one image are bounded while they arrive."""
-    monkeypatch.setattr(sieve, "MAX_IMAGE_BYTES", 200_000)
+    monkeypatch.setattr(base64_stream, "MAX_IMAGE_BYTES", 200_000)
     fed = 0
 
     def endless() -> Iterator[bytes]:
@@ -130,7 +130,7 @@ def test_an_image_that_never_ends_is_given_up(kind: Any, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("begins", [b"data: ", b": ", b"data: x\n", b": x\n", b"event: "])
 def test_text_that_never_ends_takes_no_more_memory_than_it_has(begins: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pieces, comments and many lines of data are held as bytes, and given up at the same bound."""
-    monkeypatch.setattr(decode, "MAX_TEXT_BYTES", 50_000)
+    monkeypatch.setattr(decoders, "MAX_TEXT_BYTES", 50_000)
     again = begins if begins.endswith(b"\n") else b"x"
     text = begins + again * (60_000 // len(again))
     tracemalloc.start()
@@ -142,7 +142,7 @@ def test_text_that_never_ends_takes_no_more_memory_than_it_has(begins: bytes, mo
 
 def test_images_that_nobody_takes_do_not_pile_up_in_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an event has beside its own image is let go of with the event."""
-    monkeypatch.setattr(sieve, "MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr(base64_stream, "MAX_WAITING_BYTES", 10_000)
     event = b'data: {"type":"new","data":[{"b64_json":"' + b"QUJD" * 100 + b'"}]}\n\n'
     decoder = StreamDecoder(make_error)
     for _ in range(100):
@@ -166,14 +166,14 @@ def test_images_that_nobody_can_take_are_bounded(
     kind: Any, begins: bytes, again: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many small images in one answer, or where no event is, are given up in time."""
-    monkeypatch.setattr(sieve, "MAX_WAITING_BYTES", 100_000)
+    monkeypatch.setattr(base64_stream, "MAX_WAITING_BYTES", 100_000)
     assert "images of over 100,000 bytes in all" in outcome(kind, [begins, *[again] * 1000])[1]
 
 
 @pytest.mark.parametrize("text", [b"[]", b"{}", b"0"])
 def test_an_answer_of_countless_values_is_not_read(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A value takes many times the memory of its text."""
-    monkeypatch.setattr(decode, "MAX_PARTS", 1000)
+    monkeypatch.setattr(decoders, "MAX_PARTS", 1000)
     data = b'{"data":[' + b",".join([text] * 2000) + b"]}"
     assert "has over 1,000 values" in outcome(AnswerDecoder, [data])[1]
     assert (

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol, Self
 
-from .decode import AnswerDecoder, ErrorMaker, Mask, StreamDecoder
+from .decoders import AnswerDecoder, ErrorMaker, Mask, StreamDecoder
 from .errors import ApiError, GradientNotebookError, InvalidResponse, NoAnswer, StreamBroken, clean, without_frames
 from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
 

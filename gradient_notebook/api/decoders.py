@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from .base64_stream import ADVICE, ImageSieve
 from .errors import InvalidResponse, clean
 from .events import (
     COMPLETED,
@@ -22,7 +23,6 @@ from .events import (
     texts,
     whole_numbers,
 )
-from .sieve import ADVICE, ImageSieve
 
 MAX_TEXT_BYTES = 64 * 1024 * 1024
 """The most text that one event or answer may have beside its images: an endless line must not fill the memory."""
