@@ -11,7 +11,7 @@ from typing import cast
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from .api.base64_stream import MAX_IMAGE_BYTES
-from .api.errors import InvalidResponse, clean
+from .api.errors import InvalidResponseError, clean
 
 PREVIEW_PX = 768
 """Long edge of a preview in pixels, unless told otherwise: a whole fraction of 1536, so scaling takes 1 ms."""
@@ -36,7 +36,7 @@ class Preview:
 
 
 def open_image(data: bytes) -> ImageFile.ImageFile:
-    """Return the decoded image; raise InvalidResponse if the bytes are no image, not all of one, or too much of one.
+    """Return the decoded image; raise InvalidResponseError if the bytes are no image, not all of one, or too much of one.
 
     PNG, JPEG and WebP are opened, whichever was asked for; nothing is decoded before its size is known.
     """
@@ -45,7 +45,7 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
     except Exception as error:  # Pillow raises whatever it stumbles over
         begins = f"it begins with {data[:16]!r}" if data else "it is empty"
         what = f"The answer is no image that can be opened: {begins} ({len(data):,} bytes)."
-        raise InvalidResponse(what, f"The reason: {clean(str(error) or type(error).__name__, 200)}") from error
+        raise InvalidResponseError(what, f"The reason: {clean(str(error) or type(error).__name__, 200)}") from error
 
 
 def _decoded(data: bytes) -> ImageFile.ImageFile:

@@ -27,7 +27,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     Nor is known of rate limits what an earlier test has learned: a port may have been that of its simulator.
     """
-    monkeypatch.setattr(retry, "_paces", {})
+    monkeypatch.setattr(retry, "_rate_limits", {})
     for name in list(os.environ):
         if name.startswith(("GRADIENT_", "MODEL_ACCESS")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pybase64
 
-from .errors import InvalidResponse
+from .errors import InvalidResponseError
 
 ADVICE = "Nothing can be made of it here. If it happens again, report it to the service."
 MAX_IMAGE_BYTES = 128 * 1024 * 1024
@@ -30,12 +30,12 @@ _PER_IMAGE_BYTES = 256  # what an image costs beside its bytes, roughly: a milli
 _DECODED_AT_ONCE = 64 * 1024  # bytes: smaller reads are put together, so that their number does not count
 
 
-class ImageSieve:
+class Base64Stream:
     """Takes the images out of JSON text while it passes, and leaves `"b64_json":"#…"` for each: its mark."""
 
     def __init__(self) -> None:
         self._images: dict[str, bytes] = {}
-        # No base64, and of no other sieve: an answer that has a "#0" of its own must not be given image 0.
+        # No base64, and of no other stream: an answer that has a "#0" of its own must not be given image 0.
         self._mark = f"#{os.urandom(8).hex()}."
         self._count = self._forgotten = 0
         self._waiting_bytes = 0
@@ -55,13 +55,13 @@ class ImageSieve:
         return rest
 
     def take(self, value: Any) -> bytes:
-        """Return the bytes of an image by the value of its `b64_json`, once; raise InvalidResponse if broken."""
+        """Return the bytes of an image by the value of its `b64_json`, once; raise InvalidResponseError if broken."""
         if isinstance(value, str) and value in self._images:
             return self._pop(value)
         try:
             return pybase64.b64decode("".join(value.split()), validate=True)
         except (binascii.Error, ValueError, AttributeError) as error:
-            raise InvalidResponse("The answer holds an image whose base64 is broken.", ADVICE) from error
+            raise InvalidResponseError("The answer holds an image whose base64 is broken.", ADVICE) from error
 
     def salvage(self, text: bytes) -> Iterator[bytes]:
         """Yield the images in a text that is cut off behind them: they are whole, and paid for."""
@@ -120,7 +120,7 @@ class ImageSieve:
         self._count += 1
         self._waiting_bytes += len(data) + _PER_IMAGE_BYTES
         if self._waiting_bytes > MAX_WAITING_BYTES:
-            raise InvalidResponse(f"The answer has images of over {MAX_WAITING_BYTES:,} bytes in all.", ADVICE)
+            raise InvalidResponseError(f"The answer has images of over {MAX_WAITING_BYTES:,} bytes in all.", ADVICE)
         return key + mark.encode()
 
     def _hold_back(self, text: bytes) -> bytes:
@@ -168,6 +168,6 @@ class _Base64:
         self._padded = len(data) * 4 < whole * 3
         self._decoded.write(data)
         if self._decoded.tell() > MAX_IMAGE_BYTES:
-            raise InvalidResponse(f"The answer has an image of over {MAX_IMAGE_BYTES:,} bytes.", ADVICE)
+            raise InvalidResponseError(f"The answer has an image of over {MAX_IMAGE_BYTES:,} bytes.", ADVICE)
         self._waiting, self._waiting_bytes = [text[whole:]], len(text) - whole
         return True

@@ -16,24 +16,24 @@ from typing import Any, Literal, Self, overload
 from . import credentials
 from .credentials import Key
 from .errors import (
-    ApiError,
-    ConnectionFailed,
+    APIConnectionError,
+    APIError,
+    AuthenticationError,
     GradientNotebookError,
-    InvalidResponse,
-    NoAnswer,
-    NotFound,
-    RateLimited,
-    ServerError,
-    Unauthorized,
+    InternalServerError,
+    InvalidResponseError,
+    NoResponseError,
+    NotFoundError,
+    RateLimitError,
     api_error,
     clean,
 )
 from .event_stream import DECODERS, EventStream, MergedStream, content_type
 from .events import ImageGenCompletedEvent, ImageGenerateResponse, Model, ModelListResponse, texts, whole_numbers
 from .params import ImageGenerateParams
-from .retry import Pace, Patience, Waiting, pace_of, unheard, when
+from .retry import RateLimitState, RetryBudget, WaitCallback, clock_time, ignore, rate_limit_for
 from .settings import Settings
-from .transport import STAYING, Body, Response, Transport, beginning, chain
+from .transport import PERMANENT_CONNECT_ERRORS, Body, Response, Transport, causes, read_capped
 
 _logger = logging.getLogger("gradient_notebook")
 
@@ -74,78 +74,78 @@ class AsyncClient:
         await self._transport.aclose()
 
     @property
-    def _pace(self) -> Pace:
-        return pace_of(self.settings.endpoint, self.settings.key)
+    def _rate_limit(self) -> RateLimitState:
+        return rate_limit_for(self.settings.endpoint, self.settings.key)
 
     async def open(self, method: str, path: str) -> Response:
         """Send a request without a body once, and return its answer: the status is checked, the body still to come."""
         response = await self._transport.send(method, path)
-        self._pace.heed(response.headers)
+        self._rate_limit.update_from_headers(response.headers)
         return await self._checked(response)
 
-    async def post(self, path: str, body: Mapping[str, Any], waiting: Waiting = unheard) -> Response:
+    async def post(self, path: str, body: Mapping[str, Any], waiting: WaitCallback = ignore) -> Response:
         """Send a request that may cost, and return its answer as `open` does.
 
         It is sent again only where it surely has not reached the model; `waiting` is told of each wait.
         """
-        patience = Patience(self.settings.max_retries, self.settings.max_wait_s)
+        retries = RetryBudget(self.settings.max_retries, self.settings.max_wait_s)
         content = json.dumps(body, ensure_ascii=False).encode()
         was_answered = False
         while True:
-            await self._turn(patience, waiting)
+            await self._turn(retries, waiting)
             try:
                 return await self._checked(await self._post_once(path, content))
-            except (ConnectionFailed, RateLimited, ServerError) as error:
-                was_answered |= isinstance(error, ApiError)
+            except (APIConnectionError, RateLimitError, InternalServerError) as error:
+                was_answered |= isinstance(error, APIError)
                 reason = _reason_to_send_again(error)
-                wait = patience.retry(reason, getattr(error, "retry_after_s", None))
+                wait = retries.retry(reason, getattr(error, "retry_after_s", None))
                 if wait is None:
-                    error.advice = f"{error.advice} {patience.tried}".strip()
+                    error.advice = f"{error.advice} {retries.tried}".strip()
                     if was_answered:
                         error.what = error.what.replace("Nothing was sent", "Nothing was painted")
                     raise
-            await patience.rest(wait, waiting)
+            await retries.rest(wait, waiting)
 
-    async def _turn(self, patience: Patience, waiting: Waiting) -> None:
+    async def _turn(self, retries: RetryBudget, waiting: WaitCallback) -> None:
         """Wait until the rate limit, as far as it is known, has room for a request, and count it as sent."""
-        pace = self._pace
-        while (until_s := pace.enter()) is not None:
-            wait = patience.hold("The rate limit is used up", until_s)
+        rate_limit = self._rate_limit
+        while (until_s := rate_limit.enter()) is not None:
+            wait = retries.hold("The rate limit is used up", until_s)
             if wait is None:
-                raise _used_up(until_s, patience)
-            await patience.rest(wait, waiting, partial(pace.has_opened_before, until_s))
+                raise _used_up(until_s, retries)
+            await retries.rest(wait, waiting, partial(rate_limit.has_opened_before, until_s))
 
     async def _post_once(self, path: str, content: bytes) -> Response:
         """Send a request that `_turn` has counted, and return its answer when the headers are here."""
-        pace = self._pace
+        rate_limit = self._rate_limit
         headers: Mapping[str, str] = {}
         try:
             response = await self._transport.send("POST", path, content)
             headers = response.headers
         finally:
-            pace.leave(headers)
+            rate_limit.leave(headers)
         return response
 
     async def _checked(self, response: Response) -> Response:
         if response.is_success:
             return response
-        error = self.error(await self._told(response), status=response.status_code, headers=response.headers)
-        if isinstance(error, RateLimited) and error.waiting_helps and error.retry_after_s is not None:
-            self._pace.hold_back(error.retry_after_s)
+        error = self.error(await self._error_body(response), status=response.status_code, headers=response.headers)
+        if isinstance(error, RateLimitError) and error.waiting_helps and error.retry_after_s is not None:
+            self._rate_limit.block_for(error.retry_after_s)
         raise error
 
-    async def _told(self, response: Response) -> Mapping[str, Any]:
+    async def _error_body(self, response: Response) -> Mapping[str, Any]:
         """Return the body of an error answer, empty if it is none: the status has said what matters."""
         try:
-            answer = json.loads(await beginning(response, self.settings))
-        except (NoAnswer, ConnectionFailed, ValueError, RecursionError):
+            answer = json.loads(await read_capped(response, self.settings))
+        except (NoResponseError, APIConnectionError, ValueError, RecursionError):
             answer = {}
         return answer if isinstance(answer, dict) else {}
 
-    def error(self, answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> ApiError:
+    def error(self, answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> APIError:
         """Return the error for an error answer, without the key, which some services repeat. Headers come without it."""
         error = api_error(_without(self.settings.key, answer), status=status, headers=headers)
-        if isinstance(error, Unauthorized):
+        if isinstance(error, AuthenticationError):
             error.advice = f"The key came from {self.settings.key_source}. {error.advice}"
         return error
 
@@ -159,12 +159,14 @@ class Models:
     async def list(self) -> ModelListResponse:
         """Return the models that the service offers."""
         response = await self._client.open("GET", "/v1/models")
-        text = await beginning(response, self._client.settings)
+        text = await read_capped(response, self._client.settings)
         try:
             told = _without(self._client.settings.key, json.loads(text))
             entries = [entry for entry in told["data"] if isinstance(entry.get("id"), str)]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InvalidResponse("The list of models is not what the API documents.", _whose(response)) from error
+            raise InvalidResponseError(
+                "The list of models is not what the API documents.", _request_reference(response)
+            ) from error
         return ModelListResponse(
             data=[Model(**texts(entry, "id", "owned_by"), **whole_numbers(entry, "created")) for entry in entries]
         )
@@ -186,8 +188,8 @@ class Images:
         Returns the answer or, with `stream=True`, an asynchronous iterator of events. Streaming, n images are n
         requests at once, and `image_index` of each event says which image it is of.
 
-        Raises InvalidRequest before anything is sent; ConnectionFailed, ApiError, NoAnswer, StreamBroken,
-        InvalidResponse. Where only some of n images came, they are returned, and a warning is logged.
+        Raises InvalidRequestError before anything is sent; APIConnectionError, APIError, NoResponseError, StreamInterruptedError,
+        InvalidResponseError. Where only some of n images came, they are returned, and a warning is logged.
 
         What may have reached the model is not sent again; what surely has not is, after a wait, at most
         `Settings.max_retries` times and waiting `Settings.max_wait_s` seconds in all.
@@ -214,7 +216,7 @@ class Images:
         return finished
 
     async def send(
-        self, params: ImageGenerateParams, image_index: int = 0, *, waiting: Waiting = unheard
+        self, params: ImageGenerateParams, image_index: int = 0, *, waiting: WaitCallback = ignore
     ) -> EventStream:
         """Send one request, streaming or not, and return the events of its answer, from image `image_index` on.
 
@@ -224,14 +226,14 @@ class Images:
         credentials.refuse_key_in(params.given(), self._client.settings.key)
         try:
             response = await self._client.post("/v1/images/generations", params.body(), waiting)
-        except NotFound as error:
+        except NotFoundError as error:
             error.advice = f"{await self._known_models(params)} {error.advice}".strip()
             raise
         body = Body(response, self._client.settings)
         if content_type(body.headers) not in DECODERS:
             await body.aclose()
             what = f"The answer is {content_type(body.headers) or 'of no type'}, not an image."
-            raise InvalidResponse(what, f"May have been billed. {_whose(response)}")
+            raise InvalidResponseError(what, f"May have been billed. {_request_reference(response)}")
         make_error = partial(self._client.error, status=None, headers=body.headers)
         return EventStream(body, make_error, image_index, partial(_without, self._client.settings.key))
 
@@ -246,20 +248,22 @@ class Images:
 
 def _reason_to_send_again(error: GradientNotebookError) -> str:
     """Return in words why a request may go out again; nothing where it may not, or where waiting would not help."""
-    if isinstance(error, ConnectionFailed) and not any(isinstance(cause, STAYING) for cause in chain(error)):
+    if isinstance(error, APIConnectionError) and not any(
+        isinstance(cause, PERMANENT_CONNECT_ERRORS) for cause in causes(error)
+    ):
         return "The service was not reached"
-    if isinstance(error, RateLimited) and error.waiting_helps:
+    if isinstance(error, RateLimitError) and error.waiting_helps:
         return "The service is busy (429)"
-    if isinstance(error, ServerError) and error.retry_after_s is not None:
+    if isinstance(error, InternalServerError) and error.retry_after_s is not None:
         return "The service is busy (503)"
     return ""
 
 
-def _used_up(until_s: float, patience: Patience) -> RateLimited:
+def _used_up(until_s: float, retries: RetryBudget) -> RateLimitError:
     left_s = until_s - time.monotonic()
-    done = "sent" if patience.attempt == 1 else "painted"
-    what = f"The rate limit is used up until {when(left_s)}. Nothing was {done}."
-    error = RateLimited(what, "Run it again after that; a longer max_wait_s waits for it.")
+    done = "sent" if retries.attempt == 1 else "painted"
+    what = f"The rate limit is used up until {clock_time(left_s)}. Nothing was {done}."
+    error = RateLimitError(what, "Run it again after that; a longer max_wait_s waits for it.")
     error.retry_after_s = left_s
     return error
 
@@ -281,7 +285,7 @@ def _masked(key: Key, told: Any) -> Any:
     return [_masked(key, value) for value in told] if isinstance(told, list) else told
 
 
-def _whose(response: Response) -> str:
+def _request_reference(response: Response) -> str:
     request_id = clean(response.headers.get("x-request-id", ""), 100)
     named = f" Request {request_id}." if request_id else ""
     return f"Is {response.request.url.host} the image generation API?{named}"

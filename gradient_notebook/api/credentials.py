@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
 
-from .errors import InvalidRequest, InvalidSettings
+from .errors import InvalidRequestError, InvalidSettingsError
 
 KEY_VARIABLES = ("GRADIENT_MODEL_ACCESS_KEY", "MODEL_ACCESS_KEY")
 ENDPOINT_VARIABLE = "GRADIENT_INFERENCE_ENDPOINT"
@@ -54,9 +54,9 @@ class Key:
         return self._reveal()  # type: ignore[no-any-return] # text, once it is checked
 
     def check(self) -> Self:
-        """Return this key; raise InvalidSettings if it cannot be one, and never show it."""
+        """Return this key; raise InvalidSettingsError if it cannot be one, and never show it."""
         if problem := self._problem():
-            raise InvalidSettings(f"The key from {self.source} {problem[0]}.", problem[1])
+            raise InvalidSettingsError(f"The key from {self.source} {problem[0]}.", problem[1])
         return self
 
     def _problem(self) -> tuple[str, str] | None:
@@ -114,13 +114,13 @@ def looks_like_key(text: str) -> bool:
 
 
 def refuse_key_in(values: Mapping[str, Any], key: Key) -> None:
-    """Raise InvalidRequest where a request's values, by their names, hold the key that it would be sent with."""
+    """Raise InvalidRequestError where a request's values, by their names, hold the key that it would be sent with."""
     culprits = (name for name, value in values.items() if key.is_in((name, value)))
     name = next(("extra" if key.is_in(culprit) else culprit for culprit in culprits), None)
     del values, culprits
     if name is not None:
         advice = "Take it out: what is sent is kept in the ledger and may be logged. Nothing was sent."
-        error = InvalidRequest(f"{name}: it holds your model access key", advice, parameter=name)
+        error = InvalidRequestError(f"{name}: it holds your model access key", advice, parameter=name)
         error.is_always_short = True
         raise error
 
@@ -132,7 +132,7 @@ class Found(NamedTuple):
     endpoint: str | None = None
 
 
-def find() -> Found:
+def find_key() -> Found:
     """Return the key from the nearest place that has one; only the `.env` file's own may go where the file says."""
     if key := _remembered or _first(os.getenv, "{}") or _in_colab():
         return Found(key)
@@ -142,7 +142,7 @@ def find() -> Found:
     return beside
 
 
-def is_there() -> bool:
+def has_key() -> bool:
     """Whether a key is configured. The keyring is not asked: it may ask back."""
     return bool(_remembered or _first(os.getenv, "{}") or _in_colab() or _in_dotenv().key or _marker().exists())
 
@@ -181,7 +181,7 @@ def _in_dotenv() -> Found:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
     # Out here, without the first error: it holds what stands in the file.
-    raise InvalidSettings(f"{nearest} cannot be read: {reason}", "Mend it, or move it away.")
+    raise InvalidSettingsError(f"{nearest} cannot be read: {reason}", "Mend it, or move it away.")
 
 
 _remembered: Key | None = None
@@ -200,44 +200,46 @@ def forget() -> bool:
     return before is not None
 
 
-def the_keyring() -> Any:
-    """Return the optional package `keyring`; raise InvalidSettings where it is not installed."""
+def get_keyring() -> Any:
+    """Return the optional package `keyring`; raise InvalidSettingsError where it is not installed."""
     try:
         import keyring  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         what = "The package keyring is not installed, through which the key is kept in the system's keyring."
-        raise InvalidSettings(what, f"Install it (pip install keyring), or run {LOGIN} without --keyring.") from None
+        raise InvalidSettingsError(
+            what, f"Install it (pip install keyring), or run {LOGIN} without --keyring."
+        ) from None
     return keyring
 
 
 def store(key: Key) -> None:
-    """Put a key into the system's keyring, and note that it is there. Raises InvalidSettings."""
+    """Put a key into the system's keyring, and note that it is there. Raises InvalidSettingsError."""
 
     def put() -> bool:
-        the_keyring().set_password(*_KEYRING_ENTRY, key.reveal())
-        return bool(the_keyring().get_password(*_KEYRING_ENTRY) == key.reveal())
+        get_keyring().set_password(*_KEYRING_ENTRY, key.reveal())
+        return bool(get_keyring().get_password(*_KEYRING_ENTRY) == key.reveal())
 
-    if not _asked(put, _WITHOUT_KEYRING):
-        raise InvalidSettings("The system's keyring does not keep the key.", _WITHOUT_KEYRING)
+    if not _ask_keyring(put, _WITHOUT_KEYRING):
+        raise InvalidSettingsError("The system's keyring does not keep the key.", _WITHOUT_KEYRING)
     try:
         _marker().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _marker().write_text(f"{LOGIN} --keyring has put the key into the system's keyring.\n", encoding="utf-8")
     except OSError as error:
         what = f"The key is in the system's keyring, but {_marker()} cannot say so: {error.strerror}."
-        raise InvalidSettings(what, _WITHOUT_KEYRING) from error
+        raise InvalidSettingsError(what, _WITHOUT_KEYRING) from error
 
 
 def remove() -> bool:
     """Take the key out of the system's keyring, if it was noted to be there. Return whether it was."""
 
     def take_out() -> None:
-        if the_keyring().get_password(*_KEYRING_ENTRY) is not None:
-            the_keyring().delete_password(*_KEYRING_ENTRY)
+        if get_keyring().get_password(*_KEYRING_ENTRY) is not None:
+            get_keyring().delete_password(*_KEYRING_ENTRY)
 
     noted = _marker().exists()
     _marker().unlink(missing_ok=True)
     if noted:
-        _asked(take_out, f"Take its entry {_KEYRING_ENTRY[0]!r} out of it yourself: it is not used any more.")
+        _ask_keyring(take_out, f"Take its entry {_KEYRING_ENTRY[0]!r} out of it yourself: it is not used any more.")
     return noted
 
 
@@ -248,23 +250,23 @@ def _in_keyring() -> Key | None:
     if not _marker().exists():
         return None
     advice = f"Run {LOGIN} again, or {LOGIN} --forget to do without it."
-    key: Key = _asked(lambda: Key(the_keyring().get_password(*_KEYRING_ENTRY), "the system's keyring"), advice)
+    key: Key = _ask_keyring(lambda: Key(get_keyring().get_password(*_KEYRING_ENTRY), "the system's keyring"), advice)
     if key.reveal() is None:
-        raise InvalidSettings(f"{_marker()} says that the key is in the system's keyring, and it is not.", advice)
+        raise InvalidSettingsError(f"{_marker()} says that the key is in the system's keyring, and it is not.", advice)
     return key
 
 
-def _asked(question: Callable[[], Any], advice: str) -> Any:
+def _ask_keyring(question: Callable[[], Any], advice: str) -> Any:
     """Return the keyring's answer. Its own errors are not passed on: their frames may hold the key."""
     try:
         return question()
-    except InvalidSettings:
+    except InvalidSettingsError:
         raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a system's own backend raises
         reason = type(error).__name__
     if reason == KeyboardInterrupt.__name__:
         raise KeyboardInterrupt
-    raise InvalidSettings(f"The system's keyring cannot be used ({reason}).", advice)
+    raise InvalidSettingsError(f"The system's keyring cannot be used ({reason}).", advice)
 
 
 def _marker() -> Path:

@@ -1,6 +1,6 @@
 """Bytes as they arrive -> values. Knows no socket.
 
-Three stages, each of which is fed and passes on: `ImageSieve` takes the images out of the text; `EventLines` cuts what
+Three stages, each of which is fed and passes on: `Base64Stream` takes the images out of the text; `SSEParser` cuts what
 is left (some 300 bytes an event) into server-sent events; a decoder makes values of their JSON.
 """
 
@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .base64_stream import ADVICE, ImageSieve
-from .errors import InvalidResponse, clean
+from .base64_stream import ADVICE, Base64Stream
+from .errors import InvalidResponseError, clean
 from .events import (
     COMPLETED,
     PARTIAL_IMAGE,
@@ -30,7 +30,7 @@ MAX_PARTS = 1_000_000
 """The most values that one event or answer may have: each takes far more memory than its text."""
 
 
-class EventLines:
+class SSEParser:
     """Cuts text into server-sent events, as the WHATWG standard has it: (event name, data)."""
 
     def __init__(self) -> None:
@@ -62,7 +62,9 @@ class EventLines:
     def _keep(self, line: bytes) -> None:
         self._size += len(line)
         if self._size > MAX_TEXT_BYTES:
-            raise InvalidResponse(f"The answer has an event of over {MAX_TEXT_BYTES:,} bytes beside its image.", ADVICE)
+            raise InvalidResponseError(
+                f"The answer has an event of over {MAX_TEXT_BYTES:,} bytes beside its image.", ADVICE
+            )
         self._line += line
 
     def _take(self, line: bytes) -> Iterator[tuple[str, bytes]]:
@@ -101,26 +103,26 @@ class StreamDecoder:
     def __init__(self, make_error: ErrorMaker, masked: Mask = _unmasked) -> None:
         self._make_error = make_error
         self._masked = masked
-        self._sieve = ImageSieve()
-        self._lines = EventLines()
+        self._images = Base64Stream()
+        self._lines = SSEParser()
 
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
         """Return the events that are complete, one after the other; an error event is raised."""
-        text = self._sieve.feed(chunk)
+        text = self._images.feed(chunk)
         return self._events(text) if text else iter(())
 
     def _events(self, text: bytes) -> Iterator[ImageGenStreamEvent]:
         for name, data in self._lines.feed(text):
             yield from self._event(name, data)
-            self._sieve.forget(data)
+            self._images.forget(data)
 
     def close(self) -> Iterator[ImageGenStreamEvent]:
         """Yield what the end of the stream completes. Of a rest that is cut off only a finished image counts."""
-        for name, data in [*self._lines.feed(self._sieve.close()), *self._lines.close()]:
+        for name, data in [*self._lines.feed(self._images.close()), *self._lines.close()]:
             if _is_json(data):
                 yield from self._event(name, data)
             elif name == COMPLETED or COMPLETED.encode() in data:
-                yield from map(_salvaged, self._sieve.salvage(data))
+                yield from map(_salvaged, self._images.salvage(data))
 
     def _event(self, name: str, data: bytes) -> Iterator[ImageGenStreamEvent]:
         if data.strip() == b"[DONE]":
@@ -128,7 +130,7 @@ class StreamDecoder:
         try:
             message = self._masked(_json_object(data))
             kind = message.get("type") or name
-        except InvalidResponse:
+        except InvalidResponseError:
             if name == COMPLETED:
                 raise
             return  # an event of unknown type says what it likes
@@ -139,9 +141,9 @@ class StreamDecoder:
 
     def _image_event(self, kind: str, message: Mapping[str, Any]) -> Iterator[ImageGenStreamEvent]:
         try:
-            # Of an unknown event too: the image must not stay in the sieve.
-            image_bytes = self._sieve.take(message["b64_json"])
-        except InvalidResponse:
+            # Of an unknown event too: the image must not stay in the stream.
+            image_bytes = self._images.take(message["b64_json"])
+        except InvalidResponseError:
             if kind == COMPLETED:
                 raise
             return  # a broken partial image is no loss
@@ -161,43 +163,43 @@ def _salvaged(image_bytes: bytes) -> ImageGenCompletedEvent:
     return ImageGenCompletedEvent(image_bytes=image_bytes)
 
 
-class AnswerDecoder:
+class ResponseDecoder:
     """Decodes an `application/json` answer: its 1 to 10 images come as events when it is closed."""
 
     def __init__(self, make_error: ErrorMaker, masked: Mask = _unmasked) -> None:
         self._make_error = make_error
         self._masked = masked
-        self._sieve = ImageSieve()
+        self._images = Base64Stream()
         self._text = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
         """Take the next bytes; nothing is complete before the end."""
-        self._text += self._sieve.feed(chunk)
+        self._text += self._images.feed(chunk)
         if len(self._text) > MAX_TEXT_BYTES:
-            raise InvalidResponse(f"The answer has over {MAX_TEXT_BYTES:,} bytes beside its images.", ADVICE)
+            raise InvalidResponseError(f"The answer has over {MAX_TEXT_BYTES:,} bytes beside its images.", ADVICE)
         return iter(())
 
     def close(self) -> Iterator[ImageGenStreamEvent]:
         """Yield the images; the usage of all of them stands with the first."""
-        self._text += self._sieve.close()
+        self._text += self._images.close()
         text = bytes(self._text)
         try:
             message = self._masked(_json_object(text))
-        except InvalidResponse:
-            yield from map(_salvaged, self._sieve.salvage(text))
+        except InvalidResponseError:
+            yield from map(_salvaged, self._images.salvage(text))
             raise
         if isinstance(error := message.get("error"), Mapping):
             raise self._make_error(error)
         entries = message.get("data")
         if not isinstance(entries, list) or not entries:
-            raise InvalidResponse("The answer holds no image: it has no data.", ADVICE)
+            raise InvalidResponseError("The answer holds no image: it has no data.", ADVICE)
         usage = Usage.of(message.get("usage"))
         created = whole_numbers(message, "created").get("created", 0)
-        failures: list[InvalidResponse] = []
+        failures: list[InvalidResponseError] = []
         for index, entry in enumerate(entries):
             try:
                 image_bytes = self._image(entry)
-            except InvalidResponse as error:
+            except InvalidResponseError as error:
                 failures.append(error)  # the images after it are paid for, too
                 continue
             yield ImageGenCompletedEvent(
@@ -214,14 +216,14 @@ class AnswerDecoder:
 
     def _image(self, entry: Any) -> bytes:
         if not isinstance(entry, Mapping) or "b64_json" not in entry:
-            raise InvalidResponse("The answer holds no image: an entry of its data has no b64_json.", ADVICE)
-        return self._sieve.take(entry["b64_json"])
+            raise InvalidResponseError("The answer holds no image: an entry of its data has no b64_json.", ADVICE)
+        return self._images.take(entry["b64_json"])
 
 
 def _is_json(data: bytes) -> bool:
     try:
         return bool(_loaded(data))
-    except (ValueError, InvalidResponse):
+    except (ValueError, InvalidResponseError):
         return False
 
 
@@ -229,16 +231,16 @@ def _json_object(data: bytes) -> dict[str, Any]:
     try:
         message = _loaded(data)
     except ValueError as error:
-        raise InvalidResponse("The answer is not JSON.", ADVICE) from error
+        raise InvalidResponseError("The answer is not JSON.", ADVICE) from error
     if not isinstance(message, dict):
-        raise InvalidResponse(f"The answer is a JSON {type(message).__name__}, not an object.", ADVICE)
+        raise InvalidResponseError(f"The answer is a JSON {type(message).__name__}, not an object.", ADVICE)
     return message
 
 
 def _loaded(data: bytes) -> Any:
-    """Return the value of a JSON text; raise ValueError where it is none, InvalidResponse where it has no end."""
+    """Return the value of a JSON text; raise ValueError where it is none, InvalidResponseError where it has no end."""
     if len(data) > MAX_PARTS and sum(map(data.count, (b",", b"[", b"{"))) > MAX_PARTS:
-        raise InvalidResponse(f"The answer has over {MAX_PARTS:,} values beside its images.", ADVICE)
+        raise InvalidResponseError(f"The answer has over {MAX_PARTS:,} values beside its images.", ADVICE)
     try:
         return json.loads(data)
     except RecursionError as error:

@@ -1,20 +1,20 @@
 """What can go wrong, one class for one cause.
 
 GradientNotebookError
-├── InvalidRequest (ValueError)    a value that the API does not take; nothing was sent
-├── InvalidSettings                key, endpoint or folder cannot be used; nothing was sent
-├── ConnectionFailed               the service was not reached; nothing was sent
-├── NoAnswer                       sent, and no answer came; may have been billed
-│   └── StreamBroken               the answer stopped before the finished image
-├── InvalidResponse                an answer came that is no image
-├── JobCancelled                   stopped by whoever asked for it
-└── ApiError                       the service answered with an error
-    ├── BadRequest                 400, 422
-    │   └── ContentRefused         the prompt or the picture was refused by moderation
-    ├── Unauthorized               401, 403
-    ├── NotFound                   404: model or endpoint
-    ├── RateLimited                429
-    └── ServerError                5xx: whether the work was billed is unknown
+├── InvalidRequestError (ValueError)    a value that the API does not take; nothing was sent
+├── InvalidSettingsError                key, endpoint or folder cannot be used; nothing was sent
+├── APIConnectionError               the service was not reached; nothing was sent
+├── NoResponseError                       sent, and no answer came; may have been billed
+│   └── StreamInterruptedError               the answer stopped before the finished image
+├── InvalidResponseError                an answer came that is no image
+├── JobCancelledError                   stopped by whoever asked for it
+└── APIError                       the service answered with an error
+    ├── BadRequestError                 400, 422
+    │   └── ContentPolicyError         the prompt or the picture was refused by moderation
+    ├── AuthenticationError               401, 403
+    ├── NotFoundError                   404: model or endpoint
+    ├── RateLimitError                429
+    └── InternalServerError                5xx: whether the work was billed is unknown
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .retry import LONGEST_WINDOW_S, demanded_s, retry_after_s, when
+from .retry import LONGEST_WINDOW_S, clock_time, demanded_s, retry_after_s
 
 
 class GradientNotebookError(Exception):
@@ -64,7 +64,7 @@ class GradientNotebookError(Exception):
         return [f"\x1b[1m{self.what}\x1b[0m", *self.advice.splitlines()]
 
 
-class InvalidRequest(GradientNotebookError, ValueError):
+class InvalidRequestError(GradientNotebookError, ValueError):
     """A value that the API does not take; nothing was sent. `parameter` names the culprit."""
 
     def __init__(self, what: str, advice: str = "", *, parameter: str | None = None) -> None:
@@ -72,15 +72,15 @@ class InvalidRequest(GradientNotebookError, ValueError):
         self.parameter = parameter
 
 
-class InvalidSettings(GradientNotebookError):
+class InvalidSettingsError(GradientNotebookError):
     """Key, endpoint or folder cannot be used; nothing was sent."""
 
 
-class ConnectionFailed(GradientNotebookError):
+class APIConnectionError(GradientNotebookError):
     """The service was not reached; nothing was sent."""
 
 
-class NoAnswer(GradientNotebookError):
+class NoResponseError(GradientNotebookError):
     """Sent, and no answer came; may have been billed. `request_id` is what support asks for, where it is known."""
 
     @property
@@ -93,7 +93,7 @@ class NoAnswer(GradientNotebookError):
         self.request_id = request_id
 
 
-class StreamBroken(NoAnswer):
+class StreamInterruptedError(NoResponseError):
     """The answer stopped before the finished image, after `partials_seen` partial images."""
 
     def __init__(self, what: str, advice: str = "", *, partials_seen: int = 0, request_id: str | None = None) -> None:
@@ -101,7 +101,7 @@ class StreamBroken(NoAnswer):
         self.partials_seen = partials_seen
 
 
-class InvalidResponse(GradientNotebookError):
+class InvalidResponseError(GradientNotebookError):
     """An answer came that is no image."""
 
     @property
@@ -110,11 +110,11 @@ class InvalidResponse(GradientNotebookError):
         return True
 
 
-class JobCancelled(GradientNotebookError):
+class JobCancelledError(GradientNotebookError):
     """Stopped by whoever asked for it."""
 
 
-class ApiError(GradientNotebookError):
+class APIError(GradientNotebookError):
     """The service answered with an error.
 
     `status` is the HTTP status (None inside a stream), `request_id` what its support asks for, `code` the
@@ -143,7 +143,7 @@ class ApiError(GradientNotebookError):
         return self.status in (None, 408)
 
 
-class BadRequest(ApiError):
+class BadRequestError(APIError):
     """400 or 422: the request is wrong."""
 
     @property
@@ -153,7 +153,7 @@ class BadRequest(ApiError):
         return clean(found, _SHORT) if isinstance(found, str) else None
 
 
-class ContentRefused(BadRequest):
+class ContentPolicyError(BadRequestError):
     """The prompt or the picture was refused by moderation: a result, not a crash."""
 
     @property
@@ -177,15 +177,15 @@ class ContentRefused(BadRequest):
         return tuple(clean(each, _SHORT) for each in found[:_FEW]) if isinstance(found, (list, tuple)) else ()
 
 
-class Unauthorized(ApiError):
+class AuthenticationError(APIError):
     """401 or 403: no key, a wrong key, or the wrong kind of key."""
 
 
-class NotFound(ApiError):
+class NotFoundError(APIError):
     """404: an unknown model or endpoint."""
 
 
-class RateLimited(ApiError):
+class RateLimitError(APIError):
     """429: too many requests; `retry_after_s` seconds until the next may be sent, if the service says."""
 
     retry_after_s: float | None = None
@@ -196,7 +196,7 @@ class RateLimited(ApiError):
         return not any(self.body.get(name) in _OUT_OF_CREDIT for name in ("code", "id", "type"))
 
 
-class ServerError(ApiError):
+class InternalServerError(APIError):
     """5xx: the server failed; whether the work was billed is unknown.
 
     Only a 503 that says `retry_after_s`, the seconds until it takes requests again, has surely painted nothing.
@@ -210,26 +210,26 @@ class ServerError(ApiError):
         return self.retry_after_s is None
 
 
-_BY_STATUS: Mapping[int, type[ApiError]] = {
-    400: BadRequest,
-    422: BadRequest,
-    401: Unauthorized,
-    403: Unauthorized,
-    404: NotFound,
-    429: RateLimited,
+_BY_STATUS: Mapping[int, type[APIError]] = {
+    400: BadRequestError,
+    422: BadRequestError,
+    401: AuthenticationError,
+    403: AuthenticationError,
+    404: NotFoundError,
+    429: RateLimitError,
 }
 _OUT_OF_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 _REFUSALS = ("moderation_blocked", "content_policy_violation")
-_ADVICE: Mapping[type[ApiError], str] = {
-    ContentRefused: "Reword it, or try moderation='low'. It was not sent again.",
-    Unauthorized: "Check the key: a model access key starts with sk-do-.",
-    NotFound: "Check the model (%imagegen_models lists them) and the endpoint.",
-    RateLimited: "Wait a moment, then run it again. Nothing was painted.",
-    ServerError: "Whether it was billed is unknown. It was not sent again.",
+_ADVICE: Mapping[type[APIError], str] = {
+    ContentPolicyError: "Reword it, or try moderation='low'. It was not sent again.",
+    AuthenticationError: "Check the key: a model access key starts with sk-do-.",
+    NotFoundError: "Check the model (%imagegen_models lists them) and the endpoint.",
+    RateLimitError: "Wait a moment, then run it again. Nothing was painted.",
+    InternalServerError: "Whether it was billed is unknown. It was not sent again.",
 }
 
 
-def api_error(answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> ApiError:
+def api_error(answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> APIError:
     """Return the right error for an error answer of either shape; `status` is None inside a stream."""
     inner = answer.get("error")
     body = inner if isinstance(inner, Mapping) else answer
@@ -238,23 +238,23 @@ def api_error(answer: Mapping[str, Any], *, status: int | None, headers: Mapping
     kind = _kind(status, code)
     message = clean(body.get("message") or "The service gives no reason.")
     facts = " ".join(filter(None, [str(status or ""), code]))
-    what = f"{_refusal(body) if kind is ContentRefused else ''}{message}{f' ({facts})' if facts else ''}"
+    what = f"{_refusal(body) if kind is ContentPolicyError else ''}{message}{f' ({facts})' if facts else ''}"
     error = kind(what, status=status, request_id=request_id, code=code, body=body)
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimitError):
         error.retry_after_s = demanded_s(headers)
-    elif isinstance(error, ServerError) and status == 503:
+    elif isinstance(error, InternalServerError) and status == 503:
         error.retry_after_s = retry_after_s(headers)
     todo = _redirected(headers) if status in range(300, 400) else _todo(error)
     error.advice = " ".join(filter(None, [todo, f"Request {request_id}." if request_id else ""]))
     return error
 
 
-def _todo(error: ApiError) -> str:
-    if isinstance(error, RateLimited) and not error.waiting_helps:
+def _todo(error: APIError) -> str:
+    if isinstance(error, RateLimitError) and not error.waiting_helps:
         return "Waiting does not help: look at the account's credit and limits. Nothing was painted."
-    if isinstance(error, (RateLimited, ServerError)) and (wanted_s := error.retry_after_s) is not None:
+    if isinstance(error, (RateLimitError, InternalServerError)) and (wanted_s := error.retry_after_s) is not None:
         return f"Wait {_duration(wanted_s)}, then run it again. Nothing was painted."
-    if type(error) is ApiError and error.may_be_billed:
+    if type(error) is APIError and error.may_be_billed:
         return "May have been billed. It was not sent again."
     return _ADVICE.get(type(error), "")
 
@@ -264,19 +264,19 @@ def _duration(seconds: float) -> str:
         return "a moment"
     if seconds < 60:
         return f"{seconds:g} s"
-    return f"until {when(seconds)}" if seconds <= LONGEST_WINDOW_S else "a long time"
+    return f"until {clock_time(seconds)}" if seconds <= LONGEST_WINDOW_S else "a long time"
 
 
-def _kind(status: int | None, code: str | None) -> type[ApiError]:
+def _kind(status: int | None, code: str | None) -> type[APIError]:
     if code in _REFUSALS:
-        return ContentRefused
+        return ContentPolicyError
     if status is None:
-        return ApiError
-    return _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
+        return APIError
+    return _BY_STATUS.get(status, InternalServerError if status >= 500 else APIError)
 
 
 def _refusal(body: Mapping[str, Any]) -> str:
-    refused = ContentRefused("", body=body)
+    refused = ContentPolicyError("", body=body)
     stage = f"{refused.stage} stage" if refused.stage else ""
     about = ": ".join(filter(None, [stage, ", ".join(refused.categories)]))
     return f"The service refused this prompt{f' ({about})' if about else ''}. "

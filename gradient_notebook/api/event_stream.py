@@ -8,12 +8,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol, Self
 
-from .decoders import AnswerDecoder, ErrorMaker, Mask, StreamDecoder
-from .errors import ApiError, GradientNotebookError, InvalidResponse, NoAnswer, StreamBroken, clean, without_frames
+from .decoders import ErrorMaker, Mask, ResponseDecoder, StreamDecoder
+from .errors import (
+    APIError,
+    GradientNotebookError,
+    InvalidResponseError,
+    NoResponseError,
+    StreamInterruptedError,
+    clean,
+    without_frames,
+)
 from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
 
-DECODERS: Mapping[str, type[AnswerDecoder | StreamDecoder]] = {
-    "application/json": AnswerDecoder,
+DECODERS: Mapping[str, type[ResponseDecoder | StreamDecoder]] = {
+    "application/json": ResponseDecoder,
     "text/event-stream": StreamDecoder,
 }
 
@@ -39,7 +47,7 @@ class _Closing(Protocol):
     async def aclose(self) -> None: ...
 
 
-class _Left:
+class _AsyncClosing:
     """Closes what it iterates over when its `async with` is left."""
 
     async def __aenter__(self) -> Self:
@@ -49,7 +57,7 @@ class _Left:
         await self.aclose()
 
 
-class EventStream(_Left):
+class EventStream(_AsyncClosing):
     """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up."""
 
     def __init__(self, body: Body, make_error: ErrorMaker, image_index: int = 0, masked: Mask | None = None) -> None:
@@ -93,14 +101,14 @@ class EventStream(_Left):
         """Take the next bytes. The events that they complete are kept even where they end in an error."""
         try:
             chunk = await self._body.read()
-        except NoAnswer as error:
+        except NoResponseError as error:
             chunk, self._failure = None, error  # what has come may be a whole image all the same
         self._over = chunk is None
         try:
             self._ready.extend(self._decoder.close() if chunk is None else self._decoder.feed(chunk))
         except GradientNotebookError as error:
             self._over = True
-            if self._failure is None or isinstance(error, ApiError):  # half an answer is no wrong answer
+            if self._failure is None or isinstance(error, APIError):  # half an answer is no wrong answer
                 self._failure = without_frames(error)  # they hold what came, and some services repeat the key
 
     def _counted(self, event: ImageGenStreamEvent) -> ImageGenStreamEvent:
@@ -113,22 +121,22 @@ class EventStream(_Left):
 
     def _end(self) -> Exception:
         named = f" Request {self.request_id}." if self.request_id else ""
-        if isinstance(self._failure, InvalidResponse):
+        if isinstance(self._failure, InvalidResponseError):
             self._failure.advice = f"{self._failure.advice} May have been billed.{named}"
-        if self._failure is not None and not isinstance(self._failure, NoAnswer):
+        if self._failure is not None and not isinstance(self._failure, NoResponseError):
             return self._failure
         if self._finished:  # the image is here: how the connection ended after it does not matter
             return StopAsyncIteration()
         seen = f"{self._partials} partial image{'' if self._partials == 1 else 's'}"
         what = f"The stream ended after {seen}, before the finished image; may have been billed."
-        broken = StreamBroken(
+        broken = StreamInterruptedError(
             what, f"It was not sent again.{named}", partials_seen=self._partials, request_id=self.request_id
         )
         broken.__cause__ = self._failure
         return broken
 
 
-class MergedStream(_Left):
+class MergedStream(_AsyncClosing):
     """The events of n requests of one image each, as they come; the first error is raised after the last event."""
 
     def __init__(self, senders: Sequence[Callable[[], Awaitable[EventStream]]]) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from .errors import InvalidRequest, nearest
+from .errors import InvalidRequestError, nearest
 
 DEFAULT_MODEL = "openai-gpt-image-1"
 
@@ -78,27 +78,27 @@ class Parameter:
         return "a mapping that JSON can hold"
 
     def check(self, value: Any) -> Any:
-        """Return `value` in its plain type, or raise InvalidRequest."""
+        """Return `value` in its plain type, or raise InvalidRequestError."""
         try:
             return self._checks[self.kind](self, value)
-        except InvalidRequest:
+        except InvalidRequestError:
             raise
         except (TypeError, ValueError) as error:
             raise self._invalid(value) from error
 
     def parse(self, text: str) -> Any:
-        """Return the value that `text` writes, as an option of a magic does, or raise InvalidRequest."""
+        """Return the value that `text` writes, as an option of a magic does, or raise InvalidRequestError."""
         try:
             value = text if self.kind is str else json.loads(text)
         except ValueError as error:
             raise self._invalid(text) from error
         return self.check(value)
 
-    def _invalid(self, value: Any) -> InvalidRequest:
+    def _invalid(self, value: Any) -> InvalidRequestError:
         shown = repr(value)
         if len(shown) > 60:
             shown = f"{shown[:50]}… ({len(value):,} characters)" if isinstance(value, str) else f"{shown[:50]}…"
-        return InvalidRequest(
+        return InvalidRequestError(
             f"{self.name}={shown}: expected {self.expected}", "Nothing was sent.", parameter=self.name
         )
 
@@ -134,7 +134,7 @@ class Parameter:
         if known := copy.keys() & PARAMETERS.keys():
             name = min(known)
             advice = f"Give {name} by its own name, or rename it."
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"{self.name}={value!r}: {name} is a parameter of its own", advice, parameter=self.name
             )
         return typing.cast("dict[str, Any]", copy)
@@ -151,7 +151,7 @@ class Parameter:
 class ImageGenerateParams:
     """The parameters of one `POST /v1/images/generations`, checked when made.
 
-    What is None is not given, and left out of the request. Raises InvalidRequest before anything is sent.
+    What is None is not given, and left out of the request. Raises InvalidRequestError before anything is sent.
     """
 
     # fmt: off
@@ -180,12 +180,12 @@ class ImageGenerateParams:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> ImageGenerateParams:
-        """Return the parameters that `values` names; an unknown name raises InvalidRequest with the nearest one."""
+        """Return the parameters that `values` names; an unknown name raises InvalidRequestError with the nearest one."""
         for name, value in values.items():
             if name not in PARAMETERS:
                 hint = nearest(name, PARAMETERS) or f"Known are {', '.join(PARAMETERS)}."
                 advice = f"{hint} What another server understands goes into extra={{{name!r}: {value!r}}}."
-                raise InvalidRequest(f"{name}={value!r}: no such parameter", advice, parameter=name)
+                raise InvalidRequestError(f"{name}={value!r}: no such parameter", advice, parameter=name)
         return cls(**{"prompt": "", **{name: value for name, value in values.items() if value is not None}})
 
     def replace(self, **changes: Any) -> ImageGenerateParams:
@@ -247,10 +247,10 @@ class Rule:
     advice: str
 
     def check(self, params: ImageGenerateParams) -> None:
-        """Raise InvalidRequest where the rule is broken."""
+        """Raise InvalidRequestError where the rule is broken."""
         if self.broken(params):
             what = f"{self.parameter}={getattr(params, self.parameter)!r}: {self.needs}"
-            raise InvalidRequest(what, f"{self.advice} Nothing was sent.", parameter=self.parameter)
+            raise InvalidRequestError(what, f"{self.advice} Nothing was sent.", parameter=self.parameter)
 
 
 RULES = (

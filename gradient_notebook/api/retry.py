@@ -42,11 +42,11 @@ class Wait:
     attempt: int
 
 
-Waiting = Callable[[Wait | None], None]
+WaitCallback = Callable[[Wait | None], None]
 """Is called with a `Wait` when waiting begins, and with None when it is over, however it ended."""
 
 
-def unheard(_: Wait | None) -> None:
+def ignore(_: Wait | None) -> None:
     """Tell nobody."""
 
 
@@ -74,7 +74,7 @@ def delay_s(retry: int, demanded_s: float | None, chance: float) -> float:
     return max(backoff_s, _spread_s(demanded_s or 0.0, chance))
 
 
-def when(in_s: float) -> str:
+def clock_time(in_s: float) -> str:
     """Return the local time in so many seconds, for a person."""
     if in_s > LONGEST_WINDOW_S:
         return "in more than a day"
@@ -118,7 +118,7 @@ def _reset_in_s(headers: Mapping[str, str]) -> float | None:
     return max(0.0, left_s) if left_s <= LONGEST_WINDOW_S else None
 
 
-class Patience:
+class RetryBudget:
     """What one request has left of its retries, and of its seconds for waiting."""
 
     def __init__(self, retries: int, wait_s: float) -> None:
@@ -148,7 +148,7 @@ class Patience:
         fits = seconds <= self._left_s and math.isfinite(seconds)
         return Wait(reason, time.monotonic() + seconds, attempt) if fits else None
 
-    async def rest(self, wait: Wait, waiting: Waiting, is_over: Callable[[], bool] = lambda: False) -> None:
+    async def rest(self, wait: Wait, waiting: WaitCallback, is_over: Callable[[], bool] = lambda: False) -> None:
         """Wait, or until `is_over`, and count the time. Cancelling ends it at once."""
         began_at_s = time.monotonic()
         try:
@@ -160,7 +160,7 @@ class Patience:
             waiting(None)
 
 
-class Pace:
+class RateLimitState:
     """What is known of the rate limit of one key at one endpoint. Safe to use from any thread."""
 
     def __init__(self) -> None:
@@ -180,14 +180,14 @@ class Pace:
         """Count a request that `enter` counted as answered, with these headers; without any if no answer came."""
         with _lock:
             self._in_flight -= 1
-            self._learn(headers)
+            self._update(headers)
 
-    def heed(self, headers: Mapping[str, str]) -> None:
+    def update_from_headers(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of any answer."""
         with _lock:
-            self._learn(headers)
+            self._update(headers)
 
-    def hold_back(self, demanded_s: float) -> None:
+    def block_for(self, demanded_s: float) -> None:
         """Let nothing pass for so many seconds: the service has said so, and that goes before what its window says."""
         with _lock:
             self._held_until_s = max(self._held_until_s, time.monotonic() + min(demanded_s, LONGEST_HOLD_S))
@@ -206,7 +206,7 @@ class Pace:
         until_s = max(self._held_until_s, self._resets_at_s if is_full else 0.0)
         return until_s if until_s > now_s else None
 
-    def _learn(self, headers: Mapping[str, str]) -> None:
+    def _update(self, headers: Mapping[str, str]) -> None:
         remaining, reset_in_s = _number(headers.get("ratelimit-remaining")), _reset_in_s(headers)
         if remaining is None or reset_in_s is None:
             return
@@ -220,19 +220,19 @@ class Pace:
 
 
 _lock = threading.Lock()  # one for all: it is held for an instant, and a fork has to make only this one anew
-_paces: dict[tuple[str, object], Pace] = {}
+_rate_limits: dict[tuple[str, object], RateLimitState] = {}
 
 
-def pace_of(endpoint: str, key: object) -> Pace:
+def rate_limit_for(endpoint: str, key: object) -> RateLimitState:
     """Return the one pace of the process for this key at this endpoint."""
     with _lock:
-        return _paces.setdefault((endpoint, key), Pace())
+        return _rate_limits.setdefault((endpoint, key), RateLimitState())
 
 
 def _forget() -> None:
     global _lock
     _lock = threading.Lock()
-    _paces.clear()
+    _rate_limits.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from . import credentials
 from .credentials import ENDPOINT_VARIABLE, KEY_VARIABLES, Found, Key
-from .errors import InvalidSettings
+from .errors import InvalidSettingsError
 
 DEFAULT_ENDPOINT = "https://inference.do-ai.run"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -65,20 +65,22 @@ class Settings:
         url = _address(self.endpoint)
         if url is None:
             what = f"endpoint={_shown(self.endpoint)} from {self.endpoint_source}: expected https://host or https://host:port"
-            raise InvalidSettings(what, f"The service's own is {DEFAULT_ENDPOINT}.")
+            raise InvalidSettingsError(what, f"The service's own is {DEFAULT_ENDPOINT}.")
         if url.username or url.password:
-            raise InvalidSettings("The endpoint holds a user name or a password.", "Leave them out: the key is sent.")
+            raise InvalidSettingsError(
+                "The endpoint holds a user name or a password.", "Leave them out: the key is sent."
+            )
         if self.key.is_in(self.endpoint):
-            raise InvalidSettings("The endpoint holds the key.", "Leave it out: it goes into a header.")
+            raise InvalidSettingsError("The endpoint holds the key.", "Leave it out: it goes into a header.")
         if url.scheme == "http" and not self.is_loopback:
             what = f"endpoint={_shown(self.endpoint)} from {self.endpoint_source}: http would show the key to everybody"
-            raise InvalidSettings(what, "Use https, or http on this machine (127.0.0.1) only.")
+            raise InvalidSettingsError(what, "Use https, or http on this machine (127.0.0.1) only.")
         for name in ("connect_timeout_s", "read_timeout_s"):
             if not getattr(self, name) > 0:
-                raise InvalidSettings(f"{name}={getattr(self, name)!r}: expected seconds, more than 0")
+                raise InvalidSettingsError(f"{name}={getattr(self, name)!r}: expected seconds, more than 0")
         for name in ("max_retries", "max_wait_s"):
             if not getattr(self, name) >= 0:
-                raise InvalidSettings(f"{name}={getattr(self, name)!r}: expected 0 or more")
+                raise InvalidSettingsError(f"{name}={getattr(self, name)!r}: expected 0 or more")
 
     @property
     def is_loopback(self) -> bool:
@@ -99,7 +101,7 @@ class Settings:
         """Return the settings from the arguments, what was logged in with, the environment, Colab or a `.env` file.
 
         The system's keyring comes last, if `%imagegen_login --keyring` was run once. Without a key and an endpoint
-        they are the embedded simulator's, which starts, and one line says so. Raises InvalidSettings: a key of the wrong
+        they are the embedded simulator's, which starts, and one line says so. Raises InvalidSettingsError: a key of the wrong
         kind, an endpoint without a key.
         """
         limits = {
@@ -111,13 +113,13 @@ class Settings:
         given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
         argument = credentials.first_given(key)
         del key
-        found = Found(argument) if argument else credentials.find()
+        found = Found(argument) if argument else credentials.find_key()
         place, where = _found_endpoint(endpoint, found)
         if found.key is None and place is None:
             return dataclasses.replace(_simulated(), **given)
         if found.key is None:
             what = f"There is no key for the endpoint {_shown(place)} from {where}."
-            raise InvalidSettings(what, f"Set {KEY_VARIABLES[0]}, or unset {ENDPOINT_VARIABLE} for the simulator.")
+            raise InvalidSettingsError(what, f"Set {KEY_VARIABLES[0]}, or unset {ENDPOINT_VARIABLE} for the simulator.")
         return cls(
             endpoint=(place or DEFAULT_ENDPOINT).rstrip("/"),
             key=found.key,
@@ -154,7 +156,7 @@ def _found_endpoint(argument: str | None, found: Found) -> tuple[str | None, str
 
 def without_key() -> bool:
     """Whether neither a key nor an endpoint is configured, so that the simulator paints."""
-    return not credentials.is_there() and _found_endpoint(None, credentials.find())[0] is None
+    return not credentials.has_key() and _found_endpoint(None, credentials.find_key())[0] is None
 
 
 def simulator_notice() -> str:

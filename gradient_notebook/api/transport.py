@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from .credentials import Key
-from .errors import ConnectionFailed, InvalidSettings, NoAnswer, clean
+from .errors import APIConnectionError, InvalidSettingsError, NoResponseError, clean
 from .settings import Settings
 
 LONGEST_TEXT_BYTES = 4 * 1024 * 1024
@@ -55,9 +55,9 @@ class Transport:
     async def send(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
         """Send a request once, with this JSON if any, and return its answer when the headers are here.
 
-        Raises ConnectionFailed where nothing of the body can have gone out, else NoAnswer.
+        Raises APIConnectionError where nothing of the body can have gone out, else NoResponseError.
         """
-        outgoing = None if content is None else Outgoing(content)
+        outgoing = None if content is None else SingleUseBody(content)
         headers = {} if content is None else {"Content-Type": "application/json", "Content-Length": str(len(content))}
         url = self._settings.endpoint + path
         request = self._http.build_request(method, url, content=outgoing, headers=headers)
@@ -93,10 +93,10 @@ class Transport:
             )
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
             what = f"The proxy or the certificates of the environment cannot be used: {error}"
-            raise InvalidSettings(what, "Look at HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.") from error
+            raise InvalidSettingsError(what, "Look at HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.") from error
 
 
-async def beginning(response: httpx.Response, settings: Settings) -> bytes:
+async def read_capped(response: httpx.Response, settings: Settings) -> bytes:
     """Return the body of an answer that has no image, up to a bound, and hang up."""
     text, body = bytearray(), Body(response, settings)
     try:
@@ -107,7 +107,7 @@ async def beginning(response: httpx.Response, settings: Settings) -> bytes:
     return bytes(text)
 
 
-class Outgoing:
+class SingleUseBody:
     """The body of a request, which goes out once: no byte of it can leave that was not asked for here."""
 
     def __init__(self, content: bytes) -> None:
@@ -134,7 +134,7 @@ class Body:
         self._chunks = response.aiter_bytes()  # no chunk size: it would make httpx slower, always
 
     async def read(self) -> bytes | None:
-        """Return the next bytes, or None at the end. Raises NoAnswer."""
+        """Return the next bytes, or None at the end. Raises NoResponseError."""
         with self._passage:
             return await anext(self._chunks, None)
 
@@ -151,7 +151,7 @@ class Passage:
     """
 
     def __init__(
-        self, settings: Settings, method: str, outgoing: Outgoing | None = None, request_id: str | None = None
+        self, settings: Settings, method: str, outgoing: SingleUseBody | None = None, request_id: str | None = None
     ) -> None:
         self._settings = settings
         self._costs = method == "POST"
@@ -170,25 +170,25 @@ class Passage:
         if isinstance(error, (httpx.HTTPError, OSError)):  # httpx lets an SSLError of an open connection through
             raise self._translated(error) from error
 
-    def _translated(self, error: Exception) -> ConnectionFailed | NoAnswer:
+    def _translated(self, error: Exception) -> APIConnectionError | NoResponseError:
         reason = self._settings.key.hidden_in(_reason(error))
         is_unsent = self._outgoing is not None and not self._outgoing.is_begun
         if is_unsent or isinstance(error, _WITHOUT_CONNECTION):
             what = f"The service at {self._settings.endpoint} was not reached ({reason}). Nothing was sent."
-            return ConnectionFailed(what, f"Check the network and the endpoint ({self._settings.endpoint_source}).")
+            return APIConnectionError(what, f"Check the network and the endpoint ({self._settings.endpoint_source}).")
         if not self._costs:
             what = f"The service at {self._settings.endpoint} gave no answer ({reason})."
-            return ConnectionFailed(what, "Nothing was ordered. Try again.")
+            return APIConnectionError(what, "Nothing was ordered. Try again.")
         return self._no_answer(error, reason)
 
-    def _no_answer(self, error: Exception, reason: str) -> NoAnswer:
+    def _no_answer(self, error: Exception, reason: str) -> NoResponseError:
         cause, longer = f"no answer ({reason})", ""
         if isinstance(error, httpx.TimeoutException):
             cause = f"no answer within {self._settings.read_timeout_s:g} s"
             longer = "A longer read_timeout_s waits longer."
         whose = f"Request {self._request_id}." if self._request_id else ""
         advice = " ".join(filter(None, ["It was not sent again.", longer, whose]))
-        return NoAnswer(f"Sent, {cause}; may have been billed.", advice, request_id=self._request_id)
+        return NoResponseError(f"Sent, {cause}; may have been billed.", advice, request_id=self._request_id)
 
 
 _WITHOUT_CONNECTION = (
@@ -198,7 +198,12 @@ _WITHOUT_CONNECTION = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-STAYING = (httpx.ProxyError, httpx.UnsupportedProtocol, httpx.LocalProtocolError, ssl.SSLCertVerificationError)
+PERMANENT_CONNECT_ERRORS = (
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    ssl.SSLCertVerificationError,
+)
 """Reasons for having no connection that do not pass by waiting."""
 
 
@@ -206,11 +211,11 @@ def _leave_frames_behind(error: BaseException, outside: BaseException | None) ->
     """Drop all frames below the one that catches, of `error` and what led to it; what was `outside` is not ours."""
     if error.__traceback__ is not None:
         error.__traceback__.tb_next = None
-    for link in chain(error, outside):
+    for link in causes(error, outside):
         link.__traceback__ = None
 
 
-def chain(error: BaseException, outside: BaseException | None = None) -> Iterator[BaseException]:
+def causes(error: BaseException, outside: BaseException | None = None) -> Iterator[BaseException]:
     """Yield all that led to `error`, up to what was `outside`."""
     seen = {id(error), id(outside)}
     links = [error]

@@ -60,7 +60,7 @@ class Gate:
 _gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Gate] = weakref.WeakKeyDictionary()
 
 
-def the_gate() -> Gate:
+def get_limiter() -> Gate:
     """Return the gate of the running loop."""
     return _gates.setdefault(asyncio.get_running_loop(), Gate())
 

@@ -33,7 +33,7 @@ class Interrupted(KeyboardInterrupt):
         return [f"KeyboardInterrupt: {self}"]
 
 
-class _Thread:
+class _LoopThread:
     """A daemon thread that runs an event loop."""
 
     def __init__(self) -> None:
@@ -61,15 +61,15 @@ async def _cancel_all() -> None:
 
 
 _lock = threading.Lock()
-_the_thread: _Thread | None = None
+_the_thread: _LoopThread | None = None
 
 
-def the_loop() -> asyncio.AbstractEventLoop:
+def get_loop() -> asyncio.AbstractEventLoop:
     """Return the package's loop, which runs on its own thread from the first call on."""
     global _the_thread
     with _lock:
         if _the_thread is None or not _the_thread.is_alive:
-            _the_thread = _Thread()
+            _the_thread = _LoopThread()
             atexit.register(_the_thread.close)
         return _the_thread.loop
 
@@ -77,7 +77,7 @@ def the_loop() -> asyncio.AbstractEventLoop:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Do `work` on the package's loop and wait for it; interrupting the wait cancels it."""
     future: concurrent.futures.Future[T] = concurrent.futures.Future()
-    running = the_loop()
+    running = get_loop()
 
     def begin() -> None:
         task = asyncio.ensure_future(work)
@@ -118,7 +118,7 @@ def _wait(future: concurrent.futures.Future[Any]) -> None:
         running = None
     if running is None:
         _wait_plainly(future)
-    elif running is the_loop():
+    elif running is get_loop():
         msg = "A job's own thread can't wait for a job: await it."
         raise RuntimeError(msg)
     elif _make_nestable(running):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..api.errors import InvalidResponse
+from ..api.errors import InvalidResponseError
 from ..api.events import ImageGenCompletedEvent
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Status = Literal["running", "done", "failed", "cancelled"]
 
 
 @dataclass(eq=False)
-class Tile:
+class ImageSlot:
     """One of a job's n images. `partials` and `image_bytes` are files as the service sent them."""
 
     status: Status = "running"
@@ -50,12 +50,12 @@ class Tile:
         return self.image_bytes or (self.partials[-1] if self.partials else None)
 
     def add_partial(self, data: bytes) -> None:
-        """Take a partial image; raise InvalidResponse where they would fill the memory: a stream need have no end."""
+        """Take a partial image; raise InvalidResponseError where they would fill the memory: a stream need have no end."""
         self.partials.append(data)
         self._partial_bytes += len(data) + _PER_PARTIAL_BYTES
         if self._partial_bytes > MAX_PARTIAL_BYTES:
             what = f"The stream has over {MAX_PARTIAL_BYTES:,} bytes of partial images."
-            raise InvalidResponse(what, "It was left, and may have been billed.")
+            raise InvalidResponseError(what, "It was left, and may have been billed.")
 
     def open(self) -> None:
         """Open the finished image, whose bytes have been kept."""
@@ -65,7 +65,7 @@ class Tile:
             image = open_image(self.image_bytes or b"")
             image.filename = str(self.path or "")  # as if it had been opened from there
             self.image, self.status = image, "done"
-        except InvalidResponse as error:
+        except InvalidResponseError as error:
             if self.request_id:
                 error.advice = f"{error.advice} Request {self.request_id}."
             if self.path:
@@ -73,12 +73,12 @@ class Tile:
             self.status, self.error = "failed", error
 
 
-def opened(files: Iterable[bytes]) -> list[Image]:
+def open_all(files: Iterable[bytes]) -> list[Image]:
     """Return the files as PIL images, but for those that are none: a broken partial image is no loss."""
     from ..imaging import open_image
 
     found: list[Image] = []
     for data in files:
-        with contextlib.suppress(InvalidResponse):
+        with contextlib.suppress(InvalidResponseError):
             found.append(open_image(data))
     return found

@@ -11,16 +11,16 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ..api.credentials import refuse_key_in
-from ..api.errors import ContentRefused, JobCancelled
+from ..api.errors import ContentPolicyError, JobCancelledError
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
-from ..storage.archive import Archive, chosen
+from ..storage.archive import Archive, get_default
 from ..storage.ledger import Outcome
 from . import event_loop
-from .image_slot import Status, Tile, opened
-from .recorder import Keeping
-from .runner import Work, in_a_thread
+from .image_slot import ImageSlot, Status, open_all
+from .recorder import Recorder
+from .runner import Runner, in_a_thread
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,9 +46,9 @@ class Job:
     ) -> None:
         refuse_key_in(params.given(), settings.key)
         self.params = params
-        self.tiles = [Tile() for _ in range(params.n)]
+        self.slots = [ImageSlot() for _ in range(params.n)]
         self._settings = settings
-        self._keeping = Keeping(archive, params, settings.endpoint)
+        self._recorder = Recorder(archive, params, settings.endpoint)
         self._observers: list[Observer] = [observer] if observer else []
         self._started_s = time.monotonic()
         self._elapsed_s: float | None = None
@@ -57,18 +57,18 @@ class Job:
         self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
 
     def __repr__(self) -> str:
-        made = f"{len(self.images)} of {len(self.tiles)} image{'' if len(self.tiles) == 1 else 's'}"
+        made = f"{len(self.images)} of {len(self.slots)} image{'' if len(self.slots) == 1 else 's'}"
         return f"<Job {self.status}: {made}, {self.elapsed_s:.1f} s>"
 
     @property
     def id(self) -> str:
         """The id of its record in the ledger: `%imagegen_history ID` finds it."""
-        return self._keeping.id
+        return self._recorder.id
 
     @property
     def notices(self) -> list[str]:
         """What went wrong beside the images: a disk is full."""
-        return self._keeping.notices
+        return self._recorder.notices
 
     @property
     def status(self) -> Status:
@@ -82,17 +82,17 @@ class Job:
     @property
     def images(self) -> list[Image]:
         """The finished images so far, in order."""
-        return [tile.image for tile in self.tiles if tile.image is not None]
+        return [slot.image for slot in self.slots if slot.image is not None]
 
     @property
     def partials(self) -> list[Image]:
         """All partial images so far, decoded anew: those of the first image, then those of the next."""
-        return opened([data for tile in self.tiles for data in tile.partials])
+        return open_all([data for slot in self.slots for data in slot.partials])
 
     @property
     def newest_partials(self) -> list[Image]:
         """The newest partial image of each image that has one, decoded anew."""
-        return opened([tile.partials[-1] for tile in self.tiles if tile.partials])
+        return open_all([slot.partials[-1] for slot in self.slots if slot.partials])
 
     @property
     def value(self) -> Any:
@@ -103,12 +103,12 @@ class Job:
     @property
     def errors(self) -> list[Exception]:
         """Why images did not come."""
-        return [tile.error for tile in self.tiles if tile.error is not None]
+        return [slot.error for slot in self.slots if slot.error is not None]
 
     @property
     def usage(self) -> Usage | None:
         """Tokens used by what has finished, if the service says."""
-        used = [tile.event.usage for tile in self.tiles if tile.event and tile.event.usage]
+        used = [slot.event.usage for slot in self.slots if slot.event and slot.event.usage]
         return sum(used[1:], used[0]) if used else None
 
     @property
@@ -125,14 +125,14 @@ class Job:
 
     def cancel(self) -> None:
         """Stop, and hang up. What has been sent may be billed; what has finished stays in `images`."""
-        event_loop.the_loop().call_soon_threadsafe(self._stop)
+        event_loop.get_loop().call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         self._begin()  # what is cancelled before it has begun ends all the same, and sends nothing
         # Only once: a second cancellation would hit the clearing up after the first.
         if not self._stopping:
             self._stopping = True
-            self._work.cancel()
+            self._runner_task.cancel()
 
     def result(self) -> Any:
         """Wait, and return the PIL image, or with n > 1 the list of those that came.
@@ -171,8 +171,8 @@ class Job:
     def failure(self) -> Exception | None:
         """Why `result` has nothing to return, once the job has ended; None where it has."""
         if self._cancelled:
-            billed = "What had been sent may be billed." if self._keeping.is_begun else "Nothing was sent."
-            return JobCancelled(f"Cancelled after {self.elapsed_s:.1f} s.", billed)
+            billed = "What had been sent may be billed." if self._recorder.is_begun else "Nothing was sent."
+            return JobCancelledError(f"Cancelled after {self.elapsed_s:.1f} s.", billed)
         return None if self.images else self.errors[0]
 
     def _outcome(self) -> Any:
@@ -182,7 +182,7 @@ class Job:
 
     def start(self) -> None:
         """Begin, if it has not begun."""
-        event_loop.the_loop().call_soon_threadsafe(self._begin)
+        event_loop.get_loop().call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
         if self._begun:
@@ -190,23 +190,23 @@ class Job:
         self._begun = True
         _running.add(self)
         self._changed = asyncio.Event()
-        work = Work(self.params, self._settings, self._keeping, self.tiles, self._changed.set)
-        self._work = asyncio.ensure_future(work.run())
+        work = Runner(self.params, self._settings, self._recorder, self.slots, self._changed.set)
+        self._runner_task = asyncio.ensure_future(work.run())
         self._run = asyncio.ensure_future(self._run_to_the_end())
 
     async def _run_to_the_end(self) -> None:
         """See the work end, whatever becomes of it. Only the work is ever cancelled, and this at the interpreter's end."""
         teller = asyncio.ensure_future(self._tell_changes())
         try:
-            await asyncio.wait({self._work})
+            await asyncio.wait({self._runner_task})
         except asyncio.CancelledError:
             self._observers.clear()  # nobody looks any more; what has come is kept all the same
             self._stop()
-            await asyncio.wait({self._work})
+            await asyncio.wait({self._runner_task})
         self._changed.set()
         await asyncio.wait({teller})
-        self._cancelled = self._close_tiles()
-        if self._keeping.is_begun:
+        self._cancelled = self._close_slots()
+        if self._recorder.is_begun:
             await self._record_end()
         self._elapsed_s = time.monotonic() - self._started_s
         self._log_what_nobody_sees()
@@ -216,7 +216,7 @@ class Job:
 
     async def _record_end(self) -> None:
         try:
-            await in_a_thread(self._keeping.end, self._outcome_recorded)
+            await in_a_thread(self._recorder.end, self._outcome_recorded)
         except Exception:  # a bug of ours: whoever waits for the job must not wait for ever
             _logger.exception("The end of %r could not be recorded", self)
 
@@ -224,7 +224,7 @@ class Job:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self._work.done():
+            if self._runner_task.done():
                 return  # the end is told once, when all of it is known
             await self._tell()
 
@@ -249,7 +249,7 @@ class Job:
         for notice in self.notices:
             _logger.warning(notice)
         if self.images and self.errors:
-            _logger.warning("%d of %d images did not come: %s", len(self.errors), len(self.tiles), self.errors[0])
+            _logger.warning("%d of %d images did not come: %s", len(self.errors), len(self.slots), self.errors[0])
 
     @property
     def _outcome_recorded(self) -> Outcome:
@@ -258,13 +258,13 @@ class Job:
             return "done"
         if self._cancelled:
             return "cancelled"
-        return "refused" if isinstance(self.errors[0], ContentRefused) else "failed"
+        return "refused" if isinstance(self.errors[0], ContentPolicyError) else "failed"
 
-    def _close_tiles(self) -> bool:
+    def _close_slots(self) -> bool:
         """Return whether anything was left to cancel: a cancellation can come too late."""
-        left = [tile for tile in self.tiles if tile.status == "running"]
-        for tile in left:
-            tile.status = "cancelled"
+        left = [slot for slot in self.slots if slot.status == "running"]
+        for slot in left:
+            slot.status = "cancelled"
         return bool(left)
 
 
@@ -276,7 +276,7 @@ def submit(prompt: str, *, settings: Settings | None = None, **params: Any) -> J
     """Start making images in the background, and return at once.
 
     The parameters are those of `ImageGenerateParams`; `settings` say where to (`Settings.discover`). Raises
-    InvalidRequest and InvalidSettings before anything is sent; all else is raised by `await job` and `job.result()`.
+    InvalidRequestError and InvalidSettingsError before anything is sent; all else is raised by `await job` and `job.result()`.
     """
     job = _job(prompt, settings, params)
     job.start()
@@ -292,4 +292,4 @@ def generate(prompt: str, *, settings: Settings | None = None, **params: Any) ->
 
 
 def _job(prompt: str, settings: Settings | None, params: dict[str, Any]) -> Job:
-    return Job(ImageGenerateParams.of({"prompt": prompt, **params}), settings or Settings.discover(), chosen())
+    return Job(ImageGenerateParams.of({"prompt": prompt, **params}), settings or Settings.discover(), get_default())

@@ -11,17 +11,17 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..api.errors import ContentRefused, GradientNotebookError
+from ..api.errors import ContentPolicyError, GradientNotebookError
 from ..api.events import REPORTED
 from ..api.params import ImageGenerateParams
 from ..storage.archive import Archive
 from ..storage.ledger import ImageRecord, LedgerError, Outcome, Record
-from .image_slot import Tile
+from .image_slot import ImageSlot
 
 _logger = logging.getLogger("gradient_notebook")
 
 
-class Keeping:
+class Recorder:
     """A job's record on disk. What the disk refuses is a notice, and never costs the image.
 
     With `archive` None nothing is kept. Used from several threads.
@@ -35,7 +35,7 @@ class Keeping:
         self._archive = archive
         self._lock = threading.Lock()
         self._has_failed = False
-        self._tiles: Sequence[Tile] = ()
+        self._slots: Sequence[ImageSlot] = ()
         self._record = Record(
             id=os.urandom(6).hex(),
             started_at=time.time(),
@@ -50,41 +50,45 @@ class Keeping:
         """The record's id in the ledger."""
         return self._record.id
 
-    def begin(self, tiles: Sequence[Tile]) -> None:
+    def begin(self, slots: Sequence[ImageSlot]) -> None:
         """Write down what is about to be asked for."""
-        self.is_begun, self._tiles = True, tiles
-        with self._lock, self._told():
+        self.is_begun, self._slots = True, slots
+        with self._lock, self._record_failures():
             self._note()
 
-    def keep(self, tile: Tile, data: bytes, *, is_partial: bool = False) -> None:
+    def store(self, slot: ImageSlot, data: bytes, *, is_partial: bool = False) -> None:
         """Write an image's bytes, and then the record that names them."""
         if self._archive is None:
             return
-        position = self._tiles.index(tile)
-        with self._lock, self._told(), self._archive.keeping(data, self.id, position, is_partial=is_partial) as path:
-            tile.path, tile.is_partial = path, is_partial
+        position = self._slots.index(slot)
+        with (
+            self._lock,
+            self._record_failures(),
+            self._archive.storing(data, self.id, position, is_partial=is_partial) as path,
+        ):
+            slot.path, slot.is_partial = path, is_partial
             if self._has_failed:  # it would be waited for again, and the end tries once more
                 raise LedgerError("it could not be written before")
             self._note()
 
     def end(self, outcome: Outcome) -> None:
         """Write down what has come of it, with the newest partial image of whatever has not come."""
-        for tile in self._tiles:
-            if tile.path is None and tile.newest:
-                self.keep(tile, tile.newest, is_partial=tile.image_bytes is None)
-        with self._lock, self._told():
+        for slot in self._slots:
+            if slot.path is None and slot.newest:
+                self.store(slot, slot.newest, is_partial=slot.image_bytes is None)
+        with self._lock, self._record_failures():
             self._record = dataclasses.replace(self._record, outcome=outcome, ended_at=time.time())
             self._note()
 
     def _note(self) -> None:
         if self._archive is not None:
-            images = tuple(_image_record(position, tile) for position, tile in enumerate(self._tiles))
+            images = tuple(_image_record(position, slot) for position, slot in enumerate(self._slots))
             self._record = dataclasses.replace(self._record, images=images)
             self._archive.ledger.put(self._record)
             self.is_recorded, self._has_failed = True, False
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _record_failures(self) -> Iterator[None]:
         """Make a notice of what the disk refuses."""
         notice = ""
         try:
@@ -101,26 +105,26 @@ class Keeping:
         self.notices += [notice] if notice and notice not in self.notices else []
 
 
-def _image_record(position: int, tile: Tile) -> ImageRecord:
-    event = tile.event
-    kept: dict[str, Any] = {"file": tile.path.name, "byte_count": len(tile.newest or b"")} if tile.path else {}
+def _image_record(position: int, slot: ImageSlot) -> ImageRecord:
+    event = slot.event
+    kept: dict[str, Any] = {"file": slot.path.name, "byte_count": len(slot.newest or b"")} if slot.path else {}
     return ImageRecord(
         position=position,
-        outcome=_outcome(tile),
-        is_partial=tile.is_partial,
-        request_id=tile.request_id,
+        outcome=_outcome(slot),
+        is_partial=slot.is_partial,
+        request_id=slot.request_id,
         revised_prompt=event.revised_prompt if event else None,
         usage=dataclasses.asdict(event.usage) if event and event.usage else None,
         reported={name: getattr(event, name) for name in REPORTED} if event else {},
-        error=_error_record(tile.error) if tile.error else None,
+        error=_error_record(slot.error) if slot.error else None,
         **kept,
     )
 
 
-def _outcome(tile: Tile) -> Outcome:
-    if tile.status != "running":
-        return "refused" if isinstance(tile.error, ContentRefused) else tile.status
-    return "done" if tile.image_bytes else "unfinished"
+def _outcome(slot: ImageSlot) -> Outcome:
+    if slot.status != "running":
+        return "refused" if isinstance(slot.error, ContentPolicyError) else slot.status
+    return "done" if slot.image_bytes else "unfinished"
 
 
 def _error_record(error: Exception) -> dict[str, Any]:

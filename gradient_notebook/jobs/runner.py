@@ -8,34 +8,34 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import GradientNotebookError, InvalidResponse
+from ..api.errors import GradientNotebookError, InvalidResponseError
 from ..api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
-from .concurrency import the_gate
-from .image_slot import Tile
-from .recorder import Keeping
+from .concurrency import get_limiter
+from .image_slot import ImageSlot
+from .recorder import Recorder
 
 if TYPE_CHECKING:
     from ..api.client import AsyncClient
     from ..api.retry import Wait
 
 
-class Work:
-    """Fills a job's tiles; `changed` is called whenever there is something new in them."""
+class Runner:
+    """Fills a job's slots; `changed` is called whenever there is something new in them."""
 
     def __init__(
         self,
         params: ImageGenerateParams,
         settings: Settings,
-        keeping: Keeping,
-        tiles: list[Tile],
+        recorder: Recorder,
+        slots: list[ImageSlot],
         changed: Callable[[], None],
     ) -> None:
         self._params = params
         self._settings = settings
-        self._keeping = keeping
-        self._tiles = tiles
+        self._recorder = recorder
+        self._slots = slots
         self._changed = changed
         self._recording: asyncio.Future[None] | None = None
 
@@ -53,34 +53,34 @@ class Work:
             raise
 
     async def _make(self, params: ImageGenerateParams, first: int) -> None:
-        """Send one request, and see to it that each of its tiles ends with an image or with the reason why not."""
-        mine = self._tiles[first : first + params.n]
+        """Send one request, and see to it that each of its slots ends with an image or with the reason why not."""
+        mine = self._slots[first : first + params.n]
         try:
-            async with the_gate().passed(partial(self._queued, mine)):
+            async with get_limiter().passed(partial(self._queued, mine)):
                 await self._record()
                 await self._receive(params, first, mine)
-            lacking: Exception = InvalidResponse(
+            lacking: Exception = InvalidResponseError(
                 f"The answer has fewer than the {params.n} images asked for.", "May have been billed."
             )
-        except Exception as error:  # noqa: BLE001 - also a bug of ours must not take the other tiles along
+        except Exception as error:  # noqa: BLE001 - also a bug of ours must not take the other slots along
             lacking = self._with_record(error)
-        for tile in mine:
-            if tile.status == "running":
-                tile.status, tile.error = "failed", lacking
-                tile.request_id = getattr(lacking, "request_id", None) or tile.request_id
+        for slot in mine:
+            if slot.status == "running":
+                slot.status, slot.error = "failed", lacking
+                slot.request_id = getattr(lacking, "request_id", None) or slot.request_id
         self._changed()
 
     async def _record(self) -> None:
         """Write down what is asked for, before the first of it is sent."""
         if self._recording is None:
-            self._recording = asyncio.ensure_future(in_a_thread(self._keeping.begin, self._tiles))
-        await _whatever_comes(self._recording)
+            self._recording = asyncio.ensure_future(in_a_thread(self._recorder.begin, self._slots))
+        await finish_despite_cancel(self._recording)
 
-    async def _receive(self, params: ImageGenerateParams, first: int, mine: list[Tile]) -> None:
+    async def _receive(self, params: ImageGenerateParams, first: int, mine: list[ImageSlot]) -> None:
         client = client_for(self._settings)
         async with await client.images.send(params, first, waiting=partial(self._waits, mine)) as events:
-            for tile in mine:
-                tile.request_id = events.request_id
+            for slot in mine:
+                slot.request_id = events.request_id
             try:
                 async for event in events:
                     await self._take(event, first, mine)
@@ -89,43 +89,43 @@ class Work:
                     await self._take(event, first, mine)
                 raise
 
-    def _queued(self, tiles: Sequence[Tile], is_queued: bool) -> None:
-        for tile in tiles:
-            tile.is_queued = is_queued
+    def _queued(self, slots: Sequence[ImageSlot], is_queued: bool) -> None:
+        for slot in slots:
+            slot.is_queued = is_queued
         self._changed()
 
-    def _waits(self, tiles: Sequence[Tile], wait: Wait | None) -> None:
-        for tile in tiles:
-            tile.wait = wait
+    def _waits(self, slots: Sequence[ImageSlot], wait: Wait | None) -> None:
+        for slot in slots:
+            slot.wait = wait
         self._changed()
 
     def _with_record(self, error: Exception) -> Exception:
         """Say where the record of a request is that may have been billed."""
-        if self._keeping.is_recorded and isinstance(error, GradientNotebookError) and error.may_be_billed:
-            error.advice = f"{error.advice} Its record: %imagegen_history {self._keeping.id}".strip()
+        if self._recorder.is_recorded and isinstance(error, GradientNotebookError) and error.may_be_billed:
+            error.advice = f"{error.advice} Its record: %imagegen_history {self._recorder.id}".strip()
         return error
 
     async def _take(
-        self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent, first: int, mine: list[Tile]
+        self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent, first: int, mine: list[ImageSlot]
     ) -> None:
         at = event.image_index - first
         if at >= len(mine) and isinstance(event, ImageGenPartialImageEvent):
             return  # of an image that was not asked for, and may never come
         while at >= len(mine):  # more than asked for: paid for all the same
-            mine.append(Tile())
-            self._tiles.append(mine[-1])
-        tile = mine[at]
+            mine.append(ImageSlot())
+            self._slots.append(mine[-1])
+        slot = mine[at]
         if isinstance(event, ImageGenPartialImageEvent):
-            tile.add_partial(event.image_bytes)
+            slot.add_partial(event.image_bytes)
         else:
-            await _whatever_comes(in_a_thread(self._finish, tile, event))
+            await finish_despite_cancel(in_a_thread(self._finish, slot, event))
         self._changed()
 
-    def _finish(self, tile: Tile, event: ImageGenCompletedEvent) -> None:
+    def _finish(self, slot: ImageSlot, event: ImageGenCompletedEvent) -> None:
         """Put the image on disk first, then open it."""
-        tile.event, tile.image_bytes = event, event.image_bytes
-        self._keeping.keep(tile, event.image_bytes)
-        tile.open()
+        slot.event, slot.image_bytes = event, event.image_bytes
+        self._recorder.store(slot, event.image_bytes)
+        slot.open()
 
 
 async def in_a_thread(work: Callable[..., None], *arguments: Any) -> None:
@@ -139,7 +139,7 @@ async def in_a_thread(work: Callable[..., None], *arguments: Any) -> None:
         await working
 
 
-async def _whatever_comes(work: Awaitable[None]) -> None:
+async def finish_despite_cancel(work: Awaitable[None]) -> None:
     """Finish `work` even if the task is cancelled meanwhile: it keeps what is paid for."""
     task = asyncio.ensure_future(work)
     try:

@@ -17,7 +17,7 @@ from .static_output import image_of, show
 
 if TYPE_CHECKING:
     from .config import ImageGen
-    from .widgets.live import LiveJob, LivePicture
+    from .widgets.live import LiveJob, LiveView
 
 
 class Output:
@@ -39,7 +39,7 @@ class Output:
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
         """Show the images that came, and the error if there is one. Return whether it has been shown."""
-        for box in formatting.shortcomings(job):
+        for box in formatting.problems(job):
             print(f"{self.name}: {box.bundle()['text/plain']}", flush=True)  # noqa: T201 - mistakes are never quiet
         return False
 
@@ -55,14 +55,14 @@ class Text(Output):
 
     def begin(self) -> None:
         """Say what is being made."""
-        self._say(f"{formatting.described(self.params)} …")
+        self._say(f"{formatting.summary(self.params)} …")
 
     def update(self, job: Job) -> None:
         """Say what has come, and why nothing comes."""
         words, seconds = formatting.waiting(job)
         if words:
             self._say(f"{words} {formatting.seconds(seconds)}" if seconds else words)
-        elif job.status == "running" and any(tile.newest for tile in job.tiles):
+        elif job.status == "running" and any(slot.newest for slot in job.slots):
             self._say(formatting.progress(job))
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
@@ -80,7 +80,7 @@ class Text(Output):
 class Card(Output):
     """The live picture, and at the end an ordinary image in its place."""
 
-    _live: LivePicture
+    _live: LiveView
     _shown: LiveJob
     _picture: DisplayHandle
 
@@ -94,14 +94,14 @@ class Card(Output):
     def begin(self) -> None:
         """Show the card, and in the background the line too: afterwards there is no cell to add it to."""
         from ..imaging import rows
-        from .widgets.live import LiveJob, LivePicture
+        from .widgets.live import LiveJob, LiveView
 
         px = self.config.preview_px
-        self._live = LivePicture(preview_px=px)
+        self._live = LiveView(preview_px=px)
         self._shown = LiveJob(self._live, self.params, px // min(rows(self.params.n)))
         self._live.running = [self._shown.state()]
         view, *_ = self._live._repr_mimebundle_() or ({},)  # as IPython calls it
-        self._picture = show({**view, "text/plain": f"{self.name}: {formatting.described(self.params)} …"})
+        self._picture = show({**view, "text/plain": f"{self.name}: {formatting.summary(self.params)} …"})
         if self._background:
             self._line = show(formatting.line([self.name, "in the background"]))
 
@@ -138,4 +138,4 @@ class Card(Output):
         """Return what is to be read under the picture, in order."""
         said = [formatting.line(self.caption(job))] if job and job.images else []
         boxes = [formatting.Box.of(error)] if error else []
-        return said + [box.bundle() for box in boxes + formatting.shortcomings(job)]
+        return said + [box.bundle() for box in boxes + formatting.problems(job)]

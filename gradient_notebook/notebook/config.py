@@ -9,11 +9,11 @@ from traitlets import Any as AnyTrait
 from traitlets import Bool, Float, HasTraits, Int, TraitError, Unicode, observe, validate
 from traitlets.config import Configurable
 
-from ..api.errors import GradientNotebookError, InvalidRequest
+from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..api.events import Usage
 from ..api.params import PARAMETERS, Parameter
 from ..jobs.concurrency import DEFAULT_CONCURRENCY, bound
-from ..storage.archive import Archive, choose
+from ..storage.archive import Archive, set_default
 
 NOTEBOOK_DEFAULTS = {"stream": True, "partial_images": 2}
 """In a notebook somebody is watching."""
@@ -33,7 +33,7 @@ class ParameterDefault(AnyTrait):  # type: ignore[type-arg, unused-ignore]
         """Return the checked value, or refuse it with the declaration's own message."""
         try:
             return None if value is None else self._parameter.check(value)
-        except InvalidRequest as error:
+        except InvalidRequestError as error:
             raise TraitError(error.what) from None
 
 
@@ -88,9 +88,9 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
         except RuntimeError as error:
             raise TraitError(f"archive_dir={proposal['value']!r}: {error}") from None
 
-    def hold(self) -> None:
+    def apply(self) -> None:
         """Hold for the whole kernel, where something does: also for `generate` and `submit`."""
-        choose(self.the_archive)
+        set_default(self.get_archive)
         bound(self.concurrency)
 
     @observe("concurrency")
@@ -110,7 +110,7 @@ class ImageGen(Parameters):  # type: ignore[misc] # made from the declaration
         """Return the timeouts and the bounds of retries, as keyword arguments of `Settings.discover`."""
         return {name: getattr(self, name) for name in LIMITS}
 
-    def the_archive(self) -> Archive | None:
+    def get_archive(self) -> Archive | None:
         """Return the archive, or None."""
         return Archive(Path(self.archive_dir) if self.archive_dir else None) if self.archive else None
 
@@ -133,7 +133,7 @@ def session_config(shell: Any) -> ImageGen:
     return next(found, None) or ImageGen(parent=shell)
 
 
-def let_go() -> None:
-    """Undo `ImageGen.hold`."""
-    choose()
+def reset() -> None:
+    """Undo `ImageGen.apply`."""
+    set_default()
     bound(DEFAULT_CONCURRENCY)

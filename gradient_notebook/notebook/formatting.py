@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.errors import ContentRefused, GradientNotebookError, JobCancelled
+from ..api.errors import ContentPolicyError, GradientNotebookError, JobCancelledError
 from ..api.events import Usage
 from ..api.params import PARAMETERS, ImageGenerateParams, estimated_output_tokens
-from ..jobs.image_slot import Tile
+from ..jobs.image_slot import ImageSlot
 from ..jobs.job import Job
 
 DOT = " · "
 _KINDS: Mapping[str, tuple[tuple[type[BaseException], ...], str]] = {
-    "refused": ((ContentRefused,), "--jp-warn-color1,#b58100"),
-    "cancelled": ((JobCancelled,), "--jp-border-color1,#8a8a8a"),
+    "refused": ((ContentPolicyError,), "--jp-warn-color1,#b58100"),
+    "cancelled": ((JobCancelledError,), "--jp-border-color1,#8a8a8a"),
     "failed": ((), "--jp-error-color1,#d32f2f"),
 }
 """Kinds of boxes: the errors that they are for, and the colour of their edge."""
@@ -34,7 +34,7 @@ QUIET = (
 )
 
 
-def described(params: ImageGenerateParams) -> str:
+def summary(params: ImageGenerateParams) -> str:
     """Return the settings that matter most, as `1536×1024 · high · png`."""
     size, quality = params.effective("size"), params.effective("quality")
     chosen = [size.replace("x", "×") if size != "auto" else "auto size"]
@@ -42,7 +42,7 @@ def described(params: ImageGenerateParams) -> str:
     return DOT.join([*chosen, params.effective("output_format")])
 
 
-def further(params: ImageGenerateParams, session: Mapping[str, Any]) -> list[str]:
+def extra_settings(params: ImageGenerateParams, session: Mapping[str, Any]) -> list[str]:
     """Return what else was asked for than is usual, as `background transparent`; `session` are its defaults."""
     asked = []
     for name, value in params.given().items():
@@ -53,30 +53,30 @@ def further(params: ImageGenerateParams, session: Mapping[str, Any]) -> list[str
     return asked
 
 
-def label(index: int, tile: Tile) -> str:
-    """Return the words on a tile, as `2 · partial 1`."""
-    if tile.status == "failed":
-        return "refused" if isinstance(tile.error, ContentRefused) else "failed"
-    if tile.status == "cancelled":
+def label(index: int, slot: ImageSlot) -> str:
+    """Return the words on a slot, as `2 · partial 1`."""
+    if slot.status == "failed":
+        return "refused" if isinstance(slot.error, ContentPolicyError) else "failed"
+    if slot.status == "cancelled":
         return "cancelled"
-    state = "done" if tile.status == "done" else f"partial {len(tile.partials)}" if tile.partials else ""
-    state = "queued" if tile.is_queued else "waiting" if tile.wait else state
+    state = "done" if slot.status == "done" else f"partial {len(slot.partials)}" if slot.partials else ""
+    state = "queued" if slot.is_queued else "waiting" if slot.wait else state
     return DOT.join(filter(None, [str(index + 1), state]))
 
 
 def progress(job: Job) -> str:
     """Return where a running job stands, as `1 of 3 done · 1 refused (violence)`."""
-    if len(job.tiles) == 1 and not job.tiles[0].partials:
+    if len(job.slots) == 1 and not job.slots[0].partials:
         return "waiting"
-    if len(job.tiles) == 1:
-        return f"partial {len(job.tiles[0].partials)} of {job.params.partial_images}"
-    refused = [error for error in job.errors if isinstance(error, ContentRefused)]
+    if len(job.slots) == 1:
+        return f"partial {len(job.slots[0].partials)} of {job.params.partial_images}"
+    refused = [error for error in job.errors if isinstance(error, ContentPolicyError)]
     why = ", ".join(dict.fromkeys(category for error in refused for category in error.categories))
     return DOT.join(
         filter(
             None,
             [
-                f"{len(job.images)} of {len(job.tiles)} done",
+                f"{len(job.images)} of {len(job.slots)} done",
                 f"{len(refused)} refused{f' ({why})' if why else ''}" if refused else "",
                 f"{len(job.errors) - len(refused)} failed" if len(job.errors) > len(refused) else "",
             ],
@@ -89,13 +89,13 @@ def waiting(job: Job) -> tuple[str, float]:
 
     The words end where the seconds follow, if there are any.
     """
-    left = [tile for tile in job.tiles if tile.status == "running"]
-    waits = [tile.wait for tile in left if tile.wait]
+    left = [slot for slot in job.slots if slot.status == "running"]
+    waits = [slot.wait for slot in left if slot.wait]
     if waits:
         next_one = min(waits, key=lambda wait: wait.until_s)
         what = f"attempt {next_one.attempt} in" if next_one.attempt > 1 else "goes on in"
         return f"{next_one.reason}{DOT}{what}", max(0.0, next_one.until_s - time.monotonic())
-    if left and all(tile.is_queued for tile in left):
+    if left and all(slot.is_queued for slot in left):
         return "Queued until another request has ended", 0.0
     return "", 0.0
 
@@ -104,9 +104,9 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
     """Return the parts of the line under the finished images; the first is the variable's name."""
     price = cost(job.usage) if job.usage else ""
     first = job.images[0]
-    tile = next(tile for tile in job.tiles if tile.image)
+    slot = next(slot for slot in job.slots if slot.image)
     count = f"{len(job.images)} PIL images" if isinstance(job.value, list) else "PIL"
-    quality = tile.event.quality if tile.event else None
+    quality = slot.event.quality if slot.event else None
     return [
         name,
         f"{count} {first.width}×{first.height} {(first.format or '').lower()}".strip(),
@@ -114,7 +114,7 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
         seconds(job.elapsed_s),
         *([f"{job.usage.total_tokens:,} tokens"] if job.usage else []),
         *([price] if price else []),
-        *([_short(tile.path.name)] if tile.path and len(job.images) == 1 else []),
+        *([_short(slot.path.name)] if slot.path and len(job.images) == 1 else []),
     ]
 
 
@@ -211,14 +211,14 @@ class Box:
         }
 
 
-def shortcomings(job: Job | None) -> list[Box]:
+def problems(job: Job | None) -> list[Box]:
     """Return what is wrong beside finished images: why others did not come, each reason once, and notices."""
     if job is None:
         return []
     reasons: dict[str, list[Exception]] = {}
     for error in job.errors if job.images else ():
         reasons.setdefault(Box.of(error).what, []).append(error)
-    missing = [Box.of(same[0], before=f"{len(same)} of {len(job.tiles)} did not come. ") for same in reasons.values()]
+    missing = [Box.of(same[0], before=f"{len(same)} of {len(job.slots)} did not come. ") for same in reasons.values()]
     return missing + [Box(notice) for notice in job.notices]
 
 

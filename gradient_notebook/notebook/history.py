@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 from IPython.core.getipython import get_ipython
 
-from ..api.errors import GradientNotebookError, InvalidRequest, InvalidResponse, InvalidSettings, nearest
+from ..api.errors import GradientNotebookError, InvalidRequestError, InvalidResponseError, InvalidSettingsError, nearest
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
-from ..storage.archive import Archive, chosen
+from ..storage.archive import Archive, get_default
 from ..storage.ledger import OUTCOMES, ImageRecord, Outcome, Record
 from . import codegen, formatting
 from .config import session_config
@@ -206,7 +206,7 @@ class History(Sequence[HistoryEntry]):
     def prune(self, *, older_than: dt.timedelta | None = None, max_bytes: int | None = None) -> History:
         """Delete what is older, and then the oldest until the rest has at most `max_bytes` on disk. Return the rest.
 
-        Raises InvalidRequest, and deletes nothing, where that is not said clearly.
+        Raises InvalidRequestError, and deletes nothing, where that is not said clearly.
         """
         _check_bounds(older_than, max_bytes)
         now = dt.datetime.now().astimezone()
@@ -224,11 +224,11 @@ class History(Sequence[HistoryEntry]):
 def _check_bounds(older_than: Any, max_bytes: Any) -> None:
     example = "Give older_than=timedelta(days=90), max_bytes=2_000_000_000, or both. Nothing was deleted."
     if older_than is None and max_bytes is None:
-        raise InvalidRequest("prune(): nothing says what is to go", example)
+        raise InvalidRequestError("prune(): nothing says what is to go", example)
     if older_than is not None and not (isinstance(older_than, dt.timedelta) and older_than >= dt.timedelta()):
-        raise InvalidRequest(f"older_than={older_than!r}: expected a timedelta, 0 or more", example)
+        raise InvalidRequestError(f"older_than={older_than!r}: expected a timedelta, 0 or more", example)
     if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 0):
-        raise InvalidRequest(f"max_bytes={max_bytes!r}: expected a whole number of bytes, 0 or more", example)
+        raise InvalidRequestError(f"max_bytes={max_bytes!r}: expected a whole number of bytes, 0 or more", example)
 
 
 def _fitting(entries: Iterable[HistoryEntry], max_bytes: int) -> int:
@@ -264,31 +264,31 @@ def history(
         outcome: one of done, refused, failed, cancelled, unfinished.
         archive_dir: another archive's folder than this session's.
 
-    Raises InvalidRequest for what makes no sense, InvalidSettings where there is no archive or it cannot be read.
+    Raises InvalidRequestError for what makes no sense, InvalidSettingsError where there is no archive or it cannot be read.
     """
     try:
         archive = _archive(archive_dir)
     except RuntimeError as error:  # there is no such user
-        raise InvalidRequest(f"archive_dir={archive_dir!r}: {error}", parameter="archive_dir") from None
+        raise InvalidRequestError(f"archive_dir={archive_dir!r}: {error}", parameter="archive_dir") from None
     _check_outcome(outcome)
     if not isinstance(words, str):
-        raise InvalidRequest(f"words={words!r}: expected text", "Nothing for all: history().", parameter="words")
+        raise InvalidRequestError(f"words={words!r}: expected text", "Nothing for all: history().", parameter="words")
     between = {"since": _time("since", since)} if since is not None else {}
     if until is not None:
         between["until"] = _time("until", until, end=True)
     try:
         records = archive.records(**between)
     except OSError as error:
-        raise InvalidSettings(f"The ledger cannot be read: {error}", "The originals lie beside it.") from error
+        raise InvalidSettingsError(f"The ledger cannot be read: {error}", "The originals lie beside it.") from error
     entries = [HistoryEntry(record, archive) for record in records]
     found = [entry for entry in entries if _has(entry, words.split()) and (model or "").lower() in entry.model.lower()]
     return History([entry for entry in found if outcome in (None, entry.outcome)], archive)
 
 
 def _archive(folder: Path | str | None) -> Archive:
-    if archive := Archive(folder) if folder else chosen():
+    if archive := Archive(folder) if folder else get_default():
         return archive
-    raise InvalidSettings(
+    raise InvalidSettingsError(
         "This session keeps nothing: ImageGen.archive is off.",
         "Set %config ImageGen.archive = True, or give archive_dir=.",
     )
@@ -297,7 +297,7 @@ def _archive(folder: Path | str | None) -> Archive:
 def _check_outcome(outcome: str | None) -> None:
     if outcome not in (None, *OUTCOMES):
         what = f"outcome={outcome!r}: expected one of {', '.join(OUTCOMES)}"
-        raise InvalidRequest(what, nearest(str(outcome), OUTCOMES), parameter="outcome")
+        raise InvalidRequestError(what, nearest(str(outcome), OUTCOMES), parameter="outcome")
 
 
 def _time(name: str, moment: Moment, *, end: bool = False) -> float:
@@ -308,7 +308,7 @@ def _time(name: str, moment: Moment, *, end: bool = False) -> float:
         return (found + dt.timedelta(days=end and whole_day)).timestamp()
     except (AttributeError, ValueError, OverflowError) as error:
         what = f"{name}={moment!r}: expected a date, 2026-11-21, or a time, 2026-11-21T14:30"
-        raise InvalidRequest(what, "Local time, unless an offset is given.", parameter=name) from error
+        raise InvalidRequestError(what, "Local time, unless an offset is given.", parameter=name) from error
 
 
 def _has(entry: HistoryEntry, words: Iterable[str]) -> bool:
@@ -321,7 +321,7 @@ def _all_opened(paths: Iterable[Path]) -> Iterator[Image]:
     from ..imaging import open_image
 
     for path in paths:
-        with contextlib.suppress(InvalidResponse):
+        with contextlib.suppress(InvalidResponseError):
             image = open_image(_read(path))
             image.filename = str(path)
             yield image
@@ -353,10 +353,10 @@ def _row(entry: HistoryEntry) -> dict[str, Any]:
     }
 
 
-def ordered(line: str) -> History:
+def history_from_line(line: str) -> History:
     """Return what a line of `%imagegen_history` asks for."""
     try:
         values = vars(HISTORY_PARSER.parse_args(shlex.split(line)))
     except ValueError as error:
-        raise InvalidRequest(f"%imagegen_history: {error} in {line!r}", "Close the quotation mark.") from error
+        raise InvalidRequestError(f"%imagegen_history: {error} in {line!r}", "Close the quotation mark.") from error
     return history(" ".join(values.pop("words")), **values)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pybase64
 
-from ..api.errors import InvalidRequest, InvalidResponse
+from ..api.errors import InvalidRequestError, InvalidResponseError
 from ..api.params import ImageGenerateParams
 from ..storage.archive import Archive, extension
 from . import formatting
@@ -84,7 +84,7 @@ def _made(path: Path) -> bytes | None:
 
     try:
         return preview(open_image(path.read_bytes()), THUMBNAIL_PX).data
-    except (OSError, InvalidResponse):
+    except (OSError, InvalidResponseError):
         return None
 
 
@@ -93,8 +93,8 @@ def _settings(entry: HistoryEntry) -> str:
     reported = next((image.reported for image in entry.record.images if image.reported), {})
     known = {name: reported.get(name) or entry.record.params.get(name) for name in ("size", "quality", "output_format")}
     try:
-        return formatting.described(ImageGenerateParams.of({"prompt": "a", **known}))
-    except InvalidRequest:
+        return formatting.summary(ImageGenerateParams.of({"prompt": "a", **known}))
+    except InvalidRequestError:
         return formatting.DOT.join(
             str(value) for value in known.values() if value
         )  # of another server, or another time

@@ -11,7 +11,7 @@ from IPython.core.error import StdinNotImplementedError
 
 from ..api import credentials
 from ..api.credentials import KEY_VARIABLES, LOGIN, Key
-from ..api.errors import GradientNotebookError, InvalidRequest, InvalidSettings, Unauthorized, nearest
+from ..api.errors import AuthenticationError, GradientNotebookError, InvalidRequestError, InvalidSettingsError, nearest
 from ..api.settings import Settings
 from ..jobs import event_loop
 
@@ -25,7 +25,7 @@ def login(line: str, limits: Mapping[str, Any]) -> str:
     if option == "--forget":
         return _forgotten()
     if option == "--keyring":
-        credentials.the_keyring()  # before anything is asked: it may be missing
+        credentials.get_keyring()  # before anything is asked: it may be missing
     key = _typed()
     if not key.reveal():
         return "Nothing was typed, and nothing has changed."
@@ -41,25 +41,29 @@ def _option(line: str) -> str:
     words = line.split()
     if credentials.looks_like_key(line) or any(not word.startswith("-") for word in words):
         what = f"{LOGIN}: a key does not belong on its line, which stays in the notebook and in the history"
-        raise InvalidRequest(what, f"Take it out, revoke that key, and run {LOGIN} alone: it asks. Nothing was sent.")
+        raise InvalidRequestError(
+            what, f"Take it out, revoke that key, and run {LOGIN} alone: it asks. Nothing was sent."
+        )
     unknown = next((word for word in words if word not in _OPTIONS), None)
     if unknown is not None:
         advice = f"{nearest(unknown, _OPTIONS)} {LOGIN} takes --keyring or --forget. Nothing was sent."
-        raise InvalidRequest(f"{unknown}: no such option", advice.strip())
+        raise InvalidRequestError(f"{unknown}: no such option", advice.strip())
     if len(set(words)) > 1:
-        raise InvalidRequest(f"{LOGIN}: --keyring and --forget exclude each other", "Leave one out. Nothing was sent.")
+        raise InvalidRequestError(
+            f"{LOGIN}: --keyring and --forget exclude each other", "Leave one out. Nothing was sent."
+        )
     return words[0] if words else ""
 
 
 def _typed() -> Key:
-    """Ask for the key. Raises InvalidSettings where nobody can be asked unseen."""
+    """Ask for the key. Raises InvalidSettingsError where nobody can be asked unseen."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # a terminal that would show what is typed
             return Key(getpass.getpass(_PROMPT), LOGIN)
     except (StdinNotImplementedError, EOFError, getpass.GetPassWarning):
         what = f"{LOGIN} cannot ask for the key here: nothing can be typed unseen."
-        raise InvalidSettings(what, f"Set {KEY_VARIABLES[0]} in the environment instead.") from None
+        raise InvalidSettingsError(what, f"Set {KEY_VARIABLES[0]} in the environment instead.") from None
     except KeyboardInterrupt:
         raise event_loop.Interrupted("nothing has changed.") from None
 
@@ -74,7 +78,7 @@ def _tried(settings: Settings) -> str:
 
     try:
         count = event_loop.run(image_models())
-    except (Unauthorized, InvalidSettings) as error:
+    except (AuthenticationError, InvalidSettingsError) as error:
         error.advice = f"{error.advice} The key was not kept."
         raise
     except GradientNotebookError as error:
@@ -86,6 +90,6 @@ def _forgotten() -> str:
     """Forget the key wherever this has put it, and return what holds from now on."""
     before = credentials.forget()
     before = credentials.remove() or before
-    left = credentials.find().key
+    left = credentials.find_key().key
     rest = f"the key from {left.source} holds" if left else "there is no key"
     return f"{'The key is forgotten' if before else 'There was nothing to forget'}; {rest}."

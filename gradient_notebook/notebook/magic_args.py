@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from IPython.core.magic_arguments import MagicArgumentParser
 
-from ..api.errors import InvalidRequest, nearest
+from ..api.errors import InvalidRequestError, nearest
 from ..api.params import PARAMETERS, ImageGenerateParams, Parameter
 from ..storage.ledger import OUTCOMES
 
@@ -37,7 +37,7 @@ Make images from a prompt, watch them come, and go on with NAME, a PIL image (a 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class MagicArgs:
     """What one line of options says. `given` has the values of the parameters by name, the prompt excepted."""
 
     name: str
@@ -58,9 +58,9 @@ class Parser(MagicArgumentParser):
     """Tells mistakes as errors of our own."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise InvalidRequest."""
+        """Raise InvalidRequestError."""
         message = re.sub(r"^argument ", "", message)
-        raise InvalidRequest(f"%{self.prog}: {message}", f"%{self.prog}? shows all options. Nothing was sent.")
+        raise InvalidRequestError(f"%{self.prog}: {message}", f"%{self.prog}? shows all options. Nothing was sent.")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         # Python 3.11 loses the value of `--user=--`.
@@ -128,15 +128,15 @@ def make_history_parser() -> argparse.ArgumentParser:
 HISTORY_PARSER = make_history_parser()
 
 
-def parse(line: str) -> Order:
-    """Return what a line of options orders; raise InvalidRequest where it makes no sense."""
+def parse(line: str) -> MagicArgs:
+    """Return what a line of options orders; raise InvalidRequestError where it makes no sense."""
     found, rest = PARSER.parse_known_args([_with_hyphens(word) for word in _words(line)])
     if rest:
         raise _unknown(rest[0])
     values = vars(found)
     given = {name: _value(name, values[name]) for name in PARAMETERS if values.get(name) is not None}
     own = {flag: values[flag] for flag in ("save", *(name.replace("-", "_") for name in _FLAGS))}
-    return Order(name=identifier(found.name or DEFAULT_NAME), given=given, **own)
+    return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, **own)
 
 
 def _words(line: str) -> list[str]:
@@ -150,7 +150,7 @@ def _words(line: str) -> list[str]:
     try:
         words = shlex.split(re.sub(r"\{\{.*?\}\}", keep, line))
     except ValueError as error:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"%imagegen: {error} in {line!r}", "Close the quotation mark. Nothing was sent."
         ) from error
     return [re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], word) for word in words]
@@ -178,13 +178,13 @@ def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict
 def _culprit(values: Mapping[str, Any]) -> str | None:
     try:
         ImageGenerateParams.of({**values, "prompt": "a"})
-    except InvalidRequest as error:
+    except InvalidRequestError as error:
         return error.parameter
     return None
 
 
 def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
-    """Return where to write the first image; raise InvalidRequest where it cannot be written."""
+    """Return where to write the first image; raise InvalidRequestError where it cannot be written."""
     try:
         path = Path(save).expanduser().absolute()
         if path.is_dir() or save.endswith("/"):
@@ -192,11 +192,13 @@ def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
         path = _with_suffix(path, save, params.effective("output_format"))
         reason = _unwritable(path, str(Path(save).parent)) if save and "\0" not in save else "expected a path"
     except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, InvalidRequest):
+        if isinstance(error, InvalidRequestError):
             raise
         reason = str(error)
     if reason:
-        raise InvalidRequest(f"save={save!r}: {reason}", "Choose another place. Nothing was sent.", parameter="save")
+        raise InvalidRequestError(
+            f"save={save!r}: {reason}", "Choose another place. Nothing was sent.", parameter="save"
+        )
     return path
 
 
@@ -207,7 +209,7 @@ def _with_suffix(path: Path, save: str, file_format: str) -> Path:
         return path.with_name(f"{path.name}.{file_format}")
     if meant != file_format:
         advice = f"Name it {path.stem}.{file_format}, or add --output-format {meant}. Nothing was sent."
-        raise InvalidRequest(f"save={save!r}: the image will be {file_format}", advice, parameter="save")
+        raise InvalidRequestError(f"save={save!r}: the image will be {file_format}", advice, parameter="save")
     return path
 
 
@@ -246,27 +248,27 @@ def _pairs(text: str) -> dict[str, Any]:
         return {key: json.loads(value if key else "")}
     except ValueError as error:
         advice = "Write KEY=JSON: --extra seed=7, --extra 'style=\"vivid\"'. Nothing was sent."
-        raise InvalidRequest(f"extra={text!r}: expected KEY=JSON", advice, parameter="extra") from error
+        raise InvalidRequestError(f"extra={text!r}: expected KEY=JSON", advice, parameter="extra") from error
 
 
 def identifier(name: str) -> str:
-    """Return the name of a variable as Python reads it; raise InvalidRequest if it is none."""
+    """Return the name of a variable as Python reads it; raise InvalidRequestError if it is none."""
     name = unicodedata.normalize("NFKC", name)  # as Python reads names
     if name.isidentifier() and not keyword.iskeyword(name):
         return name
     why = "a Python keyword" if keyword.iskeyword(name) else "no Python name"
-    raise InvalidRequest(
+    raise InvalidRequestError(
         f"NAME={name!r}: {why}", "Use letters, digits and _, as for any variable. Nothing was sent.", parameter="name"
     )
 
 
-def _unknown(word: str) -> InvalidRequest:
+def _unknown(word: str) -> InvalidRequestError:
     if not word.startswith("-"):
         what = f"%imagegen: {word!r} is one word too many"
-        return InvalidRequest(
+        return InvalidRequestError(
             what, "One NAME and options; the prompt goes below %%imagegen, or after --. Nothing was sent."
         )
     known = [option for action in PARSER._actions for option in action.option_strings]  # noqa: SLF001 - as argparse's own help
     option = word.partition("=")[0]
     advice = f"{nearest(option, known)} %imagegen? shows all options. Nothing was sent."
-    return InvalidRequest(f"{option}: no such option", advice.strip())
+    return InvalidRequestError(f"{option}: no such option", advice.strip())

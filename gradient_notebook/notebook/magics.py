@@ -17,18 +17,18 @@ from IPython.display import display
 from traitlets import TraitError
 
 from ..api import credentials
-from ..api.errors import GradientNotebookError, InvalidRequest
+from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..api.params import DEFAULT_MODEL, ImageGenerateParams
 from ..api.settings import Settings, simulator_notice, without_key
 from ..jobs import event_loop
 from ..jobs.job import Job
 from ..jobs.runner import client_for
-from ..storage.archive import usual_mode, write_whole
+from ..storage.archive import default_file_mode, write_atomic
 from . import formatting
 from .cell_output import Card, Output, Text
 from .completion import make_matcher
-from .config import ImageGen, let_go
-from .magic_args import HISTORY_PARSER, PARSER, Order, complete_given, numbered, parse, save_path, split_prompt
+from .config import ImageGen, reset
+from .magic_args import HISTORY_PARSER, PARSER, MagicArgs, complete_given, numbered, parse, save_path, split_prompt
 from .templates import interpolate
 
 # A cell that awaits is cancelled, one that blocks gets the signal itself.
@@ -39,25 +39,25 @@ class CellRun:
     """One run of a magic: the request is checked when it is made, and nothing has been sent yet."""
 
     def __init__(
-        self, shell: InteractiveShell, config: ImageGen, order: Order, text: str, names: Mapping[str, Any]
+        self, shell: InteractiveShell, config: ImageGen, args: MagicArgs, text: str, names: Mapping[str, Any]
     ) -> None:
         fill = partial(interpolate, namespace=names)
-        values = complete_given(order.given, config.defaults())
-        self.order = order
-        self.params = ImageGenerateParams.of({"prompt": text if order.raw else fill(text), **values})
+        values = complete_given(args.given, config.defaults())
+        self.args = args
+        self.params = ImageGenerateParams.of({"prompt": text if args.raw else fill(text), **values})
         self._refuse_key()
         self.save = None
-        if order.save is not None:
-            self.save = save_path(order.save if order.raw else fill(order.save), order.name, self.params)
+        if args.save is not None:
+            self.save = save_path(args.save if args.raw else fill(args.save), args.name, self.params)
         self._shell = shell
         self._config = config
 
     def _refuse_key(self) -> None:
         """Refuse a request that holds the key, before anything of it is shown."""
         try:
-            if key := credentials.find().key:
+            if key := credentials.find_key().key:
                 credentials.refuse_key_in(self.params.given(), key)
-        except InvalidRequest:
+        except InvalidRequestError:
             del self.params  # a traceback can show what an object holds
             raise
 
@@ -81,22 +81,22 @@ class CellRun:
             raise self._interrupted(job) from interruption
         self._end(job)
 
-    def go_on(self) -> None:
+    def run_in_background(self) -> None:
         """Begin, and let the cell go: the variable holds the job, and then its image."""
         self._output(background=True)
         job = self._job(self._watch)
-        self._shell.push({self.order.name: job})
+        self._shell.push({self.args.name: job})
         job.start()
 
-    def explain(self) -> None:
+    def dry_run(self) -> None:
         """Show the request and what it may cost."""
         print("POST /v1/images/generations")  # noqa: T201 - this is the output
         print(json.dumps(self.params.body(), indent=2, ensure_ascii=False))  # noqa: T201
         print(f"Estimate: {formatting.estimate(self.params, self._config.price)}. Nothing was sent.")  # noqa: T201
 
     def _output(self, *, background: bool = False) -> Output:
-        arguments = (self.order.name, self.params, self._config)
-        if self.order.quiet:
+        arguments = (self.args.name, self.params, self._config)
+        if self.args.quiet:
             self.output = Output(*arguments)
         elif hasattr(self._shell, "kernel"):
             self.output = Card(*arguments, background=background)
@@ -109,17 +109,17 @@ class CellRun:
         self.output.begin()
         try:
             settings = Settings.discover(**self._config.limits())
-            job = Job(self.params, settings, self._config.the_archive(), observer)
+            job = Job(self.params, settings, self._config.get_archive(), observer)
             self.output.attach(job)
         except BaseException as error:
-            self._told(error, None)
+            self._show_error(error, None)
             raise
         return job
 
     def _watch(self, job: Job) -> None:
         self.output.update(job)
         if job.status != "running":
-            if self._shell.user_ns.get(self.order.name) is job:  # unless somebody took the name meanwhile
+            if self._shell.user_ns.get(self.args.name) is job:  # unless somebody took the name meanwhile
                 self._assign(job)
             failure = job.failure
             if not self.output.finish(job, failure) and failure:
@@ -128,10 +128,10 @@ class CellRun:
     def _end(self, job: Job) -> None:
         self._assign(job)
         if failure := job.failure:
-            raise self._told(failure, job)
+            raise self._show_error(failure, job)
         self.output.finish(job, None)
 
-    def _told(self, error: BaseException, job: Job | None) -> BaseException:
+    def _show_error(self, error: BaseException, job: Job | None) -> BaseException:
         """Show an error, and return it to be raised: it has only to say then what became of the variable."""
         if self.output.finish(job, error) and isinstance(error, GradientNotebookError):
             error.shown_as = self._left(job)
@@ -144,23 +144,23 @@ class CellRun:
 
     def _assign(self, job: Job) -> None:
         if job.images:
-            self._shell.push({self.order.name: job.value})
+            self._shell.push({self.args.name: job.value})
             self._write(job)
 
     def _write(self, job: Job) -> None:
-        finished = [tile.image_bytes for tile in job.tiles if tile.image and tile.image_bytes]
+        finished = [slot.image_bytes for slot in job.slots if slot.image and slot.image_bytes]
         for index, data in enumerate(finished if self.save else []):
             path = numbered(self.save or Path(), index, max(self.params.n, len(finished)))
             try:
-                write_whole(path, data, usual_mode())
+                write_atomic(path, data, default_file_mode())
             except OSError as error:
-                job.notices.append(f"save={str(path)!r} failed ({error}); {self.order.name} holds the image.")
+                job.notices.append(f"save={str(path)!r} failed ({error}); {self.args.name} holds the image.")
 
     def _left(self, job: Job | None) -> str:
         """Return what the variable holds after a failure."""
         count = len(job.images) if job else 0
-        finished = f"{self.order.name} holds what had finished: {count} of {self.params.n}."
-        return finished if count else f"{self.order.name} was not assigned."
+        finished = f"{self.args.name} holds what had finished: {count} of {self.params.n}."
+        return finished if count else f"{self.args.name} was not assigned."
 
 
 @magics_class
@@ -201,11 +201,11 @@ class ImageGenMagics(Magics):
         from .widgets.panel import Panel
 
         options, text = split_prompt(line)
-        order = parse(options)
-        if unfit := order.own_options - {"raw"}:
+        args = parse(options)
+        if unfit := args.own_options - {"raw"}:
             what = f"%imagegen_panel: --{min(unfit).replace('_', '-')} is for %imagegen"
-            raise InvalidRequest(what, "Leave it out: a panel sends nothing by itself. Nothing was sent.")
-        display(Panel(order.name, raw=order.raw, prompt=text or "", **order.given))
+            raise InvalidRequestError(what, "Leave it out: a panel sends nothing by itself. Nothing was sent.")
+        display(Panel(args.name, raw=args.raw, prompt=text or "", **args.given))
 
     @line_magic
     def imagegen_models(self, _line: str) -> None:
@@ -220,9 +220,9 @@ class ImageGenMagics(Magics):
 
     @line_magic
     def imagegen_history(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
-        from .history import ordered
+        from .history import history_from_line
 
-        display(ordered(line))
+        display(history_from_line(line))
 
     imagegen_history.__doc__ = HISTORY_PARSER.format_help()
 
@@ -241,16 +241,16 @@ class ImageGenMagics(Magics):
         options, text = split_prompt(line) if cell is None else (line, cell.strip())
         if text is None:
             what = "%imagegen: there is no prompt after --"
-            raise InvalidRequest(what, "Write %imagegen [NAME] [options] -- prompt. Nothing was sent.")
+            raise InvalidRequestError(what, "Write %imagegen [NAME] [options] -- prompt. Nothing was sent.")
         names = {**self.shell.user_ns, **(local_ns or {})}
         return CellRun(self.shell, self.settings, parse(options), text, names)
 
     def _at_once(self, run: CellRun) -> bool:
-        if run.order.dry_run:
-            run.explain()
-        elif run.order.no_wait:
-            run.go_on()
-        return run.order.dry_run or run.order.no_wait
+        if run.args.dry_run:
+            run.dry_run()
+        elif run.args.no_wait:
+            run.run_in_background()
+        return run.args.dry_run or run.args.no_wait
 
     def await_in_cell(self, lines: list[str]) -> list[str]:
         """Let a cell that begins with the magic await it, so that Cancel gets through to a running cell.
@@ -291,7 +291,7 @@ def load(shell: InteractiveShell) -> None:
     """Add everything: magics, `%config ImageGen`, completion, the native await."""
     notice = _notice()
     magics = ImageGenMagics(shell, _settings(shell))
-    magics.settings.hold()
+    magics.settings.apply()
     shell.register_magics(magics)
     shell.configurables.append(magics.settings)
     shell.input_transformers_post.append(magics.await_in_cell)
@@ -331,5 +331,5 @@ def unload(shell: InteractiveShell) -> None:
     shell.events.unregister("pre_run_cell", magics.cell_begins)
     shell.events.unregister("post_run_cell", magics.cell_ends)
     shell.Completer.custom_matchers.remove(magics.matcher)
-    let_go()
+    reset()
     GradientNotebookError.debug = False

@@ -34,7 +34,7 @@ def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] 
     return data, {small.mime: {"alt": alt, "width": small.width, "height": small.height}}
 
 
-class Behind:
+class StaticFallback:
     """A widget's output, and behind it an image and a line: what a saved notebook shows in the widget's place.
 
     The widget's style hides them while it is there; the line's own hides what is left of a widget without its kernel.
@@ -60,7 +60,7 @@ class Behind:
         for handle, (data, metadata) in zip(self._handles[1:], self._outputs[1:], strict=True):
             handle.update(data, metadata=metadata, raw=True)
 
-    def uncover(self) -> None:
+    def remove_widget(self) -> None:
         """Take the widget away."""
         if self._is_shown:
             self._handles[0].update(_NOTHING, raw=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..api.errors import InvalidRequest, nearest
+from ..api.errors import InvalidRequestError, nearest
 
 _RAW = "Or use --raw (in a panel, untick Insert {{ }}) to send the braces as they are. Nothing was sent."
 
@@ -15,7 +15,7 @@ _RAW = "Or use --raw (in a panel, untick Insert {{ }}) to send the braces as the
 def interpolate(text: str, namespace: Mapping[str, Any]) -> str:
     """Return `text` with each `{{expression}}` replaced by its value.
 
-    What a value contains is data: it is not looked at again. Raises InvalidRequest for a name that does not exist,
+    What a value contains is data: it is not looked at again. Raises InvalidRequestError for a name that does not exist,
     with the nearest one, and for what is no expression or fails.
     """
     return "".join(_pieces(text, namespace))
@@ -64,13 +64,15 @@ def _is_expression(source: str) -> bool:
 def _value(source: str, namespace: Mapping[str, Any]) -> str:
     shown = f"{{{{{source}}}}}"
     if not _is_expression(source):
-        raise InvalidRequest(f"{shown}: not a Python expression", _RAW, parameter="prompt")
+        raise InvalidRequestError(f"{shown}: not a Python expression", _RAW, parameter="prompt")
     try:
         return str(eval(source, dict(namespace)))  # noqa: S307 - the author's own cell, as any other line of it
     except NameError as error:
         name = error.name or source
         hint = nearest(name, [*namespace, *dir(builtins)])
-        raise InvalidRequest(f"{shown}: there is no {name!r}", f"{hint} {_RAW}".strip(), parameter="prompt") from error
+        raise InvalidRequestError(
+            f"{shown}: there is no {name!r}", f"{hint} {_RAW}".strip(), parameter="prompt"
+        ) from error
     except Exception as error:
         what = f"{shown}: {type(error).__name__}: {error}"
-        raise InvalidRequest(what, _RAW, parameter="prompt") from error
+        raise InvalidRequestError(what, _RAW, parameter="prompt") from error

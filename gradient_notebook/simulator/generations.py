@@ -20,7 +20,7 @@ from . import validation
 from .faults import CUTS, CUTS_IN_FINAL, Fault
 from .handlers import Gone, Handler
 from .painter.painting import Painter, Picture
-from .validation import Order
+from .validation import ResolvedRequest
 
 SECONDS_PER_IMAGE = {"low": 1.5, "medium": 2.5, "high": 4.0}
 """Lively, for a demonstration: the real service takes ten times as long."""
@@ -54,7 +54,7 @@ class Generations(Handler):
             await self._misbehave()
             if not self.fault.answers and self.authenticated():
                 await self._generate()
-        except validation.Refused as refused:
+        except validation.RefusedRequest as refused:
             self.answer(refused.status, refused.body)
         except StreamClosedError:  # a write found out that the client has left: tornado may not say it again
             self.on_connection_close()
@@ -96,93 +96,93 @@ class Generations(Handler):
                 self.set_header(name, str(value))
 
     async def _generate(self) -> None:
-        order = validation.order_of(self.request.body)
+        asked = validation.resolve_request(self.request.body)
         request = json.dumps(self.received.body, sort_keys=True)
-        seeds = [f"{self.service.records.repetition(request)}.{index}" for index in range(order.params.n)]
+        seeds = [f"{self.service.records.repetition(request)}.{index}" for index in range(asked.params.n)]
         started = asyncio.get_running_loop().time()
-        if order.params.stream:
-            await self._stream(order, seeds[0], started)
+        if asked.params.stream:
+            await self._stream(asked, seeds[0], started)
         else:
-            await self._whole(order, seeds, started)
+            await self._whole(asked, seeds, started)
 
-    async def _whole(self, order: Order, variations: list[str], started: float) -> None:
+    async def _whole(self, asked: ResolvedRequest, variations: list[str], started: float) -> None:
         """Answer with JSON when the last image is done."""
-        if validation.refuses(order.params, "output"):
-            await self._until(started, order, 1)
+        if validation.refuses(asked.params, "output"):
+            await self._until(started, asked, 1)
             raise validation.moderation_blocked("output")
         if self.fault.error_event is not None:
             self._set_scripted_headers()
-            raise validation.Refused(400, {"error": dict(self.fault.error_event)})
-        paintings = [cache(partial(_picture, self.service.painter, order, variation)) for variation in variations]
-        pictures = await asyncio.gather(*[self._last_picture(order, painting) for painting in paintings])
-        await self._until(started, order, 1)
+            raise validation.RefusedRequest(400, {"error": dict(self.fault.error_event)})
+        paintings = [cache(partial(_picture, self.service.painter, asked, variation)) for variation in variations]
+        pictures = await asyncio.gather(*[self._last_picture(asked, painting) for painting in paintings])
+        await self._until(started, asked, 1)
         self.set_header("content-type", "application/json")
-        body = self._response(order, pictures)
+        body = self._response(asked, pictures)
         self.set_header("content-length", str(len(body)))
         self._set_scripted_headers()
         await self._send_or_cut(body, *CUTS)
 
-    def _response(self, order: Order, pictures: list[bytes]) -> bytes:
+    def _response(self, asked: ResolvedRequest, pictures: list[bytes]) -> bytes:
         revised = (
-            f"{order.params.prompt.strip().rstrip('.')}. Balanced composition, soft natural light, fine film grain."
+            f"{asked.params.prompt.strip().rstrip('.')}. Balanced composition, soft natural light, fine film grain."
         )
         items = [_with_picture({"b64_json": "", "revised_prompt": revised}, self._base64(data)) for data in pictures]
         head = json.dumps({"created": int(time.time()), "data": []}).removesuffix("]}").encode()
-        tail = json.dumps({**order.look, "usage": order.usage()}).removeprefix("{").encode()
+        tail = json.dumps({**asked.look, "usage": asked.usage()}).removeprefix("{").encode()
         return head + b", ".join(items) + b"], " + tail
 
-    async def _stream(self, order: Order, variation: str, started: float) -> None:
+    async def _stream(self, asked: ResolvedRequest, variation: str, started: float) -> None:
         """Answer with events, the partial images evenly spread over the time of one image."""
         self.set_header("content-type", "text/event-stream; charset=utf-8")
         self.set_header("cache-control", "no-cache")
         self._set_scripted_headers()
         await self.flush()
-        await self._send(b"".join(islice(cycle(self._small_events(order)), self.fault.events)))
-        painting = cache(partial(_picture, self.service.painter, order, variation))
-        count = order.partial_images if self.fault.partials is None else self.fault.partials
+        await self._send(b"".join(islice(cycle(self._small_events(asked)), self.fault.events)))
+        painting = cache(partial(_picture, self.service.painter, asked, variation))
+        count = asked.partial_images if self.fault.partials is None else self.fault.partials
         for index in range(count):
-            await self._send_partial(order, painting, index, (index + 1) / (count + 1), started)
-            if index == 0 and (error := self._error_in_stream(order)):
+            await self._send_partial(asked, painting, index, (index + 1) / (count + 1), started)
+            if index == 0 and (error := self._error_in_stream(asked)):
                 await self._send(b"data: " + json.dumps({"error": error}).encode() + b"\n\n")
                 return
-        data = await self._last_picture(order, painting)
-        await self._until(started, order, 1)
-        event = self._event(COMPLETED, order, self._base64(data), usage=order.usage())
+        data = await self._last_picture(asked, painting)
+        await self._until(started, asked, 1)
+        event = self._event(COMPLETED, asked, self._base64(data), usage=asked.usage())
         await self._send_or_cut(event, *CUTS_IN_FINAL)
 
-    def _small_events(self, order: Order) -> tuple[bytes, ...]:
+    def _small_events(self, asked: ResolvedRequest) -> tuple[bytes, ...]:
         """Return one of each kind that an event beside the real ones can be."""
         unknown = b'event: ping\ndata: {"type": "ping"}\n\n'
-        return b": keep-alive\n\n", unknown, self._event(PARTIAL_IMAGE, order, TINY_PICTURE, partial_image_index=0)
+        return b": keep-alive\n\n", unknown, self._event(PARTIAL_IMAGE, asked, TINY_PICTURE, partial_image_index=0)
 
     async def _send_partial(
-        self, order: Order, painting: Callable[[], Picture], index: int, share: float, started: float
+        self, asked: ResolvedRequest, painting: Callable[[], Picture], index: int, share: float, started: float
     ) -> None:
         data = self.fault.partial_picture
         if data is None:
-            data = await self.painted(lambda: _encoded(order, painting(), share))
-        await self._until(started, order, share)
-        event = self._event(PARTIAL_IMAGE, order, pybase64.b64encode(data), partial_image_index=index)
+            data = await self.painted(lambda: _encoded(asked, painting(), share))
+        await self._until(started, asked, share)
+        event = self._event(PARTIAL_IMAGE, asked, pybase64.b64encode(data), partial_image_index=index)
         await self._send_or_cut(event, "in_partial")
         if self.fault.cut == "between_events":
             await self._break_off()
 
-    async def _last_picture(self, order: Order, painting: Callable[[], Picture]) -> bytes:
+    async def _last_picture(self, asked: ResolvedRequest, painting: Callable[[], Picture]) -> bytes:
         """Return the finished file, or what the script gives out as one: nothing is painted for that."""
         if self.fault.picture is not None:
             return self.fault.picture
-        return await self.painted(lambda: _encoded(order, painting(), 1))
+        return await self.painted(lambda: _encoded(asked, painting(), 1))
 
-    def _error_in_stream(self, order: Order) -> dict[str, Any] | None:
+    def _error_in_stream(self, asked: ResolvedRequest) -> dict[str, Any] | None:
         if self.fault.error_event is not None:
             return dict(self.fault.error_event)
-        if validation.refuses(order.params, "output"):
+        if validation.refuses(asked.params, "output"):
             return dict(validation.moderation_blocked("output").body["error"])
         return None
 
-    def _event(self, kind: str, order: Order, base64: bytes, **more: Any) -> bytes:
+    def _event(self, kind: str, asked: ResolvedRequest, base64: bytes, **more: Any) -> bytes:
         """Return one event: its name on a line, its data on a line, and an empty line."""
-        values = {"type": kind, "b64_json": "", "created_at": int(time.time()), **order.look, **more}
+        values = {"type": kind, "b64_json": "", "created_at": int(time.time()), **asked.look, **more}
         return b"event: " + kind.encode() + b"\ndata: " + _with_picture(values, base64) + b"\n\n"
 
     def _base64(self, picture: bytes) -> bytes:
@@ -190,10 +190,10 @@ class Generations(Handler):
         whole = pybase64.b64encode(picture)
         return whole[: len(whole) // 8 * 4 - 3] if self.fault.truncate_base64 else whole
 
-    async def _until(self, started: float, order: Order, share: float) -> None:
+    async def _until(self, started: float, asked: ResolvedRequest, share: float) -> None:
         """Wait until the `share` of the time of one image has gone by."""
         seconds = self.service.seconds_per_image
-        whole = SECONDS_PER_IMAGE[order.quality] if seconds is None else seconds
+        whole = SECONDS_PER_IMAGE[asked.quality] if seconds is None else seconds
         await self.pause(started + share * whole - asyncio.get_running_loop().time())
 
     async def _send_or_cut(self, data: bytes, *places: str) -> None:
@@ -245,15 +245,15 @@ def _length_before(cut: str, data: bytes) -> int:
     return places.get(cut, len(data) - 1 if cut == "before_blank_line" else len(data) // 2)
 
 
-def _picture(painter: Painter, order: Order, variation: str) -> Picture:
+def _picture(painter: Painter, asked: ResolvedRequest, variation: str) -> Picture:
     return painter(
-        order.params.prompt,
-        size=order.pixels,
-        seed=f"{order.params.model} {variation}",
-        quality=order.quality,
-        transparent=order.background == "transparent",
+        asked.params.prompt,
+        size=asked.pixels,
+        seed=f"{asked.params.model} {variation}",
+        quality=asked.quality,
+        transparent=asked.background == "transparent",
     )
 
 
-def _encoded(order: Order, painting: Picture, sharpness: float) -> bytes:
-    return painting.encoded(order.output_format, order.params.output_compression, sharpness=sharpness)
+def _encoded(asked: ResolvedRequest, painting: Picture, sharpness: float) -> bytes:
+    return painting.encoded(asked.output_format, asked.params.output_compression, sharpness=sharpness)

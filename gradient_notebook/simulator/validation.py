@@ -31,7 +31,7 @@ _SHAPES = {
 }
 
 
-class Refused(Exception):
+class RefusedRequest(Exception):
     """The answer is an error: its HTTP `status` and JSON `body`."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
@@ -40,14 +40,14 @@ class Refused(Exception):
         self.body = body
 
 
-def invalid(message: str, parameter: str | None, code: str | None, status: int = 400) -> Refused:
+def invalid(message: str, parameter: str | None, code: str | None, status: int = 400) -> RefusedRequest:
     """Return the error of a wrong request in the upstream provider's form."""
     error = {"message": message, "type": "invalid_request_error", "code": code, "param": parameter}
-    return Refused(status, {"error": error})
+    return RefusedRequest(status, {"error": error})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class ResolvedRequest:
     """What a request asks for, with every `auto` resolved."""
 
     params: ImageGenerateParams
@@ -85,8 +85,8 @@ class Order:
         }
 
 
-def order_of(body: bytes) -> Order:
-    """Return what `body` orders, or raise Refused."""
+def resolve_request(body: bytes) -> ResolvedRequest:
+    """Return what `body` orders, or raise RefusedRequest."""
     params = _params(_object(body))
     if params.model not in IMAGE_MODELS:
         message = f"The model {params.model[:80]!r} does not exist, or it makes no images."
@@ -105,7 +105,7 @@ def refuses(params: ImageGenerateParams, stage: str) -> bool:
     return mark in params.prompt.lower() or bool(by_word)
 
 
-def moderation_blocked(stage: str) -> Refused:
+def moderation_blocked(stage: str) -> RefusedRequest:
     """Return the refusal of the safety system at the `stage`, `input` or `output`."""
     categories = ["violence"]
     message = f"Your request was rejected by the safety system. safety_violations=[{', '.join(categories)}]."
@@ -156,13 +156,13 @@ def _expected(name: str) -> str:
     return f"Expected {PARAMETERS[name].expected}."
 
 
-def _resolved(params: ImageGenerateParams) -> Order:
+def _resolved(params: ImageGenerateParams) -> ResolvedRequest:
     def chosen(name: str, automatic: str) -> str:
         value = str(params.effective(name))
         return automatic if value == "auto" else value
 
     fitting = (size for size, words in _SHAPES.items() if words.search(params.prompt))
-    return Order(
+    return ResolvedRequest(
         params=params,
         size=chosen("size", next(fitting, "1024x1024")),
         quality=chosen("quality", "medium"),

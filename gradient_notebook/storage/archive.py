@@ -16,8 +16,8 @@ import platformdirs
 from .ledger import Ledger, Record
 
 _FORMATS = ((b"\x89PNG\r\n\x1a\n", ".png"), (b"\xff\xd8\xff", ".jpeg"), (b"RIFF", ".webp"))
-_ARRIVING = re.compile(
-    r"\.arriving-(?P<record>\w+)-(?P<position>\d+)(?P<partial>-partial)?-(?P<file>(?P<hash>[0-9a-f]{64})\.\w+)"
+_TEMPORARY = re.compile(
+    r"\.temporary-(?P<record>\w+)-(?P<position>\d+)(?P<partial>-partial)?-(?P<file>(?P<hash>[0-9a-f]{64})\.\w+)"
 )
 
 
@@ -42,7 +42,7 @@ class Archive:
         return self.originals / f"{hashlib.sha256(data).hexdigest()}{extension(data)}"
 
     @contextlib.contextmanager
-    def keeping(self, data: bytes, record_id: str, position: int, *, is_partial: bool = False) -> Iterator[Path]:
+    def storing(self, data: bytes, record_id: str, position: int, *, is_partial: bool = False) -> Iterator[Path]:
         """Write the bytes as they are; note inside of the `with` where they will lie when it is left.
 
         Until that is done the file's name says whose it is: were the process to die before, or were what is inside to
@@ -50,14 +50,14 @@ class Archive:
         """
         path = self.path_of(data)
         self.originals.mkdir(mode=0o700, parents=True, exist_ok=True)
-        arriving = path.with_name(f".arriving-{record_id}-{position}{'-partial' * is_partial}-{path.name}")
-        _fill(os.open(arriving, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), arriving, data)
+        temporary = path.with_name(f".temporary-{record_id}-{position}{'-partial' * is_partial}-{path.name}")
+        _fill(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), temporary, data)
         try:
             yield path
         except BaseException:
-            _give_a_second_name(arriving, path)
+            _give_a_second_name(temporary, path)
             raise
-        _settle(arriving, path)
+        _commit(temporary, path)
 
     def records(self, **between: float) -> list[Record]:
         """Return the records as `Ledger.records` does, with what a killed process had left half noted."""
@@ -65,11 +65,11 @@ class Archive:
         return self.ledger.records(**between)
 
     def _adopt_orphans(self) -> None:
-        for path in self.originals.glob(".arriving-*"):
-            found = _ARRIVING.fullmatch(path.name)
+        for path in self.originals.glob(".temporary-*"):
+            found = _TEMPORARY.fullmatch(path.name)
             with contextlib.suppress(OSError):  # its process lives, and was quicker; or nothing can be written here
                 if found and self._adopts(path, found):
-                    _settle(path, self.originals / found["file"])
+                    _commit(path, self.originals / found["file"])
 
     def _adopts(self, path: Path, found: re.Match[str]) -> bool:
         """Note an original under the record that its name says; a file that is not whole is none."""
@@ -81,27 +81,27 @@ class Archive:
     def delete(self, ids: Sequence[str]) -> None:
         """Delete records, and the originals that no other record names."""
         for record_id in ids:
-            for rest in self.originals.glob(f".arriving-{record_id}-*"):
+            for rest in self.originals.glob(f".temporary-{record_id}-*"):
                 rest.unlink(missing_ok=True)
         self.ledger.delete(ids, lambda file: (self.originals / Path(file).name).unlink(missing_ok=True))
 
 
-def _settle(arriving: Path, path: Path) -> None:
+def _commit(temporary: Path, path: Path) -> None:
     try:
-        arriving.replace(path)
-        arriving.unlink(missing_ok=True)  # where both were names of one file, replacing has done nothing
+        temporary.replace(path)
+        temporary.unlink(missing_ok=True)  # where both were names of one file, replacing has done nothing
     except FileNotFoundError:  # another process has adopted it meanwhile
         if not path.exists():
             raise
 
 
-def _give_a_second_name(arriving: Path, path: Path) -> None:
+def _give_a_second_name(temporary: Path, path: Path) -> None:
     try:
-        path.hardlink_to(arriving)
+        path.hardlink_to(temporary)
     except FileExistsError:
         return
     except OSError:  # a disk without such names: the file's own is what can be found by hand
-        arriving.replace(path)
+        temporary.replace(path)
 
 
 def extension(data: bytes) -> str:
@@ -109,7 +109,7 @@ def extension(data: bytes) -> str:
     return next((suffix for magic, suffix in _FORMATS if data.startswith(magic)), ".bin")
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
+def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that is there whole or not at all, whatever happens meanwhile. A link stays a link."""
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".gradient-")
@@ -130,7 +130,7 @@ def _fill(descriptor: int, path: Path, data: bytes) -> None:
         raise
 
 
-def usual_mode() -> int:
+def default_file_mode() -> int:
     """Return the permissions that a new file of the user's own gets."""
     mask = os.umask(0)
     os.umask(mask)
@@ -140,12 +140,12 @@ def usual_mode() -> int:
 _choice: Callable[[], Archive | None] = Archive
 
 
-def choose(choice: Callable[[], Archive | None] = Archive) -> None:
+def set_default(choice: Callable[[], Archive | None] = Archive) -> None:
     """Say where this process keeps what it makes: `choice` is asked for each generation, and None is nowhere."""
     global _choice
     _choice = choice
 
 
-def chosen() -> Archive | None:
+def get_default() -> Archive | None:
     """Return where this process keeps what it makes, or None."""
     return _choice()

@@ -23,7 +23,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 VERSION = 1
 _BUSY_S = 5.0
-"""Patience with other processes that are writing, in seconds; each of them takes milliseconds."""
+"""RetryBudget with other processes that are writing, in seconds; each of them takes milliseconds."""
 
 
 class LedgerError(OSError):

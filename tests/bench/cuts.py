@@ -12,14 +12,14 @@ from unittest import mock
 from counted import Figure, some, zero
 
 from gradient_notebook.api import base64_stream
-from gradient_notebook.api.decoders import AnswerDecoder, StreamDecoder
+from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
 from gradient_notebook.api.errors import GradientNotebookError
 
 KINDS = ("image_generation.partial_image", "image_generation.completed", "keepalive", "another.image")
 LINE_ENDS = ("\n", "\n", "\r", "\r\n")
 BETWEEN = (": ping", "", "id: 7", "retry: 10", "data: [DONE]", "event: ping", "data: \u00e9", "data", "\ufeff")
 Chance = random.Random
-Decoder = type[StreamDecoder | AnswerDecoder]
+Decoder = type[StreamDecoder | ResponseDecoder]
 
 
 class ServiceError(GradientNotebookError):
@@ -75,7 +75,7 @@ def case(chance: Chance) -> tuple[Decoder, bytes]:
     body = text.encode()
     if chance.random() < 0.2:
         body = body[: chance.randrange(len(body) + 1)]
-    return (StreamDecoder if streamed else AnswerDecoder), body
+    return (StreamDecoder if streamed else ResponseDecoder), body
 
 
 def _stream(chance: Chance) -> str:

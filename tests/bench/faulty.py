@@ -21,7 +21,7 @@ from relay import HOST, Relay
 import gradient_notebook as gn
 from gradient_notebook.jobs import concurrency
 from gradient_notebook.simulator import Received, Simulator
-from gradient_notebook.storage.archive import Archive, choose
+from gradient_notebook.storage.archive import Archive, set_default
 from gradient_notebook.storage.ledger import Record
 
 AT_ONCE = 16
@@ -86,11 +86,11 @@ def _service(lines: Sequence[Line]) -> Simulator:
 def _kept_in(archive: Archive) -> Iterator[None]:
     limit = concurrency.Gate.limit
     concurrency.bound(AT_ONCE)
-    choose(lambda: archive)
+    set_default(lambda: archive)
     try:
         yield
     finally:
-        choose()
+        set_default()
         concurrency.bound(limit)
 
 
@@ -134,7 +134,7 @@ def _has_ended(job: gn.Job) -> bool:
 
 
 def _what_became_of(job: gn.Job) -> Ended:
-    files = {at: tile.image_bytes for at, tile in enumerate(job.tiles) if tile.image_bytes is not None}
+    files = {at: tile.image_bytes for at, tile in enumerate(job.slots) if tile.image_bytes is not None}
     return Ended(
         prompt=job.params.prompt,
         record_id=job.id,

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import gradient_notebook as gn
-from gradient_notebook.jobs.recorder import Keeping
+from gradient_notebook.jobs.recorder import Recorder
 from gradient_notebook.jobs.runner import Work
 
 STREAMED: dict[str, Any] = {"stream": True, "partial_images": 2}
@@ -38,23 +38,23 @@ def tell_of(word: str, data: bytes) -> None:
 
 def watch() -> None:
     """Tell when an image has come, and when it is kept."""
-    finish, keep = Work._finish, Keeping.keep
+    finish, keep = Work._finish, Recorder.keep
 
     def finish_and_tell(self: Work, tile: Any, event: Any) -> None:
         tell_of("came", event.image_bytes)
         finish(self, tile, event)
 
-    def keep_and_tell(self: Keeping, tile: Any, data: bytes, *, is_partial: bool = False) -> None:
+    def keep_and_tell(self: Recorder, tile: Any, data: bytes, *, is_partial: bool = False) -> None:
         keep(self, tile, data, is_partial=is_partial)
         if tile.path is not None and not is_partial:
             tell_of("kept", data)
 
-    Work._finish, Keeping.keep = finish_and_tell, keep_and_tell  # type: ignore[method-assign]
+    Work._finish, Recorder.keep = finish_and_tell, keep_and_tell  # type: ignore[method-assign]
 
 
 def shown(job: gn.Job) -> None:
     """Tell of what is done; an image is told of more than once."""
-    for tile in job.tiles:
+    for tile in job.slots:
         if tile.image is not None:
             tell_of("shown", tile.image_bytes or b"")
 

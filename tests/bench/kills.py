@@ -26,7 +26,7 @@ CHILD = Path(__file__).parent / "killed.py"
 IMAGE_S = 0.2
 PATIENCE_S = 60.0
 UNLIMITED = 10**9  # requests an hour
-RESTS = (".gradient-*", ".arriving-*")
+RESTS = (".gradient-*", ".temporary-*")
 """Names of files that were being written."""
 
 

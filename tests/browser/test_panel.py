@@ -415,7 +415,7 @@ def test_a_click_in_the_film_brings_an_image_back_and_leaves_the_form(panel: Pan
 
 
 def test_keys_go_along_the_film(panel: Panels) -> None:
-    """Arrows, Home and End choose an image, which is in view and has the focus."""
+    """Arrows, Home and End set_default an image, which is in view and has the focus."""
     seen = panel()
     seen.make("one", "two", "three")
     seen.thumb("three").focus()

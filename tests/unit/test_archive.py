@@ -24,7 +24,7 @@ from gradient_notebook.api.settings import Settings
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage import ledger as ledger_module
-from gradient_notebook.storage.archive import Archive, choose
+from gradient_notebook.storage.archive import Archive, set_default
 from gradient_notebook.storage.ledger import VERSION, ImageRecord, Ledger, LedgerError, Record
 
 STREAMED = {"stream": True, "partial_images": 2, "quality": "low"}
@@ -125,8 +125,8 @@ def test_a_record_has_all_that_is_known(configured: Simulator, archive: Archive)
     assert image.usage["output_tokens"] == job.usage.output_tokens == 408
     assert image.reported["size"] == "1024x1536"
     assert len(image.request_id) == 36
-    assert image.byte_count == len(job.tiles[0].image_bytes)
-    assert image.file == f"{hashlib.sha256(job.tiles[0].image_bytes).hexdigest()}.png"
+    assert image.byte_count == len(job.slots[0].image_bytes)
+    assert image.file == f"{hashlib.sha256(job.slots[0].image_bytes).hexdigest()}.png"
 
 
 def test_each_of_n_images_has_its_own_outcome(configured: Simulator, archive: Archive) -> None:
@@ -139,7 +139,7 @@ def test_each_of_n_images_has_its_own_outcome(configured: Simulator, archive: Ar
     assert sorted(image.outcome for image in found.images) == ["done", "failed", "refused"]
     (refused,) = (image for image in found.images if image.outcome == "refused")
     assert (refused.error["type"], refused.error["stage"], refused.error["categories"]) == (
-        "ContentRefused",
+        "ContentPolicyError",
         "output",
         ["violence"],
     )
@@ -178,8 +178,8 @@ def test_a_broken_streams_newest_partial_image_is_kept_and_marked(configured: Si
     job = made(archive, **STREAMED)
     found, image = the_only(archive)
     assert (found.outcome, image.outcome, image.is_partial) == ("failed", "failed", True)
-    assert (archive.originals / image.file).read_bytes() == job.tiles[0].partials[-1]
-    assert len(job.tiles[0].partials) == 2
+    assert (archive.originals / image.file).read_bytes() == job.slots[0].partials[-1]
+    assert len(job.slots[0].partials) == 2
     assert image.request_id
     assert files(archive) == [image.file]
 
@@ -194,14 +194,14 @@ def test_a_cancelled_streams_newest_partial_image_is_kept_and_marked(
     job.wait()
     found, image = the_only(archive)
     assert (job.status, found.outcome, image.outcome, image.is_partial) == ("cancelled",) * 3 + (True,)
-    assert (archive.originals / image.file).read_bytes() == job.tiles[0].partials[-1]
+    assert (archive.originals / image.file).read_bytes() == job.slots[0].partials[-1]
 
 
 def test_what_was_never_begun_is_not_recorded(configured: Simulator, archive: Archive) -> None:
     """A job that is cancelled before its first step has asked for nothing."""
     job = Job(ImageGenerateParams.of({"prompt": "x"}), Settings.discover(), archive)
     job.cancel()
-    with pytest.raises(gn.JobCancelled):
+    with pytest.raises(gn.JobCancelledError):
         job.result()
     assert len(configured.posts) == len(archive.records()) == 0
 
@@ -209,11 +209,11 @@ def test_what_was_never_begun_is_not_recorded(configured: Simulator, archive: Ar
 def test_nothing_is_kept_where_nothing_is_to_be(configured: Simulator, tmp_path: Path) -> None:
     """With `archive` None, and where the session's choice is nowhere, no file is left."""
     made(None)
-    choose(lambda: None)
+    set_default(lambda: None)
     try:
         gn.generate("x", quality="low")
     finally:
-        choose()
+        set_default()
     assert list((tmp_path / "data").rglob("*")) == []
 
 
@@ -237,8 +237,8 @@ def test_a_ledger_that_cannot_be_written_costs_neither_the_image_nor_its_file(
     archive.ledger.path.write_bytes(b"no database" * 100)
     job = made(archive)
     assert job.images
-    name = job.tiles[0].path.name
-    assert files(archive) == [f".arriving-{job.id}-0-{name}", name]
+    name = job.slots[0].path.name
+    assert files(archive) == [f".temporary-{job.id}-0-{name}", name]
     (notice,) = job.notices
     assert "The ledger could not be written" in notice
     assert archive.ledger.path.read_bytes() == b"no database" * 100
@@ -293,7 +293,7 @@ def test_an_image_that_the_ledger_refused_to_the_end_is_found_under_its_record(
     found, image = the_only(archive)
     assert (found.id, image.outcome, image.is_partial) == (job.id, "done", False)
     assert files(archive) == [image.file]
-    assert (archive.originals / image.file).read_bytes() == job.tiles[0].image_bytes
+    assert (archive.originals / image.file).read_bytes() == job.slots[0].image_bytes
     assert gn.history(archive_dir=archive.folder)[0].image.size == (1024, 1024)
 
 
@@ -306,15 +306,15 @@ def test_a_finished_image_that_has_no_room_is_tried_again_and_replaced_by_no_par
 
     class Full(Archive):
         @contextlib.contextmanager
-        def keeping(self, data: bytes, record_id: str, position: int, *, is_partial: bool = False) -> Iterator[Path]:
+        def storing(self, data: bytes, record_id: str, position: int, *, is_partial: bool = False) -> Iterator[Path]:
             tried.append((data, is_partial))
             if len(tried) <= refusals:
                 raise OSError(28, "No space left on device")
-            with super().keeping(data, record_id, position, is_partial=is_partial) as path:
+            with super().storing(data, record_id, position, is_partial=is_partial) as path:
                 yield path
 
     job = made(Full(archive.folder), **STREAMED)
-    (tile,) = job.tiles
+    (tile,) = job.slots
     assert (job.status, len(tile.partials)) == ("done", 2)
     assert tried == [(tile.image_bytes, False)] * 2
     found, image = the_only(archive)
@@ -344,7 +344,7 @@ def test_a_ledger_that_others_hold_is_waited_for_at_the_beginning_and_at_the_end
     assert len(waits) == 2
     (notice,) = job.notices
     assert "The ledger could not be written" in notice
-    assert all(tile.path.read_bytes() == tile.image_bytes for tile in job.tiles)
+    assert all(tile.path.read_bytes() == tile.image_bytes for tile in job.slots)
 
 
 _LIMITED = """\
@@ -441,11 +441,11 @@ _STREAMING = """\
 import sys
 from gradient_notebook import Settings, submit
 job = submit("hills", stream=True, partial_images=2, settings=Settings.discover(key="k", endpoint=sys.argv[1]))
-job.observe(lambda job: print(len(job.tiles[0].partials), flush=True))
+job.observe(lambda job: print(len(job.slots[0].partials), flush=True))
 if sys.argv[2] == "wait":
     job.wait()
 else:
-    while not job.tiles[0].partials:
+    while not job.slots[0].partials:
         pass
 """
 
@@ -480,7 +480,7 @@ def orphan(configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPa
     """The bytes of an image whose process was killed after it was written, and before the ledger said so."""
     archive.ledger.put(record(images=(ImageRecord(position=0), ImageRecord(position=1))))
     data = b"\x89PNG\r\n\x1a\n the image"
-    with archive.keeping(data, "record0", 1):
+    with archive.storing(data, "record0", 1):
         (arriving,) = archive.originals.iterdir()
         copy = arriving.read_bytes()
     archive.path_of(data).unlink()
@@ -500,7 +500,7 @@ def test_an_image_whose_process_died_before_it_was_noted_is_found(archive: Archi
 _DYING = """\
 import os, signal, sys
 from gradient_notebook.jobs.archive import Archive
-with Archive(sys.argv[1]).keeping(b"\\xff\\xd8\\xff so far", "record0", 0, is_partial=True):
+with Archive(sys.argv[1]).storing(b"\\xff\\xd8\\xff so far", "record0", 0, is_partial=True):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -519,10 +519,10 @@ def test_a_partial_image_whose_process_died_before_it_was_noted_is_found_as_part
 def test_an_image_whose_record_was_never_written_keeps_its_records_name(archive: Archive) -> None:
     """A ledger that was refused from the beginning: looking at the history does not make the image nobody's."""
     archive.ledger.put(record(1))
-    with pytest.raises(LedgerError), archive.keeping(b"\xff\xd8\xff image", "record0", 0):
+    with pytest.raises(LedgerError), archive.storing(b"\xff\xd8\xff image", "record0", 0):
         raise LedgerError("database is locked")
     archive.records()
-    assert [name for name in files(archive) if name.startswith(".arriving-record0-0-")]
+    assert [name for name in files(archive) if name.startswith(".temporary-record0-0-")]
 
 
 def test_half_an_image_is_not_adopted(archive: Archive, orphan: bytes) -> None:
@@ -536,7 +536,7 @@ def test_half_an_image_is_not_adopted(archive: Archive, orphan: bytes) -> None:
 def test_an_image_that_is_adopted_while_it_is_being_noted_is_no_loss(archive: Archive) -> None:
     """Somebody looks at the history in the very moment: both find it in its place."""
     archive.ledger.put(record(images=(ImageRecord(position=0),)))
-    with archive.keeping(b"\xff\xd8\xff image", "record0", 0) as path:
+    with archive.storing(b"\xff\xd8\xff image", "record0", 0) as path:
         assert archive.records()[0].images[0].file == path.name
     assert path.read_bytes() == b"\xff\xd8\xff image"
     assert files(archive) == [path.name]
@@ -593,7 +593,7 @@ def test_deleting_takes_the_files_that_nobody_else_names(archive: Archive) -> No
     """Two records of one image: its file goes with the second."""
     for number in (0, 1):
         archive.ledger.put(record(number, images=(ImageRecord(position=0),)))
-        with archive.keeping(b"same", f"record{number}", 0) as path:
+        with archive.storing(b"same", f"record{number}", 0) as path:
             archive.ledger.put(record(number, images=(ImageRecord(position=0, file=path.name),)))
     archive.delete(["record0"])
     assert ([found.id for found in archive.records()], path.exists()) == (["record1"], True)
@@ -643,6 +643,6 @@ def test_an_end_that_cannot_be_recorded_is_an_end(
     configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever waits for a job does not wait for ever, whatever goes wrong after its work."""
-    monkeypatch.setattr("gradient_notebook.jobs.recorder.Keeping.end", lambda *_: 1 / 0)
+    monkeypatch.setattr("gradient_notebook.jobs.recorder.Recorder.end", lambda *_: 1 / 0)
     assert made(archive).images
     assert "could not be recorded" in caplog.text

@@ -106,7 +106,7 @@ def test_one_of_n_streams_that_fails_leaves_the_others(configured: Simulator) ->
             try:
                 async for event in await client.images.generate(prompt="x", n=3, stream=True, partial_images=1):
                     events.append(event)
-            except gn.ServerError as error:
+            except gn.InternalServerError as error:
                 return events, error
         return events, None
 
@@ -133,7 +133,10 @@ def test_leaving_a_stream_hangs_up(slow: Simulator) -> None:
 
 @pytest.mark.parametrize(
     ("body", "status", "kind", "wanted"),
-    [(PROVIDER, 429, gn.RateLimited, {}), (UPSTREAM, 503, gn.ServerError, {"stream": True, "partial_images": 1})],
+    [
+        (PROVIDER, 429, gn.RateLimitError, {}),
+        (UPSTREAM, 503, gn.InternalServerError, {"stream": True, "partial_images": 1}),
+    ],
     ids=["plain", "stream"],
 )
 def test_an_error_is_raised_as_its_class(
@@ -141,7 +144,7 @@ def test_an_error_is_raised_as_its_class(
 ) -> None:
     """Asked for as a stream or not; without retries its request is sent once."""
     configured.script([{"status": status, "body": body, "headers": {"x-request-id": "abc-1", "retry-after": "3"}}])
-    with pytest.raises(gn.ApiError, match="It is wrong") as caught:
+    with pytest.raises(gn.APIError, match="It is wrong") as caught:
         run(generate(Settings.discover(max_retries=0), **wanted))
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.request_id, caught.value.code) == (status, "abc-1", "bad")
@@ -151,17 +154,17 @@ def test_an_error_is_raised_as_its_class(
 
 def test_a_refusal_says_where_and_what_for(configured: Simulator) -> None:
     """A refusal is a class of its own, with its stage and categories, before and during a stream."""
-    with pytest.raises(gn.ContentRefused, match="refused this prompt") as caught:
+    with pytest.raises(gn.ContentPolicyError, match="refused this prompt") as caught:
         run(generate(prompt="[refuse] this"))
     assert (caught.value.stage, caught.value.categories) == ("input", ("violence",))
-    with pytest.raises(gn.ContentRefused) as caught:
+    with pytest.raises(gn.ContentPolicyError) as caught:
         run(generate(prompt="[refuse-output] this", stream=True, partial_images=2))
     assert caught.value.stage == "output"
 
 
 def test_an_unknown_model_answers_with_the_image_models(configured: Simulator) -> None:
     """Who names a model that is not there reads which are."""
-    with pytest.raises(gn.NotFound) as caught:
+    with pytest.raises(gn.NotFoundError) as caught:
         run(generate(model="gpt-imagine"))
     assert "Image models here: openai-gpt-image-1" in str(caught.value)
 
@@ -177,16 +180,20 @@ def test_models_are_listed(configured: Simulator) -> None:
 @pytest.mark.parametrize(
     ("fault", "kind", "words"),
     [
-        ({"cut": "before_headers"}, gn.NoAnswer, "may have been billed"),
-        ({"cut": "between_events"}, gn.StreamBroken, "after 1 partial image, "),
-        ({"cut": "in_final", "reset": True}, gn.StreamBroken, "after 2 partial images"),
-        ({"content_type": "text/html", "body_text": "<p>hello"}, gn.InvalidResponse, "text/html, not an image"),
-        ({"status": 200, "headers": {"content-type": None}}, gn.InvalidResponse, "no type"),
-        ({"status": 200}, gn.InvalidResponse, "not JSON"),
-        ({"truncate_base64": True}, gn.InvalidResponse, "base64 is broken"),
-        ({"error_event": {"message": "Overloaded.", "code": "overloaded"}}, gn.ApiError, "Overloaded"),
-        ({"redirect": "http://127.0.0.1:9/elsewhere"}, gn.ApiError, "no key is sent after it"),
-        ({"status": 502, "body_text": "<html>Bad gateway</html>", "content_type": "text/html"}, gn.ServerError, "502"),
+        ({"cut": "before_headers"}, gn.NoResponseError, "may have been billed"),
+        ({"cut": "between_events"}, gn.StreamInterruptedError, "after 1 partial image, "),
+        ({"cut": "in_final", "reset": True}, gn.StreamInterruptedError, "after 2 partial images"),
+        ({"content_type": "text/html", "body_text": "<p>hello"}, gn.InvalidResponseError, "text/html, not an image"),
+        ({"status": 200, "headers": {"content-type": None}}, gn.InvalidResponseError, "no type"),
+        ({"status": 200}, gn.InvalidResponseError, "not JSON"),
+        ({"truncate_base64": True}, gn.InvalidResponseError, "base64 is broken"),
+        ({"error_event": {"message": "Overloaded.", "code": "overloaded"}}, gn.APIError, "Overloaded"),
+        ({"redirect": "http://127.0.0.1:9/elsewhere"}, gn.APIError, "no key is sent after it"),
+        (
+            {"status": 502, "body_text": "<html>Bad gateway</html>", "content_type": "text/html"},
+            gn.InternalServerError,
+            "502",
+        ),
     ],
 )
 def test_a_broken_answer_is_named_and_never_asked_for_again(
@@ -218,7 +225,7 @@ def test_silence_ends_with_the_read_timeout(configured: Simulator) -> None:
     """A service that never answers is given up after the configured time, as sent and perhaps billed."""
     configured.script([{"silence": True}])
     client = gn.Client(settings=Settings.discover(read_timeout_s=0.3))
-    with pytest.raises(gn.NoAnswer, match=r"no answer within 0\.3 s; may have been billed"):
+    with pytest.raises(gn.NoResponseError, match=r"no answer within 0\.3 s; may have been billed"):
         client.images.generate(prompt="x")
 
 
@@ -229,7 +236,7 @@ def test_nobody_listening_is_said_to_be_unsent(monkeypatch: pytest.MonkeyPatch) 
         port = free.getsockname()[1]
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
-    with pytest.raises(gn.ConnectionFailed, match=r"was not reached.*Nothing was sent"):
+    with pytest.raises(gn.APIConnectionError, match=r"was not reached.*Nothing was sent"):
         run(generate(Settings.discover(max_retries=0)))
 
 
@@ -254,7 +261,7 @@ def hanging_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_list_of_models_that_does_not_come_costs_nothing(hanging_up: None) -> None:
     """Who only looks is not told of a bill."""
-    with pytest.raises(gn.ConnectionFailed, match=r"gave no answer .*\nNothing was ordered") as caught:
+    with pytest.raises(gn.APIConnectionError, match=r"gave no answer .*\nNothing was ordered") as caught:
         gn.Client().models.list()
     assert "billed" not in str(caught.value)
     assert not caught.value.may_be_billed
@@ -263,7 +270,7 @@ def test_a_list_of_models_that_does_not_come_costs_nothing(hanging_up: None) -> 
 def test_an_error_in_mid_stream_may_have_been_billed(configured: Simulator) -> None:
     """The work had begun: the error says so, in words and as a value."""
     configured.script([{"error_event": {"message": "GPU lost.", "code": "server_error"}}])
-    with pytest.raises(gn.ApiError, match="GPU lost") as caught:
+    with pytest.raises(gn.APIError, match="GPU lost") as caught:
         run(generate(stream=True, partial_images=1))
     assert caught.value.may_be_billed
     assert "May have been billed" in str(caught.value)
@@ -297,7 +304,7 @@ def test_what_was_answered_once_is_not_said_to_be_unsent(
         async with gn.AsyncClient(settings=Settings.discover(max_retries=1)) as client:
             await client.images.send(ImageGenerateParams.of({"prompt": "x"}), waiting=go)
 
-    with pytest.raises(gn.ConnectionFailed, match=r"was not reached .*Nothing was painted\.") as caught:
+    with pytest.raises(gn.APIConnectionError, match=r"was not reached .*Nothing was painted\.") as caught:
         run(send())
     assert "Nothing was sent" not in str(caught.value)
     assert "Tried 2 times" in str(caught.value)
@@ -312,34 +319,34 @@ def kinds(of: type[gn.GradientNotebookError]) -> set[type[gn.GradientNotebookErr
 
 OURS: dict[type[gn.GradientNotebookError], bool] = {
     gn.GradientNotebookError: False,
-    gn.InvalidRequest: False,
-    gn.InvalidSettings: False,
-    gn.ConnectionFailed: False,
-    gn.NoAnswer: True,
-    gn.StreamBroken: True,
-    gn.InvalidResponse: True,
-    gn.JobCancelled: False,
+    gn.InvalidRequestError: False,
+    gn.InvalidSettingsError: False,
+    gn.APIConnectionError: False,
+    gn.NoResponseError: True,
+    gn.StreamInterruptedError: True,
+    gn.InvalidResponseError: True,
+    gn.JobCancelledError: False,
 }
 """Which errors that no service has answered with may have been billed."""
-ANSWERED: list[tuple[int | None, str, str | None, type[gn.ApiError], bool]] = [
-    (None, "overloaded", None, gn.ApiError, True),
-    (None, "moderation_blocked", None, gn.ContentRefused, False),
-    (307, "elsewhere", None, gn.ApiError, False),
-    (400, "bad", None, gn.BadRequest, False),
-    (400, "moderation_blocked", None, gn.ContentRefused, False),
-    (401, "unauthorized", None, gn.Unauthorized, False),
-    (403, "forbidden", None, gn.Unauthorized, False),
-    (404, "unknown", None, gn.NotFound, False),
-    (408, "timeout", None, gn.ApiError, True),
-    (418, "teapot", None, gn.ApiError, False),
-    (422, "bad", None, gn.BadRequest, False),
-    (429, "busy", None, gn.RateLimited, False),
-    (429, "busy", "3", gn.RateLimited, False),
-    (500, "failed", None, gn.ServerError, True),
-    (500, "failed", "3", gn.ServerError, True),
-    (502, "failed", "3", gn.ServerError, True),
-    (503, "failed", None, gn.ServerError, True),
-    (503, "busy", "3", gn.ServerError, False),
+ANSWERED: list[tuple[int | None, str, str | None, type[gn.APIError], bool]] = [
+    (None, "overloaded", None, gn.APIError, True),
+    (None, "moderation_blocked", None, gn.ContentPolicyError, False),
+    (307, "elsewhere", None, gn.APIError, False),
+    (400, "bad", None, gn.BadRequestError, False),
+    (400, "moderation_blocked", None, gn.ContentPolicyError, False),
+    (401, "unauthorized", None, gn.AuthenticationError, False),
+    (403, "forbidden", None, gn.AuthenticationError, False),
+    (404, "unknown", None, gn.NotFoundError, False),
+    (408, "timeout", None, gn.APIError, True),
+    (418, "teapot", None, gn.APIError, False),
+    (422, "bad", None, gn.BadRequestError, False),
+    (429, "busy", None, gn.RateLimitError, False),
+    (429, "busy", "3", gn.RateLimitError, False),
+    (500, "failed", None, gn.InternalServerError, True),
+    (500, "failed", "3", gn.InternalServerError, True),
+    (502, "failed", "3", gn.InternalServerError, True),
+    (503, "failed", None, gn.InternalServerError, True),
+    (503, "busy", "3", gn.InternalServerError, False),
 ]
 """Status (None in a stream), code and retry-after; the class, and whether it may have been billed."""
 
@@ -397,7 +404,7 @@ def test_the_key_goes_into_one_header_only(configured: Simulator) -> None:
 def test_a_key_that_the_service_repeats_is_not_shown(configured: Simulator, fault: dict[str, Any]) -> None:
     """An error has the service's words, but not the key in them."""
     configured.script([fault])
-    with pytest.raises(gn.ApiError) as caught:
+    with pytest.raises(gn.APIError) as caught:
         run(generate(stream=True, partial_images=1))
     assert KEY not in f"{caught.value} {caught.value.body}"
     assert "***" in str(caught.value.body)
@@ -418,7 +425,7 @@ def test_a_broken_environment_is_told_before_anything_is_sent(monkeypatch: pytes
     """For a service elsewhere, a proxy that cannot be used is a mistake in the settings."""
     monkeypatch.setenv("ALL_PROXY", "nonsense://nowhere")
     monkeypatch.setenv("MODEL_ACCESS_KEY", KEY)
-    with pytest.raises(gn.InvalidSettings, match="proxy or the certificates"):
+    with pytest.raises(gn.InvalidSettingsError, match="proxy or the certificates"):
         run(generate())
 
 
@@ -426,7 +433,7 @@ def test_a_dotenv_file_that_is_no_text_is_told(tmp_path: Any) -> None:
     """A broken `.env` has its name in the message."""
     pytest.importorskip("dotenv")
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(gn.InvalidSettings, match=r"\.env cannot be read"):
+    with pytest.raises(gn.InvalidSettingsError, match=r"\.env cannot be read"):
         Settings.discover()
 
 
@@ -536,7 +543,7 @@ def test_settings_that_cannot_be_used_are_refused_before_anything_is_sent(
     key: str, endpoint: str | None, words: str
 ) -> None:
     """The message says what is wrong and where it came from, never the key."""
-    with pytest.raises(gn.InvalidSettings, match=words) as caught:
+    with pytest.raises(gn.InvalidSettingsError, match=words) as caught:
         Settings.discover(key=key, endpoint=endpoint)
     assert "0123" not in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -545,5 +552,5 @@ def test_settings_that_cannot_be_used_are_refused_before_anything_is_sent(
 def test_an_endpoint_without_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a configuration is a mistake, not the simulator."""
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", "https://own.example")
-    with pytest.raises(gn.InvalidSettings, match="no key for the endpoint"):
+    with pytest.raises(gn.InvalidSettingsError, match="no key for the endpoint"):
         Settings.discover()

@@ -16,7 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import gradient_notebook
-from gradient_notebook.api.errors import InvalidRequest
+from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
 from gradient_notebook.notebook import codegen
 from gradient_notebook.notebook.codegen import as_cell, as_python
@@ -58,7 +58,7 @@ def plain(parameter: Parameter) -> st.SearchStrategy[Any]:
 def checked(values: Mapping[str, Any]) -> ImageGenerateParams:
     try:
         return ImageGenerateParams.of(values)
-    except InvalidRequest:
+    except InvalidRequestError:
         assume(condition=False)
         raise
 
@@ -66,7 +66,7 @@ def checked(values: Mapping[str, Any]) -> ImageGenerateParams:
 def allowed(name: str, value: Any) -> bool:
     try:
         return PARAMETERS[name].check(value) == value
-    except InvalidRequest:
+    except InvalidRequestError:
         return False
 
 
@@ -316,7 +316,7 @@ def test_extra_fields_come_as_pairs_and_as_objects() -> None:
 @pytest.mark.parametrize("text", ["'{\"a\": '", "'{\"a\": 1} b'", "'{a=1'", "[1]", "=1", "a=", "=--", "''"])
 def test_extra_fields_that_cannot_be_read_are_told(text: str) -> None:
     """What is neither a pair nor an object is shown with what is expected."""
-    with pytest.raises(InvalidRequest, match=r"extra=.*: expected KEY=JSON\nWrite KEY=JSON"):
+    with pytest.raises(InvalidRequestError, match=r"extra=.*: expected KEY=JSON\nWrite KEY=JSON"):
         parse(f"--extra={text}")
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from gradient_notebook.api.errors import InvalidRequest
+from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
 from gradient_notebook.notebook.widgets.controls import make_control, shown_as, value_of
 from gradient_notebook.notebook.widgets.form import Form
@@ -32,7 +32,7 @@ KINDS = {
 
 
 def settable(parameter: Parameter) -> list[Any]:
-    """Values that a person may choose, of the parameters that others depend on."""
+    """Values that a person may set_default, of the parameters that others depend on."""
     low = parameter.minimum or 0
     high = 3 if parameter.maximum is None else parameter.maximum
     numbers = [low, low + 1, high, *([""] if parameter.default is None else [])]
@@ -55,7 +55,7 @@ def empty(form: Form) -> None:
     form.fill({})
 
 
-def choose(form: Form, name: str, value: Any) -> bool:
+def set_default(form: Form, name: str, value: Any) -> bool:
     """Set a control as a person does, who cannot where it is disabled or not offered; return whether it stays so."""
     control = form.controls[name]
     if control.disabled or (PARAMETERS[name].choices and value not in control.options):
@@ -128,7 +128,7 @@ def test_no_order_of_settings_asks_for_what_cannot_be(form: Form, changes: list[
     """Whatever is chosen in whatever order stays chosen, makes a request that is right, and what is off says why."""
     form.fill({})
     for change in changes:
-        assert choose(form, *change)
+        assert set_default(form, *change)
         ImageGenerateParams.of({**form.given(), "prompt": "a"})
         for name, parameter in PARAMETERS.items():
             control = form.controls[name]
@@ -143,10 +143,10 @@ def test_there_is_no_dead_end(form: Form, changes: list[tuple[str, Any]], others
     """Whatever is disabled, or no longer offered, can be had again by changes of what can be set."""
     form.fill({})
     for change in changes:
-        choose(form, *change)
+        set_default(form, *change)
     had: set[tuple[str, Any]] = set()
     for change in [*others, *others]:
-        choose(form, *change)
+        set_default(form, *change)
         for name, control in form.controls.items():
             offered = control.options if PARAMETERS[name].choices else [""]
             had |= {(name, choice) for choice in offered if not control.disabled}
@@ -155,12 +155,12 @@ def test_there_is_no_dead_end(form: Form, changes: list[tuple[str, Any]], others
 
 def test_what_does_not_apply_is_disabled_and_says_why(form: Form) -> None:
     """Compression goes with webp and jpeg, transparency not with jpeg, partial images only with a stream."""
-    choose(form, "partial_images", 2)
+    set_default(form, "partial_images", 2)
     compression, partials = form.controls["output_compression"], form.controls["partial_images"]
     assert (compression.disabled, "png is always lossless" in note(form, "output_compression")) == (True, True)
     assert (partials.disabled, "only with Stream" in note(form, "partial_images")) == (True, True)
-    choose(form, "stream", value=True)
-    choose(form, "output_format", "jpeg")
+    set_default(form, "stream", value=True)
+    set_default(form, "output_format", "jpeg")
     assert (compression.disabled, partials.disabled) == (False, False)
     assert note(form, "output_compression") == note(form, "partial_images") == ""
     assert form.controls["background"].options == ("auto", "opaque")
@@ -169,20 +169,20 @@ def test_what_does_not_apply_is_disabled_and_says_why(form: Form) -> None:
 
 def test_a_choice_that_had_to_go_comes_back(form: Form) -> None:
     """Trying another format does not cost a setting."""
-    choose(form, "background", "transparent")
-    choose(form, "output_format", "jpeg")
+    set_default(form, "background", "transparent")
+    set_default(form, "output_format", "jpeg")
     assert "background" not in form.given()
-    choose(form, "output_format", "webp")
+    set_default(form, "output_format", "webp")
     assert form.given()["background"] == "transparent"
 
 
 def test_what_is_chosen_instead_stays(form: Form) -> None:
     """A choice made in the place of one that had to go is not undone by it, nor when it could come back."""
-    choose(form, "background", "transparent")
-    choose(form, "output_format", "jpeg")
-    choose(form, "background", "opaque")
+    set_default(form, "background", "transparent")
+    set_default(form, "output_format", "jpeg")
+    set_default(form, "background", "opaque")
     assert form.given()["background"] == "opaque"
-    choose(form, "output_format", "png")
+    set_default(form, "output_format", "png")
     assert form.given()["background"] == "opaque"
 
 
@@ -205,7 +205,7 @@ def plain(parameter: Parameter) -> st.SearchStrategy[Any]:
 def without_conflicts(values: dict[str, Any]) -> ImageGenerateParams:
     try:
         return ImageGenerateParams.of(values)
-    except InvalidRequest as error:
+    except InvalidRequestError as error:
         return without_conflicts({name: value for name, value in values.items() if name != error.parameter})
 
 
@@ -278,10 +278,10 @@ def test_what_the_browser_says_nothing_of_stays(form: Form) -> None:
 )
 def test_what_the_browser_says_and_cannot_be_is_told(form: Form, said: dict[str, Any], culprit: str) -> None:
     """Nothing that somebody has chosen is left out or replaced in silence; and the form can be used afterwards."""
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         form.accept({**said, "prompt": "x"})
     assert caught.value.parameter == culprit
-    form.complain(culprit, f"{caught.value} {HTML}")
+    form.show_error(culprit, f"{caught.value} {HTML}")
     assert 'role="alert"' in note(form, culprit)
     assert "<img" not in note(form, culprit)
     form.accept({"prompt": "x", "output_format": "png", "background": "transparent", "size": "auto", "n": 1})
@@ -291,8 +291,8 @@ def test_what_the_browser_says_and_cannot_be_is_told(form: Form, said: dict[str,
 
 def test_a_complaint_stays_until_its_control_is_changed(form: Form) -> None:
     """Other changes leave it; the control's own takes it away."""
-    form.complain("prompt", "wrong")
-    choose(form, "size", "1024x1024")
+    form.show_error("prompt", "wrong")
+    set_default(form, "size", "1024x1024")
     assert "wrong</div>" in note(form, "prompt")
     form.controls["prompt"].value = "x"
     assert note(form, "prompt") == ""
@@ -301,8 +301,8 @@ def test_a_complaint_stays_until_its_control_is_changed(form: Form) -> None:
 def test_a_complaint_holds_no_choice_back(form: Form) -> None:
     """What can be chosen again is offered, also where something was wrong."""
     form.fill({"output_format": "jpeg"})
-    form.complain("background", "wrong")
-    choose(form, "output_format", "png")
+    form.show_error("background", "wrong")
+    set_default(form, "output_format", "png")
     assert "transparent" in form.controls["background"].options
 
 
@@ -312,7 +312,7 @@ def test_extra_fields_are_checked_while_they_are_typed(form: Form) -> None:
         form.controls["extra"].value = text
         assert 'role="alert"' in note(form, "extra")
         assert words in note(form, "extra")
-        with pytest.raises(InvalidRequest, match=words):
+        with pytest.raises(InvalidRequestError, match=words):
             form.given()
     form.controls["extra"].value = '{"seed": 7}'
     assert (note(form, "extra"), form.given()["extra"]) == ("", {"seed": 7})

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradient_notebook.api import base64_stream, decoders
-from gradient_notebook.api.decoders import AnswerDecoder, StreamDecoder
-from gradient_notebook.api.errors import InvalidResponse
+from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
+from gradient_notebook.api.errors import InvalidResponseError
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
 
 from .examples import of_full
@@ -140,7 +140,7 @@ def test_how_much_is_decoded_at_once_changes_nothing(monkeypatch: pytest.MonkeyP
         for stream in LEGAL.values():
             assert images(decoded(stream, size)) == [FIRST, LAST]
         for text in BROKEN:
-            with pytest.raises(InvalidResponse, match="base64 is broken"):
+            with pytest.raises(InvalidResponseError, match="base64 is broken"):
                 decoded(f'data: {{"type":"image_generation.completed","b64_json":"{text}"}}\n\n', size)
 
 
@@ -163,7 +163,7 @@ def test_broken_base64_is_no_image(text: str) -> None:
     """Characters that are missing or foreign are found, wherever a read ends: no broken image passes for a whole one."""
     stream = f'data: {{"type":"image_generation.completed","b64_json":"{text}"}}\n\n'
     for size in (1, 4, 1 << 20):
-        with pytest.raises(InvalidResponse, match="base64 is broken"):
+        with pytest.raises(InvalidResponseError, match="base64 is broken"):
             decoded(stream, size)
 
 
@@ -181,10 +181,10 @@ def test_an_answer_that_is_cut_off_has_the_images_that_are_whole() -> None:
     answer = json.dumps({"created": 1, "data": [{"b64_json": b64(FIRST)}, {"b64_json": b64(LAST)}]})
     ends = [answer.index(b64(data)) + len(b64(data)) + 1 for data in (FIRST, LAST)]
     for border in range(1, len(answer)):
-        decoder = AnswerDecoder(make_error)
+        decoder = ResponseDecoder(make_error)
         list(decoder.feed(answer[:border].encode()))
         found: list[Any] = []
-        with pytest.raises(InvalidResponse, match="not JSON"):
+        with pytest.raises(InvalidResponseError, match="not JSON"):
             found.extend(decoder.close())
         assert images(found) == [data for data, end in zip((FIRST, LAST), ends, strict=True) if border >= end]
 
@@ -202,15 +202,15 @@ def test_an_error_event_is_raised_after_what_came_before(body: Any) -> None:
 @pytest.mark.parametrize(("data", "message"), [("{", "not JSON"), ("[1]", "a JSON list"), ("null", "a JSON NoneType")])
 def test_an_event_that_is_no_json_object_is_said_to_be(data: str, message: str) -> None:
     """Nonsense is named, not guessed at."""
-    with pytest.raises(InvalidResponse, match=message):
+    with pytest.raises(InvalidResponseError, match=message):
         decoded(f"event: image_generation.completed\ndata: {data}\n\n")
 
 
 def test_an_endless_line_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The text beside the images is bounded, in a stream and in an answer."""
     monkeypatch.setattr(decoders, "MAX_TEXT_BYTES", 1000)
-    for decoder in (StreamDecoder(make_error), AnswerDecoder(make_error)):
-        with pytest.raises(InvalidResponse, match="over 1,000 bytes"):
+    for decoder in (StreamDecoder(make_error), ResponseDecoder(make_error)):
+        with pytest.raises(InvalidResponseError, match="over 1,000 bytes"):
             list(itertools.chain.from_iterable(decoder.feed(b"data: " + b"x" * 100) for _ in range(20)))
 
 
@@ -222,7 +222,7 @@ def answer(**changes: Any) -> bytes:
 @pytest.mark.parametrize("size", [1, 3, 4, 10, 1 << 20])
 def test_an_answer_gives_its_images(size: int) -> None:
     """A plain answer's images come as finished events, the usage of all with the first."""
-    decoder = AnswerDecoder(make_error)
+    decoder = ResponseDecoder(make_error)
     assert [list(decoder.feed(chunk)) for chunk in cut(answer(), size)].count([]) > 0
     first, second = decoder.close()
     assert (first.image_bytes, first.revised_prompt, first.usage.total_tokens) == (FIRST, "p", 3)
@@ -244,9 +244,9 @@ def test_an_answer_gives_its_images(size: int) -> None:
 )
 def test_an_answer_that_is_none_is_said_to_be(text: bytes, message: str) -> None:
     """Each way to be no answer has its words."""
-    decoder = AnswerDecoder(make_error)
+    decoder = ResponseDecoder(make_error)
     list(decoder.feed(text))
-    with pytest.raises(InvalidResponse, match=message):
+    with pytest.raises(InvalidResponseError, match=message):
         list(decoder.close())
 
 
@@ -254,17 +254,17 @@ def test_an_answer_that_is_none_is_said_to_be(text: bytes, message: str) -> None
 def test_an_answers_own_text_is_never_taken_for_an_image(size: int) -> None:
     """What stands for an image between the stages can't be forged: a text in its place is broken base64."""
     forged = event({**COMPLETED, "b64_json": "#0"}) + event({**COMPLETED, "b64_json": "#"})
-    with pytest.raises(InvalidResponse, match="base64 is broken"):
+    with pytest.raises(InvalidResponseError, match="base64 is broken"):
         decoded(event(PARTIAL) + forged, size)
 
 
 def test_a_broken_image_does_not_take_those_after_it_along() -> None:
     """The images that are whole come, each in its place; the error of the broken one is raised after them."""
-    decoder = AnswerDecoder(make_error)
+    decoder = ResponseDecoder(make_error)
     list(decoder.feed(answer(data=[{"b64_json": b64(FIRST)}, {"b64_json": "@@"}, {"b64_json": b64(LAST)}])))
     rest = decoder.close()
     assert [(image.image_index, image.image_bytes) for image in (next(rest), next(rest))] == [(0, FIRST), (2, LAST)]
-    with pytest.raises(InvalidResponse, match="base64 is broken"):
+    with pytest.raises(InvalidResponseError, match="base64 is broken"):
         next(rest)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gradient_notebook.notebook.widgets.esm import joined
-from gradient_notebook.notebook.widgets.live import Film, LivePicture
+from gradient_notebook.notebook.widgets.live import Gallery, LiveView
 
 NODE = shutil.which("node")
 
@@ -34,8 +34,8 @@ def lines(text: str) -> list[str]:
     return list(filter(None, text.splitlines()))
 
 
-@pytest.mark.parametrize("widget", [LivePicture, Film])
-def test_a_widget_has_one_text_that_exports_its_default_alone(widget: type[LivePicture]) -> None:
+@pytest.mark.parametrize("widget", [LiveView, Gallery])
+def test_a_widget_has_one_text_that_exports_its_default_alone(widget: type[LiveView]) -> None:
     """A blob cannot import its neighbors, and anywidget takes an exported `render` for its deprecated form."""
     text = widget._esm
     assert re.findall(r"^import\b.*", text, re.MULTILINE) == []
@@ -44,8 +44,8 @@ def test_a_widget_has_one_text_that_exports_its_default_alone(widget: type[LiveP
 
 
 @pytest.mark.skipif(NODE is None, reason="there is no node")
-@pytest.mark.parametrize("widget", [LivePicture, Film])
-def test_a_widgets_text_is_a_module(widget: type[LivePicture], tmp_path: Path) -> None:
+@pytest.mark.parametrize("widget", [LiveView, Gallery])
+def test_a_widgets_text_is_a_module(widget: type[LiveView], tmp_path: Path) -> None:
     """It parses as one, and has a default to import: nothing is declared twice, nothing is used before it is there."""
     path = tmp_path / "widget.mjs"
     path.write_text(widget._esm, encoding="utf-8")

@@ -96,7 +96,7 @@ def raised(job: gn.Job) -> Exception:
 def assert_the_key_is_hidden(job: gn.Job, folder: Path, log: str = "") -> None:
     """The key stands in no text that an error has, in no log, and in no file."""
     error = raised(job)
-    said = [str(error), repr(error), repr(error.args), repr(vars(error)), repr(job), repr(job.tiles), log]
+    said = [str(error), repr(error), repr(error.args), repr(vars(error)), repr(job), repr(job.slots), log]
     said += traceback.format_exception(error)
     assert [text for text in said if KEY in text] == []
     assert [path for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
@@ -109,13 +109,13 @@ def assert_the_key_is_hidden(job: gn.Job, folder: Path, log: str = "") -> None:
 class Ending:
     """What becomes of an answer that stops somewhere: the error (None: the image is there), and the partial images."""
 
-    error: type[Exception] | None = gn.StreamBroken
+    error: type[Exception] | None = gn.StreamInterruptedError
     partials: int = 0
 
 
 ENDINGS = {
-    "before_headers": Ending(error=gn.NoAnswer),
-    "in_headers": Ending(error=gn.NoAnswer),
+    "before_headers": Ending(error=gn.NoResponseError),
+    "in_headers": Ending(error=gn.NoResponseError),
     "in_partial": Ending(),
     "between_events": Ending(partials=1),
     "in_name": Ending(partials=2),
@@ -150,7 +150,7 @@ def test_a_stream_that_stops_keeps_what_has_come(
     assert len(configured.posts) == 1
     assert len(job.partials) == ending.partials
     if ending.error is None:
-        assert job.tiles[0].image_bytes == PICTURE
+        assert job.slots[0].image_bytes == PICTURE
         assert job.result() is job.images[0]
         return
     error = raised(job)
@@ -167,7 +167,7 @@ def test_an_answer_that_stops_behind_its_image_has_its_image(configured: Simulat
     configured.script([SMALL | {"cut": cut} | MANNERS[manner]])
     job = ended(PLAIN, **({"read_timeout_s": IMPATIENT_S} if manner == "silent" else {}))
     assert job.result() is job.images[0]
-    assert job.tiles[0].path.read_bytes() == PICTURE
+    assert job.slots[0].path.read_bytes() == PICTURE
     assert len(configured.posts) == 1
 
 
@@ -179,7 +179,7 @@ def test_an_answer_that_stops_may_have_been_billed(
     configured.script([SMALL | {"cut": cut, "headers": {"x-request-id": "req-7"}} | MANNERS[manner]])
     job = ended(PLAIN, **({"read_timeout_s": IMPATIENT_S} if manner == "silent" else {}))
     error = raised(job)
-    assert isinstance(error, gn.NoAnswer)
+    assert isinstance(error, gn.NoResponseError)
     assert BILLED in str(error)
     assert "req-7" in str(error)
     assert len(configured.posts) == 1
@@ -235,7 +235,7 @@ def test_a_refused_connection_is_unsent(monkeypatch: pytest.MonkeyPatch, tmp_pat
     configure(monkeypatch, address)
     job = ended(params, max_retries=0)
     error = raised(job)
-    assert type(error) is gn.ConnectionFailed
+    assert type(error) is gn.APIConnectionError
     assert "Nothing was sent" in str(error)
     assert BILLED not in str(error)
     assert_the_key_is_hidden(job, tmp_path)
@@ -253,7 +253,7 @@ def test_a_reset_before_the_body_was_read_is_not_tried_again(
     connection.close()
     job.wait()
     error = raised(job)
-    assert type(error) is gn.NoAnswer
+    assert type(error) is gn.NoResponseError
     assert BILLED in str(error)
     assert_nobody_connects(listener)
     assert_the_key_is_hidden(job, tmp_path)
@@ -274,7 +274,7 @@ class Wrong:
 
     fault: dict[str, Any]
     words: str
-    error: type[Exception] = gn.InvalidResponse
+    error: type[Exception] = gn.InvalidResponseError
     partials: int = 0
     kept: bytes = b""
     """The file that is on disk all the same."""
@@ -292,7 +292,7 @@ WRONG = {
     "error": Wrong(
         fault={"error_event": {"message": f"Overloaded by {KEY}."}},
         words="Overloaded by",
-        error=gn.ApiError,
+        error=gn.APIError,
         partials=1,
     ),
     **{
@@ -320,8 +320,8 @@ def test_an_answer_that_is_no_image_is_named_and_kept(
     assert len(job.partials) == (wrong.partials if params else 0)
     assert len(configured.posts) == 1
     if wrong.kept:
-        assert job.tiles[0].path.read_bytes() == wrong.kept
-        assert str(job.tiles[0].path) in str(error)
+        assert job.slots[0].path.read_bytes() == wrong.kept
+        assert str(job.slots[0].path) in str(error)
     assert_the_key_is_hidden(job, tmp_path, heard.text)
 
 
@@ -335,7 +335,7 @@ def test_a_picture_starts_no_program(configured: Simulator, tmp_path: Path, monk
     monkeypatch.setenv("PATH", f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     configured.script([{"image_base64": text_of(EPS)}])
-    assert type(raised(ended(PLAIN))) is gn.InvalidResponse
+    assert type(raised(ended(PLAIN))) is gn.InvalidResponseError
     assert not (tmp_path / "ran").exists()
 
 
@@ -364,10 +364,10 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("shape", "status", "kind", "headers", "params"),
     [
-        ("upstream", 429, gn.RateLimited, FULL, PLAIN),
-        ("provider", 401, gn.Unauthorized, BARE, STREAM),
-        ("page", 502, gn.ServerError, FULL, STREAM),
-        ("nothing", 503, gn.ServerError, BARE, PLAIN),
+        ("upstream", 429, gn.RateLimitError, FULL, PLAIN),
+        ("provider", 401, gn.AuthenticationError, BARE, STREAM),
+        ("page", 502, gn.InternalServerError, FULL, STREAM),
+        ("nothing", 503, gn.InternalServerError, BARE, PLAIN),
     ],
 )
 def test_a_job_that_the_service_refuses_has_its_error(  # noqa: PLR0917 - a table of five
@@ -413,7 +413,7 @@ def test_a_redirect_takes_the_key_nowhere(configured: Simulator, tmp_path: Path,
         job = ended(STREAM)
         assert other.requests == []
     error = raised(job)
-    assert type(error) is gn.ApiError
+    assert type(error) is gn.APIError
     assert other.url in str(error)
     assert "req-7" in str(error)
     assert len(configured.posts) == 1
@@ -428,7 +428,7 @@ def test_a_slow_drip_is_an_image(configured: Simulator, params: dict[str, Any]) 
     """An answer that comes byte by byte is the same answer."""
     configured.script([SMALL | {"drip": 1}])
     job = ended(params)
-    assert (job.tiles[0].image_bytes, len(job.partials)) == (PICTURE, 2 if params else 0)
+    assert (job.slots[0].image_bytes, len(job.partials)) == (PICTURE, 2 if params else 0)
 
 
 def ended_soon(params: dict[str, Any]) -> gn.Job:
@@ -467,7 +467,7 @@ def test_an_endless_answer_is_left(configured: Simulator, tmp_path: Path, name: 
     configured.script([ENDLESS[name] | {"headers": {"x-request-id": "req-7"}}])
     job = ended_soon(STREAM)
     error = raised(job)
-    assert type(error) is gn.InvalidResponse
+    assert type(error) is gn.InvalidResponseError
     assert "req-7" in str(error)
     assert configured.wait_for(lambda: configured.disconnected == 1)
     assert len(configured.posts) == 1
@@ -477,7 +477,7 @@ def test_an_endless_answer_is_left(configured: Simulator, tmp_path: Path, name: 
 def test_an_endless_error_is_left(configured: Simulator) -> None:
     """Also the body of an error is read to a bound only."""
     configured.script([{"status": 500, "content_type": "text/html", "endless": "endless "}])
-    assert type(raised(ended_soon(STREAM))) is gn.ServerError
+    assert type(raised(ended_soon(STREAM))) is gn.InternalServerError
     assert configured.wait_for(lambda: configured.disconnected == 1)
 
 
@@ -486,8 +486,8 @@ def test_small_events_are_passed_over(configured: Simulator, count: int) -> None
     """Comments, events of unknown type and partial images, however many, do not keep the image from coming."""
     configured.script([SMALL | {"events": count}])
     job = ended(STREAM)
-    assert job.tiles[0].image_bytes == PICTURE
-    assert job.tiles[0].partials[-1] == base64.b64decode(SMALL["partial_base64"])
+    assert job.slots[0].image_bytes == PICTURE
+    assert job.slots[0].partials[-1] == base64.b64decode(SMALL["partial_base64"])
 
 
 @pytest.mark.parametrize("partials", [0, 9])
@@ -495,7 +495,7 @@ def test_more_or_fewer_partial_images_than_asked_for_are_taken(configured: Simul
     """Nobody waits for a number of partial images, and those that come are kept."""
     configured.script([SMALL | {"partials": partials}])
     job = ended(STREAM)
-    assert (job.tiles[0].image_bytes, len(job.partials)) == (PICTURE, partials)
+    assert (job.slots[0].image_bytes, len(job.partials)) == (PICTURE, partials)
 
 
 # ---------------------------------------------------------------------------------------------- interrupted
@@ -515,7 +515,7 @@ def nothing_left_behind() -> Iterator[None]:
 
 def cancelled(job: gn.Job) -> gn.Job:
     job.cancel()
-    assert type(raised(job)) is gn.JobCancelled
+    assert type(raised(job)) is gn.JobCancelledError
     assert job.status == "cancelled"
     return job
 
@@ -534,7 +534,7 @@ def wait_until(job: gn.Job, holds: Callable[[gn.Job], Any]) -> None:
 
 
 def partials(job: gn.Job) -> int:
-    return sum(len(tile.partials) for tile in job.tiles)
+    return sum(len(tile.partials) for tile in job.slots)
 
 
 @pytest.mark.parametrize("cut", ["before_headers", "in_headers", "in_partial", "in_final"])
@@ -568,7 +568,7 @@ def test_all_streams_of_a_job_are_interrupted(configured: Simulator) -> None:
     with nothing_left_behind():
         job = order(STREAM | {"n": 3})
         wait_until(job, lambda job: partials(job) == 3)
-        assert [len(tile.partials) for tile in cancelled(job).tiles] == [1, 1, 1]
+        assert [len(tile.partials) for tile in cancelled(job).slots] == [1, 1, 1]
         assert configured.wait_for(lambda: configured.disconnected == 3)
 
 
@@ -577,7 +577,7 @@ def test_a_wait_for_the_next_try_is_interrupted(configured: Simulator) -> None:
     configured.script([{"status": 429, "headers": {"retry-after": "50"}}, SMALL])
     with nothing_left_behind():
         job = order(STREAM, max_wait_s=60)
-        wait_until(job, lambda job: job.tiles[0].wait is not None)
+        wait_until(job, lambda job: job.slots[0].wait is not None)
         cancelled(job)
     assert len(configured.posts) == 1
 
@@ -640,5 +640,5 @@ def test_connecting_is_interrupted(unreachable: None) -> None:
 def test_a_service_that_cannot_be_reached_is_given_up(unreachable: None) -> None:
     """A connection that does not come about within its time was no request: nothing was sent."""
     error = raised(ended(STREAM, connect_timeout_s=0.2, max_retries=0))
-    assert type(error) is gn.ConnectionFailed
+    assert type(error) is gn.APIConnectionError
     assert "Nothing was sent" in str(error)

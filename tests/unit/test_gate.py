@@ -135,18 +135,18 @@ def test_all_jobs_of_a_process_share_it(monkeypatch: pytest.MonkeyPatch) -> None
         jobs = [gn.submit("a", **how), gn.submit("b", n=3, **how)]
         assert slow.wait_for(lambda: len(slow.posts) == 2)
         jobs.append(gn.submit("c", **how))
-        while not jobs[2].tiles[0].is_queued:
+        while not jobs[2].slots[0].is_queued:
             event_loop.run(asyncio.sleep(0))
-        assert [[tile.is_queued for tile in job.tiles] for job in jobs] == [[False], [False, True, True], [True]]
+        assert [[tile.is_queued for tile in job.slots] for job in jobs] == [[False], [False, True, True], [True]]
         assert formatting.waiting(jobs[2]) == ("Queued until another request has ended", 0.0)
         jobs[0].cancel()
         assert slow.wait_for(lambda: len(slow.posts) == 3)
         jobs[2].cancel()
-        with pytest.raises(gn.JobCancelled):
+        with pytest.raises(gn.JobCancelledError):
             jobs[2].result()
-        assert not jobs[2].tiles[0].is_queued
+        assert not jobs[2].slots[0].is_queued
         jobs[1].cancel()
-        with pytest.raises(gn.JobCancelled):
+        with pytest.raises(gn.JobCancelledError):
             jobs[1].result()
         assert len(slow.posts) <= 4
 
@@ -159,12 +159,12 @@ def test_a_higher_bound_lets_those_in_who_are_queued(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-for-tests-only")
         job = gn.submit("a", n=4, stream=True, partial_images=1, quality="low")
         assert slow.wait_for(lambda: len(slow.posts) == 1)
-        while not all(tile.is_queued for tile in job.tiles[1:]):
+        while not all(tile.is_queued for tile in job.slots[1:]):
             event_loop.run(asyncio.sleep(0))
         bound(3)
         assert slow.wait_for(lambda: len(slow.posts) == 3)
-        assert [tile.is_queued for tile in job.tiles] == [False, False, False, True]
+        assert [tile.is_queued for tile in job.slots] == [False, False, False, True]
         job.cancel()
-        with pytest.raises(gn.JobCancelled):
+        with pytest.raises(gn.JobCancelledError):
             job.result()
         assert len(slow.posts) == 3

@@ -42,7 +42,7 @@ def put(
     kept = []
     for position, image in enumerate(images):
         if isinstance(image, bytes):
-            with archive.keeping(image, record_id, position) as path:
+            with archive.storing(image, record_id, position) as path:
                 found = ImageRecord(position=position, outcome="done", file=path.name, byte_count=len(image))
         else:
             found = image
@@ -93,7 +93,7 @@ def test_its_code_asks_for_the_same_again(configured: Simulator) -> None:
 def test_a_partial_image_is_no_image(configured: Simulator) -> None:
     """What had come of a stream that broke is among `partials`, and never `image`."""
     configured.script([{"cut": "in_final"}])
-    with pytest.raises(gn.StreamBroken):
+    with pytest.raises(gn.StreamInterruptedError):
         gn.generate("hills", quality="low", stream=True, partial_images=2)
     (entry,) = gn.history()
     assert (entry.outcome, entry.image, entry.bytes, entry.images) == ("failed", None, None, [])
@@ -181,7 +181,7 @@ def test_words_dates_model_and_outcome_select(several: None, how: dict[str, Any]
 )
 def test_what_makes_no_sense_is_refused(how: dict[str, Any], words: str) -> None:
     """The thing, the value, what is allowed."""
-    with pytest.raises(gn.InvalidRequest, match=words):
+    with pytest.raises(gn.InvalidRequestError, match=words):
         gn.history(**how)
 
 
@@ -211,7 +211,7 @@ def test_a_line_says_the_same(several: None, line: str, found: int) -> None:
 )
 def test_a_mistake_in_a_line_is_named(line: str, words: str) -> None:
     """As with `%%imagegen`: what, and what to do."""
-    with pytest.raises(gn.InvalidRequest, match=words):
+    with pytest.raises(gn.InvalidRequestError, match=words):
         ordered(line)
 
 
@@ -238,7 +238,7 @@ def test_a_ledger_that_cannot_be_read_says_so() -> None:
     """An error of ours, with the file's name."""
     Archive().folder.mkdir(parents=True)
     Archive().ledger.path.write_bytes(b"no database" * 100)
-    with pytest.raises(gn.InvalidSettings, match=r"ledger\.sqlite: file is not a database"):
+    with pytest.raises(gn.InvalidSettingsError, match=r"ledger\.sqlite: file is not a database"):
         gn.history()
 
 
@@ -266,7 +266,7 @@ EVIL = "<script>alert(1)</script> \"onload='x' <img src=x onerror=alert(1)> &lt;
 
 def test_nothing_that_was_sent_or_answered_is_html() -> None:
     """Prompt, model, revised prompt, error and settings are data: no tag and no attribute gets through."""
-    error = {"type": "ApiError", "what": EVIL}
+    error = {"type": "APIError", "what": EVIL}
     image = ImageRecord(position=0, outcome="failed", error=error, revised_prompt=EVIL, request_id=EVIL)
     put(EVIL, image, outcome="failed", model=EVIL, params={"prompt": EVIL, "size": EVIL, "model": EVIL})
     put("reported", ImageRecord(position=0, reported={"size": EVIL, "quality": EVIL}), outcome="unfinished")
@@ -307,7 +307,7 @@ def test_what_cannot_be_opened_is_not_said_to_be_gone() -> None:
     put("done", b"no image")
     kept = Archive()
     for outcome, is_partial in (("failed", False), ("cancelled", True)):
-        with kept.keeping(b"nor this", outcome, 0) as path:
+        with kept.storing(b"nor this", outcome, 0) as path:
             put(outcome, ImageRecord(position=0, outcome=outcome, file=path.name, is_partial=is_partial))
     entries = gn.history()
     assert len(entries) == 3
@@ -344,7 +344,7 @@ def test_a_record_of_another_time_is_shown_all_the_same() -> None:
     put("old", params={"prompt": "old", "size": "4096x4096", "style": "vivid"})
     (entry,) = gn.history()
     assert "4096x4096" in entry._repr_mimebundle_()["text/plain"]
-    with pytest.raises(gn.InvalidRequest):
+    with pytest.raises(gn.InvalidRequestError):
         _ = entry.params
 
 
@@ -369,7 +369,7 @@ def test_a_data_frame_has_a_row_for_each() -> None:
 def test_nothing_goes_unless_it_is_told() -> None:
     """`prune()` that is told nothing refuses."""
     put("a", png("red"))
-    with pytest.raises(gn.InvalidRequest, match="nothing says what is to go"):
+    with pytest.raises(gn.InvalidRequestError, match="nothing says what is to go"):
         gn.history().prune()
     assert len(gn.history()) == 1
 
@@ -387,7 +387,7 @@ def test_nothing_goes_unless_it_is_told() -> None:
 )
 def test_a_bound_that_makes_no_sense_deletes_nothing(several: None, bound: dict[str, Any], words: str) -> None:
     """The message says what is expected, and that nothing is lost."""
-    with pytest.raises(gn.InvalidRequest, match=rf"{words}(.|\n)*Nothing was deleted\."):
+    with pytest.raises(gn.InvalidRequestError, match=rf"{words}(.|\n)*Nothing was deleted\."):
         gn.history().prune(**bound)
     assert len(gn.history()) == 4
     assert all(path.exists() for entry in gn.history() for path in entry.paths)

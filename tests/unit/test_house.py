@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "gradient_notebook"
 
 # From the bottom up: a room imports from itself and from those before it.
-ROOMS = ("api", "imaging", "jobs", "notebook")
+ROOMS = ("api", "imaging", "storage", "jobs", "notebook")
 DOORS = {
     "IPython": {"notebook"},
     "PIL": {"imaging", "simulator"},

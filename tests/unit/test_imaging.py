@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gradient_notebook import imaging
-from gradient_notebook.api.errors import InvalidResponse
+from gradient_notebook.api.errors import InvalidResponseError
 from gradient_notebook.imaging import contact_sheet, open_image, preview, rows
 
 from .examples import of_full
@@ -83,7 +83,7 @@ def test_a_contact_sheet_shows_every_picture_over_the_full_width() -> None:
 @pytest.mark.parametrize("data", [b"", b"not an image", encoded(picture())[:-5000], encoded(picture())[:100]])
 def test_what_is_no_whole_image_is_said_to_be(data: bytes) -> None:
     """Bytes that are no image, or not all of one, raise our error and say how they begin."""
-    with pytest.raises(InvalidResponse, match="no image that can be opened"):
+    with pytest.raises(InvalidResponseError, match="no image that can be opened"):
         open_image(data)
 
 
@@ -123,7 +123,7 @@ def animated(kind: str) -> bytes:
 
 
 def refused(data: bytes) -> str:
-    with pytest.raises(InvalidResponse, match="no image that can be opened") as caught:
+    with pytest.raises(InvalidResponseError, match="no image that can be opened") as caught:
         open_image(data)
     assert f"({len(data):,} bytes)" in caught.value.what
     return caught.value.advice
@@ -220,5 +220,5 @@ def test_a_damaged_file_is_an_image_or_our_error(kind: str, changes: list[tuple[
     for at, new in changes:
         data = data[:at] + new + data[at + len(new) :]
     for damaged in (data, data[:end]):
-        with contextlib.suppress(InvalidResponse):
+        with contextlib.suppress(InvalidResponseError):
             assert open_image(damaged).width > 0

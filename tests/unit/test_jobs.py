@@ -175,15 +175,15 @@ def test_one_of_n_that_fails_leaves_the_others(configured: Simulator) -> None:
     configured.script([None, {"status": 500}, None])
     job = launch(params(n=3))
     assert len(job.result()) == 2
-    assert [type(error) for error in job.errors] == [gn.ServerError]
-    assert sorted(tile.status for tile in job.tiles) == ["done", "done", "failed"]
+    assert [type(error) for error in job.errors] == [gn.InternalServerError]
+    assert sorted(tile.status for tile in job.slots) == ["done", "done", "failed"]
     assert len(configured.posts) == 3
 
 
 def test_a_job_of_which_nothing_came_raises(configured: Simulator) -> None:
     """Where no image came, the error is raised."""
     configured.script([{"status": 500}] * 2)
-    with pytest.raises(gn.ServerError):
+    with pytest.raises(gn.InternalServerError):
         launch(params(n=2)).result()
 
 
@@ -207,7 +207,7 @@ def test_cancelling_hangs_up_and_keeps_the_partial_images(monkeypatch: pytest.Mo
         assert service.wait_for(lambda: len(service.posts) == 1)
         job.cancel()
         job.cancel()
-        with pytest.raises(gn.JobCancelled, match="Cancelled after"):
+        with pytest.raises(gn.JobCancelledError, match="Cancelled after"):
             job.result()
         assert job.status == "cancelled"
         assert service.wait_for(lambda: service.disconnected == 1)
@@ -241,7 +241,7 @@ def test_images_that_have_come_together_are_all_finished_whoever_cancels(configu
     (record,) = archive.records()
     assert [image.outcome for image in record.images] == ["done"] * 3
     assert [(archive.originals / image.file).read_bytes() for image in record.images] == [
-        tile.image_bytes for tile in job.tiles
+        tile.image_bytes for tile in job.slots
     ]
 
 
@@ -250,7 +250,7 @@ def test_a_partial_image_behind_the_finished_one_changes_nothing(configured: Sim
     configured.script([streamed(("completed", "red"), ("partial_image", "blue"))])
     job = launch(params())
     assert colours([job.result()]) == [RED]
-    assert (job.status, len(job.tiles), job.errors) == ("done", 1, [])
+    assert (job.status, len(job.slots), job.errors) == ("done", 1, [])
 
 
 def test_a_whole_image_behind_broken_ones_is_the_result(configured: Simulator) -> None:
@@ -273,7 +273,7 @@ def test_an_image_too_many_takes_nobodys_place(
     (record,) = archive.records()
     assert len({image.file for image in record.images}) == 3
     assert [(archive.originals / image.file).read_bytes() for image in record.images] == [
-        tile.image_bytes for tile in job.tiles
+        tile.image_bytes for tile in job.slots
     ]
 
 
@@ -288,14 +288,14 @@ def test_a_broken_image_leaves_the_others_their_places(configured: Simulator) ->
     configured.script([{"body": body, "status": 200}])
     job = gn.submit("x", n=3)
     assert len(job.result()) == 2
-    assert [tile.status for tile in job.tiles] == ["done", "failed", "done"]
+    assert [tile.status for tile in job.slots] == ["done", "failed", "done"]
 
 
 def test_cancelling_at_once_ends_the_job_too(configured: Simulator) -> None:
     """A job that is cancelled before it has taken its first step still ends."""
     job = launch(params())
     job.cancel()
-    with pytest.raises(gn.JobCancelled):
+    with pytest.raises(gn.JobCancelledError):
         job.result()
 
 
@@ -305,13 +305,13 @@ def test_what_is_cancelled_in_the_queue_has_sent_nothing(endless: Simulator, mon
     first = launch(params())
     assert endless.wait_for(lambda: len(endless.posts) == 1)
     second = launch(params(n=2))
-    while not second.tiles[1].is_queued:
+    while not second.slots[1].is_queued:
         event_loop.run(asyncio.sleep(0))
     second.cancel()
-    with pytest.raises(gn.JobCancelled, match=r"Cancelled after .*\nNothing was sent\."):
+    with pytest.raises(gn.JobCancelledError, match=r"Cancelled after .*\nNothing was sent\."):
         second.result()
     first.cancel()
-    with pytest.raises(gn.JobCancelled, match="What had been sent may be billed"):
+    with pytest.raises(gn.JobCancelledError, match="What had been sent may be billed"):
         first.result()
     assert len(endless.posts) == 1
 
@@ -339,7 +339,7 @@ def test_a_cancelled_wait_cancels_the_job(monkeypatch: pytest.MonkeyPatch) -> No
 
         job = asyncio.run(impatient())
         assert service.wait_for(lambda: service.disconnected == 1)
-        with pytest.raises(gn.JobCancelled):
+        with pytest.raises(gn.JobCancelledError):
             job.result()
 
 
@@ -388,7 +388,7 @@ def test_the_original_is_on_disk_byte_for_byte(configured: Simulator) -> None:
     job = gn.submit("x", quality="low")
     job.result()
     (path,) = (default_folder() / "originals").iterdir()
-    assert path.read_bytes() == job.tiles[0].image_bytes
+    assert path.read_bytes() == job.slots[0].image_bytes
     assert path.stat().st_mode & 0o077 == 0
     assert path.parent.stat().st_mode & 0o077 == 0
 
@@ -406,7 +406,7 @@ def test_what_is_no_image_is_kept_and_named(configured: Simulator, tmp_path: Pat
     """Bytes that Pillow cannot open are on disk, and the error says where."""
     configured.script([{"image_data": "not an image"}])
     job = launch(params(), archive=Archive(tmp_path / "kept"))
-    with pytest.raises(gn.InvalidResponse, match="no image that can be opened") as caught:
+    with pytest.raises(gn.InvalidResponseError, match="no image that can be opened") as caught:
         job.result()
     (path,) = (tmp_path / "kept" / "originals").iterdir()
     assert path.read_bytes() == b"not an image"
@@ -415,7 +415,7 @@ def test_what_is_no_image_is_kept_and_named(configured: Simulator, tmp_path: Pat
 
 def test_a_mistake_is_found_before_anything_is_sent(configured: Simulator) -> None:
     """Wrong parameters raise at once, from `submit` too."""
-    with pytest.raises(gn.InvalidRequest):
+    with pytest.raises(gn.InvalidRequestError):
         gn.submit("x", size="big")
     assert configured.requests == []
 
@@ -426,7 +426,7 @@ def test_partial_images_without_end_are_left(configured: Simulator, monkeypatch:
     line = 'data: {"type": "image_generation.partial_image", "b64_json": "AAAA"}\n\n'
     configured.script([{"content_type": "text/event-stream", "body_text": line, "endless": line}])
     job = launch(params())
-    with pytest.raises(gn.InvalidResponse, match="over 100,000 bytes of partial images") as caught:
+    with pytest.raises(gn.InvalidResponseError, match="over 100,000 bytes of partial images") as caught:
         job.result()
     assert caught.value.may_be_billed
-    assert len(job.tiles[0].partials) < 100
+    assert len(job.slots[0].partials) < 100

@@ -12,7 +12,7 @@ import pytest
 import gradient_notebook
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.notebook.formatting import Box
-from gradient_notebook.notebook.widgets.live import Film, LiveJob, LivePicture
+from gradient_notebook.notebook.widgets.live import Gallery, LiveJob, LiveView
 
 FOLDER = Path(gradient_notebook.__file__).parent / "notebook"
 TESTS = sorted((Path(__file__).parent.parent / "js").glob("*.test.mjs"))
@@ -41,18 +41,18 @@ def declared(name: str) -> set[str]:
     pytest.fail(f"no module declares {name}")
 
 
-def sent(widget: LivePicture) -> set[str]:
+def sent(widget: LiveView) -> set[str]:
     """Return the names of the traits that are a widget's own, and travel to the browser."""
-    inherited = set(LivePicture.__mro__[1].class_trait_names())
+    inherited = set(LiveView.__mro__[1].class_trait_names())
     return {name for name in widget.trait_names(sync=True) if name not in inherited and not name.startswith("_")}
 
 
 def test_the_types_have_the_names_that_python_sends() -> None:
     """A field that is renamed in Python alone would be missing in the browser, where nothing checks it."""
-    picture, film = LivePicture(), Film()
+    picture, film = LiveView(), Gallery()
     state = LiveJob(picture, ImageGenerateParams(prompt="A fox", n=2), 100).state()
     assert declared("Job") == state.keys()
-    assert declared("Tile") == state["tiles"][0].keys()
+    assert declared("ImageSlot") == state["tiles"][0].keys()
     assert declared("Wait") == state["wait"].keys()
     assert declared("Box") == Box("It failed").plain().keys()
     assert declared("LiveTraits") == sent(picture)

@@ -38,7 +38,7 @@ def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(credentials, "_remembered", None)
 
 
-def chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -46,10 +46,10 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def shown(error: BaseException) -> str:
     """Return all that a report can show of an error: its words and arguments, and the locals of our frames."""
-    frames = [frame for link in chain(error) for frame, _ in traceback.walk_tb(link.__traceback__)]
+    frames = [frame for link in causes(error) for frame, _ in traceback.walk_tb(link.__traceback__)]
     ours = [frame for frame in frames if str(frame.f_globals.get("__name__")).startswith("gradient_notebook")]
     assert ours
-    said = [f"{link} {link.args!r} {vars(link)!r}" for link in chain(error)]
+    said = [f"{link} {link.args!r} {vars(link)!r}" for link in causes(error)]
     return "\n".join([*said, *(repr(frame.f_locals) for frame in ours)])
 
 
@@ -84,7 +84,7 @@ WRONG: dict[str, tuple[Any, str | None]] = {
 def test_a_key_that_is_refused_stands_in_no_message_and_no_frame(way: str, wrong: str) -> None:
     """Whatever is wrong with a key or an endpoint, a traceback with its locals shows no key."""
     key, endpoint = WRONG[wrong]
-    with pytest.raises(gn.InvalidSettings) as caught:
+    with pytest.raises(gn.InvalidSettingsError) as caught:
         WAYS[way](key, endpoint)
     text = shown(caught.value)
     assert KEY not in text.replace(repr(endpoint), "") if wrong.startswith("a key ") else KEY not in text
@@ -94,7 +94,7 @@ def test_a_key_that_is_refused_stands_in_no_message_and_no_frame(way: str, wrong
 @pytest.mark.parametrize("name", ["connect_timeout_s", "read_timeout_s", "max_retries"])
 def test_a_limit_that_is_refused_shows_no_key(name: str) -> None:
     """Nor does anything else that is wrong."""
-    with pytest.raises(gn.InvalidSettings, match=name) as caught:
+    with pytest.raises(gn.InvalidSettingsError, match=name) as caught:
         Settings(key=KEY, endpoint=ADDRESS, **{name: -1})  # type: ignore[arg-type]
     assert KEY not in shown(caught.value)
 
@@ -128,16 +128,16 @@ def test_a_broken_dotenv_file_is_told_without_what_stands_in_it(tmp_path: Path) 
     """The error of a file that is no text would hold the file."""
     pytest.importorskip("dotenv")
     (tmp_path / ".env").write_bytes(f"MODEL_ACCESS_KEY={KEY}\n".encode() + b"\xff")
-    with pytest.raises(gn.InvalidSettings, match=r"\.env cannot be read: it is no UTF-8 text") as caught:
+    with pytest.raises(gn.InvalidSettingsError, match=r"\.env cannot be read: it is no UTF-8 text") as caught:
         Settings.discover()
     assert KEY not in shown(caught.value)
-    assert len(list(chain(caught.value))) == 1
+    assert len(list(causes(caught.value))) == 1
 
 
 def test_an_endpoint_that_is_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who mixes the two variables up is told so without the key."""
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", KEY)
-    with pytest.raises(gn.InvalidSettings, match=r"There is no key for the endpoint \*\*\*"):
+    with pytest.raises(gn.InvalidSettingsError, match=r"There is no key for the endpoint \*\*\*"):
         Settings.discover()
 
 
@@ -155,7 +155,7 @@ def test_nothing_is_logged_of_a_key(configured: Simulator, caplog: pytest.LogCap
 @pytest.mark.parametrize("endpoint", [f"https://x/{KEY}", f"https://{KEY}.example", f"http://127.0.0.1:1/?key={KEY}"])
 def test_an_endpoint_with_the_key_in_it_is_refused(endpoint: str) -> None:
     """An endpoint is shown in messages and kept in the ledger: the key does not belong there."""
-    with pytest.raises(gn.InvalidSettings, match="endpoint holds the key") as caught:
+    with pytest.raises(gn.InvalidSettingsError, match="endpoint holds the key") as caught:
         Settings(key=KEY, endpoint=endpoint)  # type: ignore[arg-type]
     assert KEY not in f"{caught.value} {caught.value!r} {vars(caught.value)!r}"
 
@@ -188,8 +188,8 @@ def test_a_key_that_the_service_repeats_is_kept_nowhere(
     with caplog.at_level(logging.INFO):
         job = gn.submit("a house", quality="low", settings=Settings.discover(key=KEY, max_retries=0))
         job.wait()
-    said = [f"{job!r} {job.tiles!r} {job.notices!r} {job.failure!r}"]
-    said += [f"{tile.event!r} {tile.request_id} {tile.error} {tile.error and vars(tile.error)!r}" for tile in job.tiles]
+    said = [f"{job!r} {job.slots!r} {job.notices!r} {job.failure!r}"]
+    said += [f"{tile.event!r} {tile.request_id} {tile.error} {tile.error and vars(tile.error)!r}" for tile in job.slots]
     (entry,) = gn.history()
     said += [repr(entry.record), str(entry._repr_mimebundle_())]
     said += [f"{vars(record)!r} {record.getMessage()}" for record in caplog.records]
@@ -229,7 +229,7 @@ def test_a_key_that_the_service_calls_a_model_is_not_shown(
     models = client.models.list()
     assert "flux-***" in models.image_models
     assert KEY not in repr(models)
-    with pytest.raises(gn.NotFound, match=r"flux-\*\*\*") as caught:
+    with pytest.raises(gn.NotFoundError, match=r"flux-\*\*\*") as caught:
         client.images.generate(prompt="x", model="unknown")
     assert KEY not in str(caught.value)
 
@@ -240,12 +240,12 @@ def test_a_prompt_with_the_key_is_refused_in_short_whoever_debugs(
 ) -> None:
     """The frames of such a request hold the prompt, and so the key: no whole traceback is shown of it."""
     monkeypatch.setattr(gn.GradientNotebookError, "debug", debug)
-    with pytest.raises(gn.InvalidRequest) as caught:
+    with pytest.raises(gn.InvalidRequestError) as caught:
         gn.generate(f"a cat {KEY}", settings=Settings.discover(key=KEY))
     lines = caught.value._render_traceback_()
     assert "prompt: it holds your model access key" in lines[0]
     assert KEY not in "".join(lines)
-    with pytest.raises(gn.InvalidRequest) as caught:
+    with pytest.raises(gn.InvalidRequestError) as caught:
         gn.generate("a cat", size="big")
     assert hasattr(caught.value, "_render_traceback_") is not debug
     assert configured.posts == []
@@ -263,7 +263,7 @@ def test_a_prompt_with_the_key_is_refused_in_short_whoever_debugs(
 )
 def test_a_request_that_holds_the_key_is_refused(values: dict[str, Any], name: str) -> None:
     """A key in a prompt, a value or a name is told by the parameter's name, and not shown."""
-    with pytest.raises(gn.InvalidRequest) as caught:
+    with pytest.raises(gn.InvalidRequestError) as caught:
         refuse_key_in(values, Key(KEY, "test"))
     assert (caught.value.parameter, caught.value.what) == (name, f"{name}: it holds your model access key")
     assert caught.value.advice.startswith("Take it out: what is sent is kept in the ledger")
@@ -280,7 +280,7 @@ def test_a_request_without_the_key_is_let_through(key: str) -> None:
 def test_the_simulators_own_key_is_no_word() -> None:
     """What is masked in messages and refused in prompts does not stand in any by chance."""
     assert not Settings.discover().key.is_in("A simulated picture, simulated by the simulator")
-    with pytest.raises(gn.InvalidRequest):
+    with pytest.raises(gn.InvalidRequestError):
         refuse_key_in({"prompt": Settings.discover().key.reveal()}, Settings.discover().key)
 
 
@@ -376,7 +376,7 @@ def test_a_key_that_the_service_refuses_is_not_kept(
     """What was kept before stays."""
     credentials.remember(Key(OTHER, credentials.LOGIN))
     monkeypatch.setattr("gradient_notebook.simulator.handlers.CONTROL_PLANE_TOKENS", "sk-do-for")
-    with pytest.raises(gn.Unauthorized, match=r"came from %imagegen_login.*The key was not kept") as caught:
+    with pytest.raises(gn.AuthenticationError, match=r"came from %imagegen_login.*The key was not kept") as caught:
         login(option, {})
     assert Settings.discover().key.reveal() == OTHER
     assert keyring == {}
@@ -389,10 +389,10 @@ def test_what_cannot_be_a_key_is_refused_before_it_is_tried(
 ) -> None:
     """The reason is told, the key is not."""
     typed(text)
-    with pytest.raises(gn.InvalidSettings, match="The key from %imagegen_login") as caught:
+    with pytest.raises(gn.InvalidSettingsError, match="The key from %imagegen_login") as caught:
         login("", {})
     assert KEY not in shown(caught.value)
-    assert credentials.find().key is None
+    assert credentials.find_key().key is None
 
 
 def test_a_key_that_could_not_be_tried_is_kept(typed: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,13 +421,15 @@ def test_an_interrupt_at_the_prompt_changes_nothing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(login_module.getpass, "getpass", interrupted)
     with pytest.raises(KeyboardInterrupt, match="nothing has changed"):
         login("", {})
-    assert credentials.find().key is None
+    assert credentials.find_key().key is None
 
 
 def test_a_terminal_that_would_show_the_key_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where what is typed would be seen, or nobody can type, the error says what to do instead."""
     monkeypatch.setattr(login_module.getpass, "getpass", login_module.getpass.fallback_getpass)
-    with pytest.raises(gn.InvalidSettings, match=r"cannot ask .*\nSet GRADIENT_MODEL_ACCESS_KEY in the environment"):
+    with pytest.raises(
+        gn.InvalidSettingsError, match=r"cannot ask .*\nSet GRADIENT_MODEL_ACCESS_KEY in the environment"
+    ):
         login("", {})
 
 
@@ -445,7 +447,7 @@ def test_a_terminal_that_would_show_the_key_is_not_asked(monkeypatch: pytest.Mon
 def test_what_the_line_does_not_take(line: str, words: str, typed: Callable[[str], None]) -> None:
     """An unknown option is named; a key on the line is not, and nobody is asked."""
     typed("must not be asked")
-    with pytest.raises(gn.InvalidRequest) as caught:
+    with pytest.raises(gn.InvalidRequestError) as caught:
         login(line, {})
     assert words in str(caught.value)
     assert KEY not in str(caught.value)
@@ -465,7 +467,7 @@ def test_the_keyring_keeps_the_key_for_other_sessions(
 
     assert login("--forget", {}) == "The key is forgotten; there is no key."
     assert keyring == {}
-    assert credentials.find().key is None
+    assert credentials.find_key().key is None
     assert not notes[0].exists()
     assert login("--forget", {}) == "There was nothing to forget; there is no key."
 
@@ -482,7 +484,7 @@ def test_the_keyring_is_left_alone_until_somebody_says_so(
 ) -> None:
     """Without the note, nothing imports the package or asks it."""
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert credentials.find().key is None
+    assert credentials.find_key().key is None
     login("", {})
     login("--forget", {})
     without_key()
@@ -491,7 +493,7 @@ def test_the_keyring_is_left_alone_until_somebody_says_so(
 def test_a_missing_keyring_is_told_before_the_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names what to install."""
     monkeypatch.setitem(sys.modules, "keyring", None)
-    with pytest.raises(gn.InvalidSettings, match=r"package keyring is not installed.*\nInstall it \(pip install"):
+    with pytest.raises(gn.InvalidSettingsError, match=r"package keyring is not installed.*\nInstall it \(pip install"):
         login("--keyring", {})
 
 
@@ -505,11 +507,11 @@ def test_a_keyring_that_fails_shows_no_key(
         raise RuntimeError(f"locked: {entry} {KEY}")
 
     monkeypatch.setattr(sys.modules["keyring"], broken, fails)
-    with pytest.raises(gn.InvalidSettings, match=r"keyring cannot be used \(RuntimeError\)") as caught:
+    with pytest.raises(gn.InvalidSettingsError, match=r"keyring cannot be used \(RuntimeError\)") as caught:
         login("--keyring", {})
     assert KEY not in shown(caught.value)
-    assert len(list(chain(caught.value))) == 1
-    assert credentials.find().key is None
+    assert len(list(causes(caught.value))) == 1
+    assert credentials.find_key().key is None
 
 
 @pytest.mark.parametrize("asked", ["set_password", "get_password"])
@@ -524,9 +526,9 @@ def test_an_interrupt_while_the_keyring_asks_shows_no_key(keyring: Any, monkeypa
     with pytest.raises(KeyboardInterrupt) as caught:
         credentials.store(Key(KEY, "test"))
     assert KEY not in shown(caught.value)
-    frames = [frame for link in chain(caught.value) for frame, _ in traceback.walk_tb(link.__traceback__)]
+    frames = [frame for link in causes(caught.value) for frame, _ in traceback.walk_tb(link.__traceback__)]
     assert "asks" not in [frame.f_code.co_name for frame in frames]
-    assert len(list(chain(caught.value))) == 1
+    assert len(list(causes(caught.value))) == 1
 
 
 def test_a_keyring_that_keeps_nothing_is_found_out(
@@ -534,7 +536,7 @@ def test_a_keyring_that_keeps_nothing_is_found_out(
 ) -> None:
     """Some systems have a keyring that takes everything and holds nothing."""
     monkeypatch.setattr(sys.modules["keyring"], "set_password", lambda *_: None)
-    with pytest.raises(gn.InvalidSettings, match="does not keep the key"):
+    with pytest.raises(gn.InvalidSettingsError, match="does not keep the key"):
         login("--keyring", {})
 
 
@@ -542,5 +544,5 @@ def test_a_key_that_is_gone_from_the_keyring_is_missed(keyring: Any) -> None:
     """Where the note says that there is a key, the simulator does not paint instead."""
     credentials.store(Key(KEY, "test"))
     keyring.clear()
-    with pytest.raises(gn.InvalidSettings, match="and it is not"):
+    with pytest.raises(gn.InvalidSettingsError, match="and it is not"):
         Settings.discover()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradient_notebook.api.errors import InvalidRequest
+from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.notebook.magic_args import complete_given, numbered, parse, save_path, split_prompt
 from gradient_notebook.notebook.templates import interpolate
@@ -66,7 +66,7 @@ def test_a_line_is_read_as_a_shell_would() -> None:
 )
 def test_a_mistake_in_the_line_is_told_in_two_lines(line: str, message: str) -> None:
     """What is wrong, and what to do."""
-    with pytest.raises(InvalidRequest, match=re.escape(message)) as caught:
+    with pytest.raises(InvalidRequestError, match=re.escape(message)) as caught:
         parse(line)
     assert str(caught.value).count("\n") <= 1
 
@@ -85,7 +85,7 @@ def test_a_sessions_default_that_does_not_fit_gives_way() -> None:
     """What nobody typed does not make a cell fail; what the cell itself says does."""
     session = {"stream": True, "partial_images": 0, "output_format": "webp", "output_compression": 80}
     assert complete_given({"output_format": "png"}, session) == {"partial_images": 0, "output_format": "png"}
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         ImageGenerateParams.of({"prompt": "x", **complete_given({"output_compression": 5}, {"output_format": "png"})})
 
 
@@ -144,7 +144,7 @@ def test_braces_insert_a_value_once_and_nothing_else_is_special(text: str, fille
 )
 def test_braces_that_make_no_sense_are_told(text: str, message: str) -> None:
     """A missing name comes with the nearest one."""
-    with pytest.raises(InvalidRequest, match=re.escape(message)):
+    with pytest.raises(InvalidRequestError, match=re.escape(message)):
         interpolate(text, NAMES)
 
 
@@ -183,5 +183,5 @@ def test_where_to_save_is_known_before_anything_is_sent(tmp_path: Path) -> None:
 )
 def test_a_place_that_cannot_be_written_is_told(save: str, message: str) -> None:
     """An impossible --save is found before a request is sent."""
-    with pytest.raises(InvalidRequest, match=message):
+    with pytest.raises(InvalidRequestError, match=message):
         save_path(save, "otter", ImageGenerateParams(prompt="x"))

@@ -21,7 +21,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from PIL import Image
 from traitlets.config import Config
 
-from gradient_notebook.api.errors import InvalidRequest
+from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.notebook.widgets.live import LiveJob
@@ -93,7 +93,7 @@ def panel(configured: Simulator, shell: InteractiveShell, wire: Wire) -> Panel:
 
 def ask(panel: Panel, kind: str, **more: Any) -> None:
     """Send the picture a message, as the browser does."""
-    panel._film._handle_custom_msg({"type": kind, **more}, [])
+    panel._gallery._handle_custom_msg({"type": kind, **more}, [])
 
 
 def shown(panel: Panel) -> str:
@@ -101,11 +101,11 @@ def shown(panel: Panel) -> str:
     beside = {name: field.note.value for name, field in panel.form.fields.items() if "wrong" in field.note.value}
     beside |= {"name": panel.form._variable_note.value} if panel.form._variable_note.value else {}
     return "".join(f"{name}: {words}" for name, words in beside.items()) + "".join(
-        f"under: {box['what']}" for box in panel._film.boxes
+        f"under: {box['what']}" for box in panel._gallery.boxes
     )
 
 
-def when(widget: ipywidgets.Widget, condition: Callable[[], bool], *names: str) -> bool:
+def clock_time(widget: ipywidgets.Widget, condition: Callable[[], bool], *names: str) -> bool:
     """Wait until a condition about a widget holds, which is looked at after each of its changes."""
     holds = threading.Event()
     widget.observe(lambda _: holds.set() if condition() else None, names or traitlets.All)
@@ -113,7 +113,7 @@ def when(widget: ipywidgets.Widget, condition: Callable[[], bool], *names: str) 
 
 
 def ended(panel: Panel, count: int) -> bool:
-    return when(panel._film, lambda: len(panel._film.finished) == count, "finished")
+    return clock_time(panel._gallery, lambda: len(panel._gallery.finished) == count, "finished")
 
 
 def test_a_click_makes_images_in_the_background(panel: Panel, configured: Simulator, shell: InteractiveShell) -> None:
@@ -142,16 +142,16 @@ def test_several_at_once_and_each_is_cancelled_by_itself(
         panel.name = name
         jobs.append(panel.generate())
     assert configured.wait_for(lambda: len(configured.posts) == 3)
-    assert [one["id"] for one in panel._film.running] == ["3", "2", "1"]
+    assert [one["id"] for one in panel._gallery.running] == ["3", "2", "1"]
     ask(panel, "cancel", job="2")
     jobs[1].wait()
     assert [job.status for job in jobs] == ["running", "cancelled", "running"]
-    assert [(one["id"], one["boxes"][0]["kind"]) for one in panel._film.finished] == [("2", "cancelled")]
+    assert [(one["id"], one["boxes"][0]["kind"]) for one in panel._gallery.finished] == [("2", "cancelled")]
     for number in ("1", "3", "9", None):
         ask(panel, "cancel", job=number)
     jobs[0].wait()
     jobs[2].wait()
-    assert (panel._film.running, panel.image) == ([], None)
+    assert (panel._gallery.running, panel.image) == ([], None)
     assert shell.user_ns.keys().isdisjoint("abc")
 
 
@@ -166,7 +166,7 @@ def test_images_are_those_of_the_newest_job(
             assert data != picture("red") or gate.wait(10)
             return super().path_of(data)
 
-    monkeypatch.setattr(panel._config, "the_archive", lambda: Gated(tmp_path / "kept"), raising=False)
+    monkeypatch.setattr(panel._config, "get_archive", lambda: Gated(tmp_path / "kept"), raising=False)
     configured.script([answer("red")])
     older = panel.generate()
     assert configured.wait_for(lambda: len(configured.posts) == 1)
@@ -197,12 +197,12 @@ def test_a_job_that_has_just_ended_is_never_out_of_view(
     first = panel.generate()
     assert entered.wait(10)
     second = panel.generate()
-    in_view = [one["id"] for one in [*panel._film.running, *panel._film.finished]]
+    in_view = [one["id"] for one in [*panel._gallery.running, *panel._gallery.finished]]
     released.set()
     first.wait()
     second.wait()
     assert in_view == ["2", "1"]
-    assert [one["status"] for one in panel._film.finished] == ["done", "done"]
+    assert [one["status"] for one in panel._gallery.finished] == ["done", "done"]
 
 
 @pytest.mark.parametrize(
@@ -228,13 +228,13 @@ def test_what_the_service_says_stands_under_the_picture(
     ask(panel, "generate", form={"prompt": prompt})
     assert panel.job
     panel.job.wait()
-    [box] = panel._film.finished[0]["boxes"]
+    [box] = panel._gallery.finished[0]["boxes"]
     assert words in box["what"]
-    assert (box["kind"], panel._film.heard, panel.image) == (kind, 1, None)
+    assert (box["kind"], panel._gallery.heard, panel.image) == (kind, 1, None)
     configured.script([answer("red")])
     ask(panel, "generate", form={"prompt": "A fox"})
     assert ended(panel, 2)
-    assert (panel._film.heard, panel.image.size) == (2, (8, 8))
+    assert (panel._gallery.heard, panel.image.size) == (2, (8, 8))
     assert (caplog.text, *capsys.readouterr()) == ("", "", "")
 
 
@@ -255,7 +255,7 @@ def test_a_mistake_is_told_beside_its_control(
     assert shown(panel).startswith(where)
     assert 'role="alert"' in shown(panel)
     assert "<b>" not in shown(panel)
-    assert (configured.posts, panel.job, panel._film.heard) == ([], None, 1)
+    assert (configured.posts, panel.job, panel._gallery.heard) == ([], None, 1)
     assert (panel.form._more.selected_index == 0) == (not PARAMETERS[where[:-2]].often)
     ask(panel, "code", id="7", language="cell", form=form)
     assert shown(panel).startswith(where)
@@ -273,7 +273,7 @@ def test_a_bad_name_is_told_beside_its_field(panel: Panel, configured: Simulator
     panel.form.generate_button.click()
     assert shown(panel).startswith("name: ")
     assert "<b>" not in shown(panel)
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         panel.generate()
     assert configured.posts == []
     panel.form.variable.set_state({"value": " otter "})
@@ -288,7 +288,7 @@ def test_what_no_control_is_for_is_told_under_the_picture(panel: Panel, monkeypa
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-x")
     panel.form.generate_button.click()
     assert shown(panel) == ""
-    assert (panel._film.heard, len(panel._film.running)) == (2, 1)
+    assert (panel._gallery.heard, len(panel._gallery.running)) == (2, 1)
     ask(panel, "cancel", job="1")
 
 
@@ -315,14 +315,14 @@ def test_use_these_settings_fills_the_form_as_it_was(
     panel.generate().wait()
     panel.params = ImageGenerateParams(prompt="{{other}}", output_format="jpeg", output_compression=3)
     panel.generate().wait()
-    before = json.dumps(panel._film.finished)
+    before = json.dumps(panel._gallery.finished)
     ask(panel, "use", job="1")
     assert panel.controls["prompt"].value == "A {{colour}} fox"
     assert (panel.params.prompt, panel.params.size) == ("A red fox", "1024x1536")
     ask(panel, "use", job="2")
     assert (panel.params.prompt, panel.params.output_compression) == ("{{other}}", 3)
     ask(panel, "use", job="99")
-    assert json.dumps(panel._film.finished) == before
+    assert json.dumps(panel._gallery.finished) == before
 
 
 def test_only_typed_text_inserts_values(panel: Panel, configured: Simulator, shell: InteractiveShell) -> None:
@@ -330,18 +330,25 @@ def test_only_typed_text_inserts_values(panel: Panel, configured: Simulator, she
     control = panel.controls["prompt"]
     shell.user_ns |= {"colour": "{{1/0}}"}
     control.value = "{{1/0}}"
-    assert (panel.params.prompt, panel.form.inserts.value, panel.form.inserts.layout.display) == ("{{1/0}}", False, "")
+    assert (panel.params.prompt, panel.form.interpolates.value, panel.form.interpolates.layout.display) == (
+        "{{1/0}}",
+        False,
+        "",
+    )
     control.value = "plain"
     control.set_state({"value": "{{colour}} fox"})
-    assert (panel.params.prompt, panel.form.inserts.value) == ("{{colour}} fox", False)  # what was deleted comes back
-    panel.form.inserts.value = True
+    assert (panel.params.prompt, panel.form.interpolates.value) == (
+        "{{colour}} fox",
+        False,
+    )  # what was deleted comes back
+    panel.form.interpolates.value = True
     assert panel.params.prompt == "{{1/0}} fox"
-    panel.form.inserts.value = False
+    panel.form.interpolates.value = False
     assert panel.params.prompt == "{{colour}} fox"
     assert Panel(prompt="{{colour}}").params.prompt == "{{colour}}"
     assert Panel(prompt="{{colour}}", raw=False).params.prompt == "{{1/0}}"
     ask(panel, "generate", form={"prompt": f"{{{{coluor}}}} {HTML}"})
-    panel.form.inserts.value = True
+    panel.form.interpolates.value = True
     ask(panel, "generate", form={"prompt": f"{{{{coluor}}}} {HTML}"})
     assert "Did you mean colour?" in shown(panel)
     assert len(configured.posts) <= 1
@@ -357,7 +364,7 @@ def test_originals_are_handed_over_byte_for_byte(panel: Panel, configured: Simul
         [(content, buffers)] = wire.answers(colour)
         assert (buffers, content["mime"]) == ([picture(colour)], "image/png")
         assert content["name"] == f"otter-{number}-1.png"
-    panel._results.find("1").tiles[0].path.unlink()  # type: ignore[union-attr]
+    panel._results.find("1").slots[0].path.unlink()  # type: ignore[union-attr]
     for number, tile in (("1", 0), ("99", 0), ("2", 7)):
         ask(panel, "original", id=f"{number}.{tile}", job=number, tile=tile)
         [(content, buffers)] = wire.answers(f"{number}.{tile}")
@@ -402,6 +409,6 @@ def test_the_sessions_defaults_fill_the_form(configured: Simulator, shell: Inter
 def test_models_are_offered_when_they_have_come(panel: Panel) -> None:
     """The list is the service's own, and another name can be written."""
     control = panel.controls["model"]
-    assert when(control, lambda: len(control.options) == 3)
+    assert clock_time(control, lambda: len(control.options) == 3)
     control.value = "my-own"
     assert panel.params.model == "my-own"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from gradient_notebook.api.errors import InvalidRequest
+from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.notebook.widgets import live
 from gradient_notebook.notebook.widgets.panel import Panel
 from gradient_notebook.simulator import Simulator
@@ -39,8 +39,8 @@ def test_an_image_that_cannot_be_shown_is_assigned_and_told(
     monkeypatch.setattr(live, "preview", fails)
     panel.generate().wait()
     assert shell.user_ns["otter"] is panel.image
-    [state] = panel._film.finished
-    assert (panel._film.running, state["status"]) == ([], "done")
+    [state] = panel._gallery.finished
+    assert (panel._gallery.running, state["status"]) == ([], "done")
     assert "no preview" in state["boxes"][0]["what"]
 
 
@@ -85,12 +85,12 @@ def test_a_complaint_of_the_service_stands_beside_what_it_is_about(panel: Panel,
     panel.controls["size"].value = "1024x1024"
     job.wait()
     assert "No such size." not in note(panel, "size")
-    assert "No such size." in panel._film.finished[0]["boxes"][0]["what"]
+    assert "No such size." in panel._gallery.finished[0]["boxes"][0]["what"]
 
 
 def test_other_settings_take_a_complaint_along(panel: Panel) -> None:
     """What was wrong with an earlier prompt is not said of another that is filled in."""
-    panel.form.complain("prompt", "wrong")
+    panel.form.show_error("prompt", "wrong")
     panel.params = panel.params.replace(prompt="another")
     assert note(panel, "prompt") == ""
 
@@ -114,8 +114,8 @@ def test_the_image_in_view_is_the_first_that_there_is(panel: Panel, configured: 
     job.wait()
     assert len(job.images) == 2
     assert panel.shown.getpixel((0, 0)) == (0, 128, 0)
-    failed = next(at for at, tile in enumerate(job.tiles) if tile.status == "failed")
-    panel._film.selected = f"1.{failed}"
+    failed = next(at for at, tile in enumerate(job.slots) if tile.status == "failed")
+    panel._gallery.selected = f"1.{failed}"
     assert panel.shown is None
 
 
@@ -149,8 +149,8 @@ def test_what_is_wrong_is_never_only_in_a_log(panel: Panel, monkeypatch: pytest.
     """Whatever goes wrong in an answer to the browser is shown, and the browser gets its answer."""
     monkeypatch.setattr(panel.form, "accept", lambda _: 1 / 0)
     ask(panel, "generate", form={})
-    assert "ZeroDivisionError" in panel._film.boxes[0]["what"]
-    with pytest.raises(InvalidRequest):
+    assert "ZeroDivisionError" in panel._gallery.boxes[0]["what"]
+    with pytest.raises(InvalidRequestError):
         panel.name = "no name"
 
 
@@ -159,7 +159,7 @@ def test_a_partial_image_is_handed_over_as_no_original(panel: Panel, configured:
     configured.script([{"cut": "in_final"}, answer("red")])
     broken = panel.generate()
     broken.wait()
-    assert broken.tiles[0].path
+    assert broken.slots[0].path
     for question in ("newest", "older"):
         ask(panel, "original", id=question, job="1", tile=0)
         [(content, buffers)] = wire.answers(question)

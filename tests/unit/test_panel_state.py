@@ -25,7 +25,7 @@ from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
 import gradient_notebook
-from gradient_notebook.api.errors import InvalidRequest
+from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.api.settings import Key, Settings
 from gradient_notebook.jobs import event_loop
@@ -78,7 +78,7 @@ def test_what_is_changed_often_is_in_view_and_the_rest_folded(panel: Panel) -> N
     often = {id(boxes[name]) for name, parameter in PARAMETERS.items() if parameter.often}
     assert often <= {id(child) for child in panel.form.box.children}
     controls = {name: control.model_id for name, control in panel.controls.items()}
-    assert controls.items() <= panel._film.controls.items()
+    assert controls.items() <= panel._gallery.controls.items()
 
 
 def test_controls_are_widgets_to_observe_and_link(panel: Panel) -> None:
@@ -133,16 +133,16 @@ def test_no_image_and_no_key_stand_in_the_state_of_a_widget(panel: Panel, config
     configured.script([answer("red", "green", "blue")])
     panel.generate().wait()
     saved = ipywidgets.Widget.get_manager_state()["state"]
-    assert panel._film.model_id in saved
-    assert len(panel._film._pictures) == 3
-    known = [*map(picture, ("red", "green", "blue")), *(small.data for small in panel._film._pictures.values())]
+    assert panel._gallery.model_id in saved
+    assert len(panel._gallery._pictures) == 3
+    known = [*map(picture, ("red", "green", "blue")), *(small.data for small in panel._gallery._pictures.values())]
     updates = [data for _, data, buffers in wire if data["type"] == "comm_open" or data.get("method") == "update"]
     assert all(not buffers for _, data, buffers in wire if data in updates)
     text = json.dumps([saved, updates])  # raises for bytes
     assert [trace for data in known for trace in traces(data) if trace in text] == []
     assert KEY not in repr(list(wire)) + text
     pictures = [buffers for _, data, buffers in wire if data.get("content", {}).get("type") == "picture"]
-    assert [[small.data] for small in panel._film._pictures.values()] == pictures
+    assert [[small.data] for small in panel._gallery._pictures.values()] == pictures
 
 
 def test_only_so_many_results_stay(panel: Panel, configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,14 +156,14 @@ def test_only_so_many_results_stay(panel: Panel, configured: Simulator, monkeypa
     for _ in range(3):
         job = panel.generate()
         job.wait()
-        files.append(job.tiles[0].path)
-    assert [one["id"] for one in panel._film.finished] == ["4", "3"]
-    assert [one["id"] for one in panel._film.running] == ["1"]
-    assert sorted(panel._film._pictures) == ["3.0.0", "4.0.0"]
+        files.append(job.slots[0].path)
+    assert [one["id"] for one in panel._gallery.finished] == ["4", "3"]
+    assert [one["id"] for one in panel._gallery.running] == ["1"]
+    assert sorted(panel._gallery._pictures) == ["3.0.0", "4.0.0"]
     assert all(path and path.exists() for path in files)
     running.cancel()
     running.wait()
-    assert len(panel._film.finished) == 2
+    assert len(panel._gallery.finished) == 2
 
 
 def test_images_of_older_results_are_let_go(panel: Panel, configured: Simulator, shell: InteractiveShell) -> None:
@@ -175,7 +175,7 @@ def test_images_of_older_results_are_let_go(panel: Panel, configured: Simulator,
     panel.generate().wait()
     collected()
     assert [one() for one in held] == [None, None]
-    panel._film.selected = "1.0"
+    panel._gallery.selected = "1.0"
     assert panel.shown.getpixel((0, 0)) == (255, 0, 0)
 
 
@@ -183,9 +183,9 @@ def test_what_cannot_be_opened_is_not_in_view(panel: Panel, configured: Simulato
     """`shown` is None for a result that is no image, and for one that never was."""
     configured.script([{"body": {"created": 1, "data": [{"b64_json": "bm8="}]}}])
     panel.generate().wait()
-    assert panel._film.finished[0]["status"] == "failed"
+    assert panel._gallery.finished[0]["status"] == "failed"
     for selected in ("1", "1.0", "1.7", "9.0", ""):
-        panel._film.selected = selected
+        panel._gallery.selected = selected
         assert panel.shown is None
 
 
@@ -223,7 +223,7 @@ def test_a_panel_that_was_not_made_leaves_nothing() -> None:
     """A mistake in its arguments costs no widgets."""
     before = set(_instances)
     for wrong in ({"size": "big"}, {"sise": "auto"}, {"name": "a b"}, {"n": 99}):
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(InvalidRequestError):
             Panel(**wrong, settings=Settings(endpoint="http://127.0.0.1:9", key=Key(KEY, "test")))
     assert set(_instances) == before
 
@@ -253,8 +253,8 @@ def test_what_is_under_way_goes_on_when_its_panel_is_closed(
     panel.close()
     job.wait()
     assert shell.user_ns["otter"] is job.images[0]
-    assert job.tiles[0].path
-    assert job.tiles[0].path.read_bytes() == picture("green")
+    assert job.slots[0].path
+    assert job.slots[0].path.read_bytes() == picture("green")
     assert "image/jpeg" in page(outputs)[1]
 
 

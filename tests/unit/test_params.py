@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradient_notebook.api.errors import InvalidRequest
+from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import OUTPUT_TOKENS, PARAMETERS, ImageGenerateParams, estimated_output_tokens
 
 
@@ -78,7 +78,7 @@ def test_extra_goes_through_as_it_is() -> None:
 )
 def test_a_mistake_names_the_thing_the_value_and_what_is_allowed(values: dict[str, Any], message: str) -> None:
     """Every wrong value is refused with one short message, and the parameter that is wrong."""
-    with pytest.raises(InvalidRequest, match=re.escape(message)) as caught:
+    with pytest.raises(InvalidRequestError, match=re.escape(message)) as caught:
         make(**values)
     assert caught.value.parameter in values
     assert len(str(caught.value)) < 300
@@ -91,7 +91,7 @@ def test_every_declared_choice_is_accepted_and_no_other(name: str) -> None:
         assert make(**{name: choice}).body()[name] == choice
     for wrong in ("gif", 3, True, PARAMETERS[name].choices[0].upper()):
         with pytest.raises(
-            InvalidRequest, match=f"^{name}={wrong!r}: expected one of {', '.join(PARAMETERS[name].choices)}"
+            InvalidRequestError, match=f"^{name}={wrong!r}: expected one of {', '.join(PARAMETERS[name].choices)}"
         ):
             make(**{name: wrong})
 

@@ -18,7 +18,7 @@ import gradient_notebook as gn
 from gradient_notebook.api import retry
 from gradient_notebook.api.client import AsyncClient
 from gradient_notebook.api.decoders import StreamDecoder
-from gradient_notebook.jobs.recorder import Keeping
+from gradient_notebook.jobs.recorder import Recorder
 
 SENT_AGAIN = "SENT AGAIN after what may have reached the model"
 FALSELY_UNSENT = ("  and yet a post had arrived", "  and yet one may have reached the model")
@@ -28,7 +28,7 @@ LOST = "kept or shown, and LOST"
 _SHOWS_FIRST = """\
 import time
 import killed
-from gradient_notebook.jobs.keeping import Keeping
+from gradient_notebook.jobs.keeping import Recorder
 from gradient_notebook.jobs.work import Work
 
 def begin(self, tiles):
@@ -39,9 +39,9 @@ def finish(self, tile, event):
     tile.open()
     self._recording.get_loop().call_soon_threadsafe(self._changed)
     time.sleep(600)  # a disk that is slower than the kill
-    self._keeping.keep(tile, event.image_bytes)
+    self._recorder.store(tile, event.image_bytes)
 
-Keeping.begin, Work._finish = begin, finish
+Recorder.begin, Work._finish = begin, finish
 killed.main()
 """
 
@@ -102,7 +102,7 @@ def test_what_is_sent_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     async def post_again(self: AsyncClient, *order: Any) -> Any:
         try:
             return await post(self, *order)
-        except (gn.ServerError, gn.NoAnswer):
+        except (gn.InternalServerError, gn.NoResponseError):
             return await post(self, *order)
 
     monkeypatch.setattr(AsyncClient, "post", post_again)
@@ -116,8 +116,8 @@ def test_what_was_sent_and_is_told_not_to_be_is_counted(monkeypatch: pytest.Monk
     async def post_and_deny(self: AsyncClient, *order: Any) -> Any:
         try:
             return await post(self, *order)
-        except gn.NoAnswer as error:
-            raise gn.ConnectionFailed("Nothing was sent.") from error
+        except gn.NoResponseError as error:
+            raise gn.APIConnectionError("Nothing was sent.") from error
 
     monkeypatch.setattr(AsyncClient, "post", post_and_deny)
     found = counts(faulty.figures(50))
@@ -126,13 +126,13 @@ def test_what_was_sent_and_is_told_not_to_be_is_counted(monkeypatch: pytest.Monk
 
 def test_images_that_are_not_kept_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that is delivered and not on disk is found, and one whose file has other bytes."""
-    keep = Keeping.keep
+    keep = Recorder.keep
 
-    def keep_some(self: Keeping, tile: Any, data: bytes, **more: Any) -> None:
+    def keep_some(self: Recorder, tile: Any, data: bytes, **more: Any) -> None:
         if data[-20] % 2:
             keep(self, tile, data[:-1], **more)
 
-    monkeypatch.setattr(Keeping, "keep", keep_some)
+    monkeypatch.setattr(Recorder, "keep", keep_some)
     found = counts(faulty.figures(30))
     assert found[NOT_KEPT] == found["finished images delivered"] > 0
 

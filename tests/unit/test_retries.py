@@ -28,7 +28,7 @@ from PIL import Image
 
 import gradient_notebook as gn
 from gradient_notebook.api import retry, transport
-from gradient_notebook.api.retry import Pace, Patience, Wait, delay_s, demanded_s, pace_of
+from gradient_notebook.api.retry import RateLimitState, RetryBudget, Wait, delay_s, demanded_s, rate_limit_for
 from gradient_notebook.api.settings import Settings
 from gradient_notebook.simulator import Simulator
 
@@ -76,7 +76,7 @@ def failed(settings: Settings, told: list[Wait | None] | None = None, **params: 
 
 
 def in_flight(settings: Settings) -> int:
-    return pace_of(settings.endpoint, settings.key)._in_flight
+    return rate_limit_for(settings.endpoint, settings.key)._in_flight
 
 
 def busy(wait_s: str = "0.01", status: int = 429) -> dict[str, Any]:
@@ -86,35 +86,35 @@ def busy(wait_s: str = "0.01", status: int = 429) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------- what is sent again
 
 FAULTS: dict[str, tuple[dict[str, Any], type[Exception], int]] = {
-    "429 with a time": (busy(), gn.RateLimited, 3),
-    "429 without": ({"status": 429, "headers": NO_HEADERS}, gn.RateLimited, 3),
-    "429 of nonsense": (busy("soon"), gn.RateLimited, 3),
-    "429 without credit": ({**busy(), "body": {"error": {"code": "insufficient_quota"}}}, gn.RateLimited, 1),
+    "429 with a time": (busy(), gn.RateLimitError, 3),
+    "429 without": ({"status": 429, "headers": NO_HEADERS}, gn.RateLimitError, 3),
+    "429 of nonsense": (busy("soon"), gn.RateLimitError, 3),
+    "429 without credit": ({**busy(), "body": {"error": {"code": "insufficient_quota"}}}, gn.RateLimitError, 1),
     "429 at the bill's limit": (
         {**busy(), "body": {"error": {"type": "billing_hard_limit_reached"}}},
-        gn.RateLimited,
+        gn.RateLimitError,
         1,
     ),
-    "503 with a time": (busy(status=503), gn.ServerError, 3),
-    "503 without": ({"status": 503}, gn.ServerError, 1),
-    "503 of nonsense": (busy("-1", status=503), gn.ServerError, 1),
-    "500": ({"status": 500}, gn.ServerError, 1),
-    "500 with a time": (busy(status=500), gn.ServerError, 1),
-    "502": ({"status": 502}, gn.ServerError, 1),
-    "401": ({"status": 401}, gn.Unauthorized, 1),
-    "404": ({"status": 404}, gn.NotFound, 1),
-    "422": ({"status": 422}, gn.BadRequest, 1),
-    "307": ({"redirect": "http://127.0.0.1:9/elsewhere"}, gn.ApiError, 1),
-    "408": (busy(status=408), gn.ApiError, 1),
+    "503 with a time": (busy(status=503), gn.InternalServerError, 3),
+    "503 without": ({"status": 503}, gn.InternalServerError, 1),
+    "503 of nonsense": (busy("-1", status=503), gn.InternalServerError, 1),
+    "500": ({"status": 500}, gn.InternalServerError, 1),
+    "500 with a time": (busy(status=500), gn.InternalServerError, 1),
+    "502": ({"status": 502}, gn.InternalServerError, 1),
+    "401": ({"status": 401}, gn.AuthenticationError, 1),
+    "404": ({"status": 404}, gn.NotFoundError, 1),
+    "422": ({"status": 422}, gn.BadRequestError, 1),
+    "307": ({"redirect": "http://127.0.0.1:9/elsewhere"}, gn.APIError, 1),
+    "408": (busy(status=408), gn.APIError, 1),
     "429 in a stream": (
         {**SMALL, "error_event": {"code": "rate_limit_exceeded", "message": f"Busy: {KEY}."}},
-        gn.ApiError,
+        gn.APIError,
         1,
     ),
-    "silence": ({"silence": True}, gn.NoAnswer, 1),
-    "reset before the headers": ({"cut": "before_headers", "reset": True}, gn.NoAnswer, 1),
-    "cut in the headers": ({"cut": "in_headers"}, gn.NoAnswer, 1),
-    "cut in the image": ({**SMALL, "cut": "in_final"}, gn.StreamBroken, 1),
+    "silence": ({"silence": True}, gn.NoResponseError, 1),
+    "reset before the headers": ({"cut": "before_headers", "reset": True}, gn.NoResponseError, 1),
+    "cut in the headers": ({"cut": "in_headers"}, gn.NoResponseError, 1),
+    "cut in the image": ({**SMALL, "cut": "in_final"}, gn.StreamInterruptedError, 1),
 }
 
 
@@ -281,7 +281,7 @@ def service_stopped(service: Simulator) -> Iterator[None]:
 def test_a_service_that_stays_away_is_given_up(keyed: None) -> None:
     """The message says that nothing was sent, and how often that was tried."""
     error = failed(at(free_port()))
-    assert type(error) is gn.ConnectionFailed
+    assert type(error) is gn.APIConnectionError
     assert "Nothing was sent." in error.what
     assert "Tried 3 times." in error.advice
 
@@ -290,7 +290,7 @@ def test_a_connection_that_is_reset_early_may_have_carried_the_request(keyed: No
     """Once a request has begun to go out, nobody knows how far it came: it is sent once."""
     with Raw(reset_early) as server:
         error = failed(at(server.port))
-        assert type(error) is gn.NoAnswer
+        assert type(error) is gn.NoResponseError
         assert "may have been billed" in error.what
         assert server.connections == 1
 
@@ -309,7 +309,7 @@ def test_a_kept_connection_does_not_carry_a_request_twice(keyed: None) -> None:
             await client.images.generate(prompt="x")
 
     with Raw(serve) as server:
-        with pytest.raises(gn.NoAnswer):
+        with pytest.raises(gn.NoResponseError):
             asyncio.run(look_and_paint())
         assert server.received == [b"GET /v1/models HTTP/1.1", b"POST /v1/images/generations HTTP/1.1"]
         assert server.connections == 1
@@ -328,7 +328,7 @@ def test_a_proxy_that_gives_no_tunnel_has_had_nothing(keyed: None, monkeypatch: 
         for attempts in (3, 1):
             server.received.clear()
             error = failed(limited(endpoint="https://inference.example"))
-            assert type(error) is gn.ConnectionFailed
+            assert type(error) is gn.APIConnectionError
             assert server.received == [b"CONNECT inference.example:443 HTTP/1.1"] * attempts
 
 
@@ -346,7 +346,7 @@ def test_a_certificate_that_is_wrong_is_not_waited_for(keyed: None, tmp_path: Pa
 
     with Raw(serve) as server:
         error = failed(limited(endpoint=f"https://127.0.0.1:{server.port}"))
-        assert type(error) is gn.ConnectionFailed
+        assert type(error) is gn.APIConnectionError
         assert "certificate" in str(error).lower()
         assert "Tried" not in str(error)
         assert server.connections == 1
@@ -356,7 +356,7 @@ def test_a_body_goes_out_once() -> None:
     """Whatever a transport may want to do, it gets the body of a request once."""
 
     async def twice() -> None:
-        outgoing = transport.Outgoing(b"paid")
+        outgoing = transport.SingleUseBody(b"paid")
         assert [part async for part in outgoing] == [b"paid"]
         async for _ in outgoing:
             pytest.fail("It was handed out again.")
@@ -376,7 +376,7 @@ def test_a_broken_answer_names_its_request(configured: Simulator) -> None:
             while await body.read() is not None:
                 pass
 
-    with pytest.raises(gn.NoAnswer) as caught:
+    with pytest.raises(gn.NoResponseError) as caught:
         asyncio.run(read())
     assert (caught.value.request_id, "Request req-7." in str(caught.value)) == ("req-7", True)
 
@@ -497,7 +497,7 @@ def test_a_wait_ends_early_when_its_reason_does() -> None:
     """Room that an answer to somebody else has shown is used."""
     told: list[Wait | None] = []
     wait = Wait("x", time.monotonic() + 600, 1)
-    asyncio.run(asyncio.wait_for(Patience(0, 600).rest(wait, told.append, lambda: True), 30))
+    asyncio.run(asyncio.wait_for(RetryBudget(0, 600).rest(wait, told.append, lambda: True), 30))
     assert told == [wait, None]
 
 
@@ -513,7 +513,7 @@ def test_a_full_window_holds_back_every_client_of_the_key(configured: Simulator)
     wait, told = first_wait(limited(max_wait_s=1_000))
     assert (wait.reason, wait.attempt, told[1:]) == ("The rate limit is used up", 1, [None])
     assert wait.until_s >= earliest_s
-    assert type(failed(limited())) is gn.RateLimited
+    assert type(failed(limited())) is gn.RateLimitError
     assert len(configured.posts) == 1
     assert asyncio.run(paint(limited(key="sk-do-another")))
 
@@ -535,7 +535,7 @@ def test_a_window_that_is_full_for_long_is_told_before_anything_is_sent(
         gn.Client().models.list()
         told: list[Wait | None] = []
         error = failed(limited(), told)
-        assert type(error) is gn.RateLimited
+        assert type(error) is gn.RateLimitError
         assert service.posts == []
     assert told == []
     assert "used up until " in error.what
@@ -577,8 +577,8 @@ def window(remaining: Any, reset: Any) -> dict[str, str]:
 
 def test_what_is_in_flight_counts_as_used(clock: types.SimpleNamespace) -> None:
     """The last of a window is given to one request; when that is answered, its answer says what is left."""
-    pace = Pace()
-    pace.heed(window(1, 60))
+    pace = RateLimitState()
+    pace.update_from_headers(window(1, 60))
     assert [pace.enter(), pace.enter()] == [None, 1_060.0]
     pace.leave({})
     assert pace.enter() is None
@@ -586,8 +586,8 @@ def test_what_is_in_flight_counts_as_used(clock: types.SimpleNamespace) -> None:
 
 def test_a_window_is_forgotten_when_it_is_over(clock: types.SimpleNamespace) -> None:
     """Nobody waits for stale news."""
-    pace = Pace()
-    pace.heed(window(0, 60))
+    pace = RateLimitState()
+    pace.update_from_headers(window(0, 60))
     clock.now_s = 1_059.0
     assert (pace.enter(), pace.has_opened_before(1_060.0)) == (1_060.0, False)
     clock.now_s = 1_060.0
@@ -596,47 +596,47 @@ def test_a_window_is_forgotten_when_it_is_over(clock: types.SimpleNamespace) -> 
 
 def test_answers_may_overtake_one_another(clock: types.SimpleNamespace) -> None:
     """Of one window the least that was left is true; of two windows the newer one."""
-    pace = Pace()
-    pace.heed(window(0, 60))
-    pace.heed(window(3, 60))
-    pace.heed(window(9, 20))
+    pace = RateLimitState()
+    pace.update_from_headers(window(0, 60))
+    pace.update_from_headers(window(3, 60))
+    pace.update_from_headers(window(9, 20))
     assert pace.enter() == 1_060.0
-    pace.heed(window(2, 90))
-    pace.heed(window(0, 60))
+    pace.update_from_headers(window(2, 90))
+    pace.update_from_headers(window(0, 60))
     assert pace.enter() is None
 
 
 def test_a_reset_that_is_pushed_on_by_every_answer_comes_all_the_same(clock: types.SimpleNamespace) -> None:
     """A server that always names the next second does not stop a key for ever."""
-    pace = Pace()
-    pace.heed(window(0, 1))
+    pace = RateLimitState()
+    pace.update_from_headers(window(0, 1))
     for _ in range(4):
         clock.now_s += 0.5
-        pace.heed(window(1, 1))
+        pace.update_from_headers(window(1, 1))
     assert pace.enter() is None
 
 
 def test_a_wrong_word_does_not_stop_a_key_for_ever(clock: types.SimpleNamespace) -> None:
     """For other requests a 429 is believed for an hour at most, and a reset in a week not at all."""
-    pace = Pace()
-    pace.heed(window(0, 7 * 86_400))
+    pace = RateLimitState()
+    pace.update_from_headers(window(0, 7 * 86_400))
     assert pace.enter() is None
-    pace.hold_back(math.inf)
+    pace.block_for(math.inf)
     assert pace.enter() == 1_000.0 + retry.LONGEST_HOLD_S
 
 
 def test_a_429_goes_before_what_its_window_says(clock: types.SimpleNamespace) -> None:
     """A service that says when to come back has room then."""
-    pace = Pace()
-    pace.heed(window(0, 600))
-    pace.hold_back(5)
+    pace = RateLimitState()
+    pace.update_from_headers(window(0, 600))
+    pace.block_for(5)
     assert pace.enter() == 1_005.0
 
 
 def test_a_pace_counts_right_from_many_threads() -> None:
     """However many ask at the same moment, no more pass than there is room for."""
-    pace = Pace()
-    pace.heed(window(50, 3_600))
+    pace = RateLimitState()
+    pace.update_from_headers(window(50, 3_600))
     passed: list[bool] = []
 
     def ask() -> None:
@@ -688,8 +688,8 @@ def test_no_header_raises_or_stops_anything_for_ever(headers: dict[str, str]) ->
     """Whatever a header holds, a demand is a number or nothing, and no key is stopped for more than a day."""
     demanded = demanded_s(headers)
     assert demanded is None or demanded >= 0
-    pace = Pace()
-    pace.heed(headers)
+    pace = RateLimitState()
+    pace.update_from_headers(headers)
     until_s = pace.enter()
     assert until_s is None or until_s <= time.monotonic() + retry.LONGEST_WINDOW_S
     gn.api.errors.api_error({}, status=429, headers=headers)
@@ -698,7 +698,7 @@ def test_no_header_raises_or_stops_anything_for_ever(headers: dict[str, str]) ->
 @given(st.one_of(st.none(), st.floats(0)), st.floats(0), st.integers(0, 5))
 def test_a_wait_fits_into_what_is_left(demanded: float | None, left_s: float, retries: int) -> None:
     """No wait is longer than all that may be waited, and none has no end."""
-    patience = Patience(retries, left_s)
+    patience = RetryBudget(retries, left_s)
     wait = patience.retry("x", demanded)
     assert retries or wait is None
     if wait is not None:
@@ -709,7 +709,7 @@ def test_a_wait_fits_into_what_is_left(demanded: float | None, left_s: float, re
 # ---------------------------------------------------------------------------------------------- what a traceback shows
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and all that led to it, those within groups, too."""
     links: list[BaseException | None] = [error]
     seen: set[int] = set()
@@ -722,7 +722,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def assert_no_frame_shows_the_key(error: BaseException) -> None:
-    for link in chain(error):
+    for link in causes(error):
         for frame, _ in traceback.walk_tb(link.__traceback__):
             assert frame.f_globals["__name__"].split(".")[0] not in TRANSPORT
             assert KEY not in repr(frame.f_locals)
@@ -742,7 +742,7 @@ def test_no_frame_of_an_error_shows_the_key(configured: Simulator, name: str) ->
 def test_no_frame_of_a_failed_connection_shows_the_key(keyed: None) -> None:
     """Neither a refused connection nor one that is reset leaves a frame of the transport, and the cause is still named."""
     error = failed(at(free_port(), max_retries=1))
-    assert len(list(chain(error))) > 2
+    assert len(list(causes(error))) > 2
     assert_no_frame_shows_the_key(error)
     with Raw(reset_early) as server:
         assert_no_frame_shows_the_key(failed(at(server.port)))
@@ -801,7 +801,7 @@ def test_frames_of_whoever_asks_are_left_alone(keyed: None) -> None:
         except ValueError:
             await paint(at(free_port(), max_retries=0))
 
-    with pytest.raises(gn.ConnectionFailed) as caught:
+    with pytest.raises(gn.APIConnectionError) as caught:
         asyncio.run(while_handling())
-    (first,) = [link for link in chain(caught.value) if isinstance(link, ValueError)]
+    (first,) = [link for link in causes(caught.value) if isinstance(link, ValueError)]
     assert first.__traceback__ is not None

@@ -157,7 +157,7 @@ def test_usage_has_the_documented_counts(simulator: Simulator, quality: str, siz
     ("prompt", "size"), [("a wide valley", "1536x1024"), ("a tall tree", "1024x1536"), ("a tree", "1024x1024")]
 )
 def test_auto_is_resolved(simulator: Simulator, prompt: str, size: str) -> None:
-    """What is auto or not given is reported as what it became; the words of the prompt choose the size."""
+    """What is auto or not given is reported as what it became; the words of the prompt set_default the size."""
     answer = post(simulator, {**ORDER, "prompt": prompt, "size": "auto", "output_format": "webp"}).json()
     assert (answer["size"], answer["quality"], answer["background"]) == (size, "medium", "opaque")
     assert "x".join(map(str, opened(answer["data"][0]).size)) == size

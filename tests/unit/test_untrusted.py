@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradient_notebook.api import base64_stream, decoders
-from gradient_notebook.api.decoders import AnswerDecoder, StreamDecoder
+from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
 from gradient_notebook.api.errors import (
-    BadRequest,
-    ContentRefused,
+    BadRequestError,
+    ContentPolicyError,
     GradientNotebookError,
-    InvalidResponse,
+    InvalidResponseError,
     api_error,
     clean,
 )
@@ -33,7 +33,7 @@ from gradient_notebook.notebook.formatting import Box, joined, line, record
 from .examples import of_full
 
 make_error = functools.partial(api_error, status=None, headers={})
-DECODERS = (StreamDecoder, AnswerDecoder)
+DECODERS = (StreamDecoder, ResponseDecoder)
 
 # Anything, and what is nearly an answer: the parts of one in any order.
 PARTS = st.sampled_from(
@@ -80,7 +80,7 @@ def cut(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
         at += size
 
 
-def outcome(kind: type[StreamDecoder | AnswerDecoder], pieces: Iterable[bytes]) -> tuple[list[Any], str]:
+def outcome(kind: type[StreamDecoder | ResponseDecoder], pieces: Iterable[bytes]) -> tuple[list[Any], str]:
     """Return the events of an answer, and the error that it ends in."""
     decoder = kind(make_error)
     events: list[Any] = []
@@ -156,8 +156,8 @@ def test_images_that_nobody_takes_do_not_pile_up_in_a_stream(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("kind", "begins", "again"),
     [
-        (AnswerDecoder, b'{"data":[', b'{"b64_json":"QUJD"},'),
-        (AnswerDecoder, b'{"data":[', b'{"b64_json":""},'),
+        (ResponseDecoder, b'{"data":[', b'{"b64_json":"QUJD"},'),
+        (ResponseDecoder, b'{"data":[', b'{"b64_json":""},'),
         (StreamDecoder, b"", b': "b64_json":"QUJD"\n\n'),
         (StreamDecoder, b"data: ", b'{"b64_json":"QUJD"},'),
     ],
@@ -175,7 +175,7 @@ def test_an_answer_of_countless_values_is_not_read(text: bytes, monkeypatch: pyt
     """A value takes many times the memory of its text."""
     monkeypatch.setattr(decoders, "MAX_PARTS", 1000)
     data = b'{"data":[' + b",".join([text] * 2000) + b"]}"
-    assert "has over 1,000 values" in outcome(AnswerDecoder, [data])[1]
+    assert "has over 1,000 values" in outcome(ResponseDecoder, [data])[1]
     assert (
         "has over 1,000 values"
         in outcome(StreamDecoder, [b"event: image_generation.completed\ndata: " + data + b"\n\n"])[1]
@@ -248,9 +248,9 @@ def test_an_error_says_nothing_but_plain_words(field: str) -> None:
         body = {"code": "moderation_blocked", "message": "No.", field: value}
         error = api_error({"error": body}, status=status, headers={"x-request-id": HOSTILE})
         said = [error.what, error.advice, error.code or "", error.request_id or ""]
-        if isinstance(error, BadRequest):
+        if isinstance(error, BadRequestError):
             said.append(error.parameter or "")
-        if isinstance(error, ContentRefused):
+        if isinstance(error, ContentPolicyError):
             said += [error.stage, *error.categories]
         assert [words for words in said if not is_showable(words)] == []
         assert sum(map(len, said)) < 8000
@@ -270,7 +270,7 @@ def test_names_and_prompts_are_plain_words() -> None:
     assert is_showable(model.id)
     assert (len(model.owned_by), model.id.startswith("gpt-image")) == (200, True)
     answer = {"created": 1, "size": HOSTILE, "data": [{"b64_json": "AAAA", "revised_prompt": f"A\ncat {HOSTILE}"}]}
-    (event,), _ = outcome(AnswerDecoder, [json.dumps(answer).encode()])
+    (event,), _ = outcome(ResponseDecoder, [json.dumps(answer).encode()])
     assert event.revised_prompt.split("\n")[:2] == ["A", "cat  red      "]
     assert is_showable(event.revised_prompt.replace("\n", "") + event.size)
 
@@ -304,17 +304,17 @@ class Page(HTMLParser):
         self.text += data
 
 
-def refusal() -> ContentRefused:
+def refusal() -> ContentPolicyError:
     body = {"code": "moderation_blocked", "message": SCRIPT, "safety_violations": [SCRIPT], "id": SCRIPT}
     error = api_error(body, status=400, headers={"x-request-id": SCRIPT})
-    assert isinstance(error, ContentRefused)
+    assert isinstance(error, ContentPolicyError)
     return error
 
 
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
     "box": lambda: Box(SCRIPT, SCRIPT).bundle(),
     "refusal": lambda: Box.of(refusal(), before=SCRIPT).bundle(),
-    "our error": lambda: Box.of(InvalidResponse(SCRIPT, SCRIPT)).bundle(),
+    "our error": lambda: Box.of(InvalidResponseError(SCRIPT, SCRIPT)).bundle(),
     "any error": lambda: Box.of(ValueError(SCRIPT)).bundle(),
     "line": lambda: line([SCRIPT, SCRIPT]),
     "record": lambda: record(

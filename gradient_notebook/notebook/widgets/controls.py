@@ -70,7 +70,7 @@ def _steps(parameter: Parameter) -> tuple[tuple[str, Any], ...]:
 
 
 def value_of(parameter: Parameter, control: ipywidgets.ValueWidget) -> Any:
-    """Return what a control says, None where it says nothing; raise InvalidRequest where it makes no sense."""
+    """Return what a control says, None where it says nothing; raise InvalidRequestError where it makes no sense."""
     value = control.value
     if isinstance(value, str) and not parameter.multiline and not value.strip() and parameter.default is None:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 import ipywidgets
 
-from ...api.errors import GradientNotebookError, InvalidRequest
+from ...api.errors import GradientNotebookError, InvalidRequestError
 from ...api.params import PARAMETERS, ImageGenerateParams
 from .. import formatting
 from ..magic_args import identifier
@@ -20,7 +20,7 @@ class Form:
     """What a person sets before an image is made.
 
     `session` returns the session's defaults, `price` says what a number of output tokens costs, and `notice` stands
-    under all. The prompt holds `{{ }}` to be filled in only where `inserts` is ticked: text that comes from code takes
+    under all. The prompt holds `{{ }}` to be filled in only where `interpolates` is ticked: text that comes from code takes
     the tick off, and only a person puts it on again.
     """
 
@@ -43,7 +43,7 @@ class Form:
         self.variable = ipywidgets.Text(
             value=name, description="Variable", tooltip="Notebook variable that the image is assigned to."
         )
-        self.inserts = ipywidgets.Checkbox(
+        self.interpolates = ipywidgets.Checkbox(
             value=True, indent=False, description="Insert {{ }}", tooltip="Insert values from the notebook for {{ }}."
         )
         self._variable_note = self._html("note")
@@ -66,7 +66,7 @@ class Form:
         self.box = self._box(
             "form",
             prompt,
-            self.inserts,
+            self.interpolates,
             *others,
             self._more,
             self._box("field", self.variable, self._variable_note),
@@ -88,23 +88,23 @@ class Form:
         for name, control in self.controls.items():
             control.observe(lambda _, name=name: self._touched(name), "value")
         self.controls["prompt"].observe(self._prompt_changed, "value")
-        self.inserts.observe(lambda _: self._show_estimate(), "value")
+        self.interpolates.observe(lambda _: self._show_estimate(), "value")
         self.variable.observe(lambda _: self._say_of_variable(""), "value")
 
     # What it says
 
     @property
     def name(self) -> str:
-        """The variable's name; raises InvalidRequest if it is none."""
+        """The variable's name; raises InvalidRequestError if it is none."""
         return identifier(self.variable.value.strip())
 
     @property
     def in_a_browser(self) -> dict[str, ipywidgets.ValueWidget]:
         """All controls by the names that a browser calls them, which are no names of parameters for two of them."""
-        return {**self.controls, ".variable": self.variable, ".inserts": self.inserts}
+        return {**self.controls, ".variable": self.variable, ".interpolates": self.interpolates}
 
     def given(self) -> dict[str, Any]:
-        """Return the parameters that the form gives; raise InvalidRequest where a control makes no sense.
+        """Return the parameters that the form gives; raise InvalidRequestError where a control makes no sense.
 
         What is left at the service's own default is not given, unless the session's default is another.
         """
@@ -122,7 +122,7 @@ class Form:
 
     # How it is set
 
-    def fill(self, values: Mapping[str, Any], *, inserts: bool = False) -> None:
+    def fill(self, values: Mapping[str, Any], *, interpolates: bool = False) -> None:
         """Set all controls; what `values` does not name is not given."""
         self._wrong = {}
         session = self._session()
@@ -130,12 +130,12 @@ class Form:
             for name, field in self.fields.items():
                 # What has no effect now keeps what it would have, so that it need not be set twice.
                 field.set(values.get(name, session.get(name) if field.parameter.only_with else None))
-        self.inserts.value = inserts or "{{" not in self.controls["prompt"].value
+        self.interpolates.value = interpolates or "{{" not in self.controls["prompt"].value
 
     def accept(self, shown: Mapping[str, Any]) -> None:
         """Set the controls to what a browser shows: their own messages may still be on their way.
 
-        Raises InvalidRequest where that does not go together: nothing is left out that somebody has chosen.
+        Raises InvalidRequestError where that does not go together: nothing is left out that somebody has chosen.
         """
         self._wrong = {}
         with self._holding():
@@ -145,7 +145,7 @@ class Form:
                 if field.parameter.choices and (refusal := _refusal(self._others(name), name, field.control.value)):
                     raise refusal
         self.variable.value = shown.get(".variable", self.variable.value)
-        self.inserts.value = shown.get(".inserts", self.inserts.value)
+        self.interpolates.value = shown.get(".interpolates", self.interpolates.value)
 
     @contextmanager
     def _holding(self) -> Iterator[None]:
@@ -172,7 +172,7 @@ class Form:
         It stays so when it has been deleted: it may be brought back.
         """
         if "{{" in change["new"] and change["new"] != change["owner"].typed:
-            self.inserts.value = False
+            self.interpolates.value = False
 
     def offer_models(self, names: Sequence[str]) -> None:
         """Offer what the service lists."""
@@ -186,15 +186,15 @@ class Form:
         """Whether the form gives the same for a parameter as `given` did."""
         try:
             return bool(self.given().get(name) == given.get(name))
-        except InvalidRequest:
+        except InvalidRequestError:
             return False
 
-    def forgive(self) -> None:
+    def clear_errors(self) -> None:
         """Take back what was said to be wrong."""
         self._wrong = {}
         self.refresh()
 
-    def complain(self, name: str | None, words: str) -> bool:
+    def show_error(self, name: str | None, words: str) -> bool:
         """Say beside a control what is wrong with it, until it is changed. Return whether there is such a control."""
         if name == "name":
             self._say_of_variable(words)
@@ -218,7 +218,7 @@ class Form:
                 self._refresh(name, field)
         finally:
             self._held = False
-        self.inserts.layout.display = "" if "{{" in self.controls["prompt"].value else "none"
+        self.interpolates.layout.display = "" if "{{" in self.controls["prompt"].value else "none"
         self._show_estimate()
 
     def _show_estimate(self) -> None:
@@ -242,7 +242,7 @@ class Form:
         """Return what is wrong with what a control says by itself."""
         try:
             self._value(name)
-        except InvalidRequest as error:
+        except InvalidRequestError as error:
             return error.what
         return ""
 
@@ -252,25 +252,25 @@ class Form:
         for other, field in self.fields.items():
             applies = not field.control.disabled or field.parameter.only_with == name
             if other != name and applies:
-                with suppress(InvalidRequest):
+                with suppress(InvalidRequestError):
                     values[other] = self._value(other)
         return values
 
 
-def _refusal(others: Mapping[str, Any], name: str, value: Any) -> InvalidRequest | None:
+def _refusal(others: Mapping[str, Any], name: str, value: Any) -> InvalidRequestError | None:
     """Return why a parameter cannot have a value while the others are as they are."""
     values = {**others, "prompt": "a", name: value}
     while True:
         try:
             ImageGenerateParams.of(values)
-        except InvalidRequest as error:
+        except InvalidRequestError as error:
             if error.parameter == name or values.pop(error.parameter or "", None) is None:
                 return error if error.parameter == name else None
         else:
             return None
 
 
-def _reason(refusal: InvalidRequest | None) -> str:
+def _reason(refusal: InvalidRequestError | None) -> str:
     return refusal.what.partition(": ")[2] if refusal else ""
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import anywidget
 from traitlets import Dict, Int, List, Unicode
 
-from ...api.errors import InvalidResponse
+from ...api.errors import InvalidResponseError
 from ...api.params import ImageGenerateParams
 from ...imaging import Preview, open_image, preview, rows
-from ...jobs.image_slot import Tile
+from ...jobs.image_slot import ImageSlot
 from ...jobs.job import Job
 from .. import formatting
 from .esm import joined
@@ -28,7 +28,7 @@ def _styles(*names: str) -> str:
     return "".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
-class LivePicture(anywidget.AnyWidget):
+class LiveView(anywidget.AnyWidget):
     """Shows a job while it runs, its progress, and a Cancel button.
 
     What jobs say travels in traits (`LiveJob.state`), which a view that comes late has as well. Pictures travel in
@@ -48,9 +48,9 @@ class LivePicture(anywidget.AnyWidget):
         self.actions: dict[str, Action] = {"picture": self._send_again}
         self._pictures: dict[str, Preview] = {}
         super().__init__(**traits)
-        self.on_msg(self._heard)
+        self.on_msg(self._on_message)
 
-    def _heard(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if action := self.actions.get(str(content.get("type"))):
             action(content)
 
@@ -83,7 +83,7 @@ class LivePicture(anywidget.AnyWidget):
         super().close()
 
 
-class Film(LivePicture):
+class Gallery(LiveView):
     """Shows the jobs of a panel, those that run and those that have ended, one of them in view."""
 
     _esm = joined(_HERE / "gallery.mjs")
@@ -91,7 +91,7 @@ class Film(LivePicture):
 
     finished: List[dict[str, Any]] = List(Dict()).tag(sync=True)
     selected = Unicode().tag(sync=True)
-    """What is in view: `job` or `job.tile`."""
+    """What is in view: `job` or `job.slot`."""
     boxes: List[dict[str, str]] = List(Dict()).tag(sync=True)
     """What went wrong without a job, as `formatting.Box.plain` has it."""
     heard = Int().tag(sync=True)
@@ -109,7 +109,7 @@ class LiveJob:
 
     def __init__(
         self,
-        picture: LivePicture,
+        picture: LiveView,
         params: ImageGenerateParams,
         px: int,
         *,
@@ -135,47 +135,47 @@ class LiveJob:
     def state(self, job: Job | None = None, **more: Any) -> dict[str, Any]:
         """Return what is to be shown now, in plain values; None stands for a job that has not begun."""
         params = self._params
-        tiles = job.tiles if job else [Tile()] * params.n
+        slots = job.slots if job else [ImageSlot()] * params.n
         words, seconds = formatting.waiting(job) if job else ("", 0.0)
         return {
             "id": self.id,
             "status": job.status if job else "running",
             "prompt": formatting.shortened(params.prompt, _PROMPT_CHARACTERS),
-            "settings": formatting.described(params),
+            "settings": formatting.summary(params),
             "note": formatting.progress(job) if job else f"0 of {params.n} done",
             "wait": {"words": words, "seconds": seconds},
             "caption": [],
             "boxes": [],
             "elapsed_s": job.elapsed_s if job else 0.0,
-            "steps_done": sum(map(self._steps_done, tiles)),
-            "steps": (self._partial_images + 1) * len(tiles),
+            "steps_done": sum(map(self._steps_done, slots)),
+            "steps": (self._partial_images + 1) * len(slots),
             "partial_images": self._partial_images,
             "width": self._size[0],
             "height": self._size[1],
-            "rows": rows(len(tiles)),
+            "rows": rows(len(slots)),
             "mime": f"image/{params.effective('output_format')}",
-            "tiles": [self._tile(index, tile) for index, tile in enumerate(tiles)],
+            "tiles": [self._slot(index, slot) for index, slot in enumerate(slots)],
             **more,
         }
 
     def take_pictures(self, job: Job) -> None:
         """Send previews of the pictures that have come since the last time. Takes 25 ms for each."""
-        for index, tile in enumerate(job.tiles):
-            for at, data in self._new(index, tile):
-                self._take(index, at, tile, data)
+        for index, slot in enumerate(job.slots):
+            for at, data in self._new(index, slot):
+                self._take(index, at, slot, data)
 
-    def _new(self, index: int, tile: Tile) -> Iterator[tuple[int, bytes]]:
-        files = [*tile.partials, *filter(None, [tile.image_bytes])]
+    def _new(self, index: int, slot: ImageSlot) -> Iterator[tuple[int, bytes]]:
+        files = [*slot.partials, *filter(None, [slot.image_bytes])]
         first = self._seen.get(index, 0)
         self._seen[index] = len(files)
         if not self._keeps_partials:
             first = max(first, len(files) - 1)
         yield from enumerate(files[first:], first)
 
-    def _take(self, index: int, at: int, tile: Tile, data: bytes) -> None:
+    def _take(self, index: int, at: int, slot: ImageSlot, data: bytes) -> None:
         try:
-            small = preview(tile.image if tile.image and data is tile.image_bytes else open_image(data), self._px)
-        except InvalidResponse:
+            small = preview(slot.image if slot.image and data is slot.image_bytes else open_image(data), self._px)
+        except InvalidResponseError:
             return  # the job itself reports it
         except Exception as error:  # noqa: BLE001 - an image that cannot be shown is there all the same
             self.failure = error
@@ -192,13 +192,13 @@ class LiveJob:
     def _partial_images(self) -> int:
         return (self._params.partial_images or 0) if self._params.stream else 0
 
-    def _steps_done(self, tile: Tile) -> int:
-        """Fewer partial images than asked for may come: an ended tile has done all its steps."""
+    def _steps_done(self, slot: ImageSlot) -> int:
+        """Fewer partial images than asked for may come: an ended slot has done all its steps."""
         each = self._partial_images
-        return min(len(tile.partials), each) if tile.status == "running" else each + 1
+        return min(len(slot.partials), each) if slot.status == "running" else each + 1
 
-    def _tile(self, index: int, tile: Tile) -> dict[str, Any]:
-        return {"status": tile.status, "label": formatting.label(index, tile), "keys": self._keys.get(index, [])}
+    def _slot(self, index: int, slot: ImageSlot) -> dict[str, Any]:
+        return {"status": slot.status, "label": formatting.label(index, slot), "keys": self._keys.get(index, [])}
 
 
 def _size(params: ImageGenerateParams) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets
 from IPython.core.getipython import get_ipython
 
-from ...api.errors import GradientNotebookError, InvalidRequest, InvalidResponse
+from ...api.errors import GradientNotebookError, InvalidRequestError, InvalidResponseError
 from ...api.params import ImageGenerateParams
 from ...api.settings import Settings, simulator_notice, without_key
 from ...jobs import event_loop
@@ -21,10 +21,10 @@ from ...storage.archive import extension
 from .. import codegen, formatting
 from ..config import session_config
 from ..magic_args import DEFAULT_NAME, complete_given, identifier
-from ..static_output import Behind, image_of
+from ..static_output import StaticFallback, image_of
 from ..templates import interpolate
 from .form import Form
-from .live import Action, Film, LiveJob
+from .live import Action, Gallery, LiveJob
 from .panel_results import Result, Results
 
 
@@ -32,8 +32,8 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     """Controls for all parameters beside the pictures that they make.
 
     `name` is the notebook variable that each result is assigned to. What else is given fills the form: the parameters
-    are those of `ImageGenerateParams`. A prompt given here is sent as it is; `raw=False` inserts `{{expression}}` in it,
-    as in one that is typed. `settings` say where to (`Settings.discover`). Raises InvalidRequest for what the form
+    are those of `ImageGenerateParams`. A prompt given here is sent as it is; `raw=False` interpolates `{{expression}}` in it,
+    as in one that is typed. `settings` say where to (`Settings.discover`). Raises InvalidRequestError for what the form
     cannot hold.
 
     `controls` has the control of each parameter, `job` the newest job, `image` and `images` what the newest finished
@@ -49,12 +49,12 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         given, name = self._initial(params), identifier(name)  # before anything is made
         notice = simulator_notice().partition(": ")[2] if settings is None and without_key() else ""
         self.form = Form(name, self._config.defaults, self._config.price, notice)
-        self._film = Film(preview_px=self._config.preview_px).add_class("gradient-images")
-        self._results = Results(self._film)
-        self._behind = Behind(formatting.record([name, "nothing made yet"]))
-        super().__init__([self.form.box, self._film])
+        self._gallery = Gallery(preview_px=self._config.preview_px).add_class("gradient-images")
+        self._results = Results(self._gallery)
+        self._behind = StaticFallback(formatting.record([name, "nothing made yet"]))
+        super().__init__([self.form.box, self._gallery])
         self.add_class("gradient-panel")
-        self.form.fill(given, inserts=not raw)
+        self.form.fill(given, interpolates=not raw)
         self._listen()
         self._find_models()
 
@@ -65,17 +65,17 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         return {**checked.given(), "prompt": values.get("prompt", "")}
 
     def _listen(self) -> None:
-        self._film.controls = {name: control.model_id for name, control in self.form.in_a_browser.items()}
+        self._gallery.controls = {name: control.model_id for name, control in self.form.in_a_browser.items()}
         asked = {
-            "generate": self._asked_to_generate,
+            "generate": self._on_generate,
             "cancel": self._asked_to_cancel,
             "use": self._asked_to_use,
             "code": self._asked_for_code,
             "original": self._asked_for_original,
         }
-        self._film.actions |= {name: self._heard(action) for name, action in asked.items()}
+        self._gallery.actions |= {name: self._on_message(action) for name, action in asked.items()}
         # In a browser the film's own script takes this click, and adds what the form shows there.
-        self.form.generate_button.on_click(lambda _: self._film.actions["generate"]({}))
+        self.form.generate_button.on_click(lambda _: self._gallery.actions["generate"]({}))
 
     @property
     def controls(self) -> dict[str, ipywidgets.ValueWidget]:
@@ -86,21 +86,21 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     @property
     def params(self) -> ImageGenerateParams:
-        """What the form asks for, with values inserted for `{{ }}`; raises InvalidRequest. Can be set."""
+        """What the form asks for, with values inserted for `{{ }}`; raises InvalidRequestError. Can be set."""
         given = self.form.given()
         prompt = given.get("prompt", "")
-        if self.form.inserts.value and "{{" in prompt:
+        if self.form.interpolates.value and "{{" in prompt:
             # As in a cell, whose body is stripped, too.
             given["prompt"] = interpolate(prompt.strip(), self._shell.user_ns if self._shell else {})
         return ImageGenerateParams.of(given)
 
     @params.setter
     def params(self, params: ImageGenerateParams) -> None:
-        self.form.fill(params.given(), inserts=False)
+        self.form.fill(params.given(), interpolates=False)
 
     @property
     def name(self) -> str:
-        """The variable that results are assigned to; raises InvalidRequest if it is no name. Can be set."""
+        """The variable that results are assigned to; raises InvalidRequestError if it is no name. Can be set."""
         return self.form.name
 
     @name.setter
@@ -130,13 +130,13 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         found = self._results.shown()
         try:
             return open_image(found[0].original(found[1])) if found else None
-        except (OSError, InvalidResponse):
+        except (OSError, InvalidResponseError):
             return None
 
     def as_cell(self) -> str:
         """Return the `%%imagegen` cell that makes the request of the form."""
         given = ImageGenerateParams.of(self.form.given())
-        is_template = self.form.inserts.value and "{{" in given.prompt
+        is_template = self.form.interpolates.value and "{{" in given.prompt
         return codegen.as_cell(given, self.name, session=self._config.defaults(), raw=not is_template)
 
     def as_python(self) -> str:
@@ -148,15 +148,15 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     def generate(self) -> Job:
         """Start what the form asks for, and return its job at once. Each image costs.
 
-        Raises InvalidRequest and InvalidSettings before anything is sent; what comes later stands in the panel.
+        Raises InvalidRequestError and InvalidSettingsError before anything is sent; what comes later stands in the panel.
         """
         params, name, settings = self.params, self.name, self._where_to()
-        self.form.forgive()
+        self.form.clear_errors()
         px = self._config.preview_px
-        live = LiveJob(self._film, params, px, number=self._results.number(), keeps_partials=True)
-        result = Result(live, name, self.form.given(), self.form.inserts.value)
-        result.job = job = Job(params, settings, self._config.the_archive(), lambda job: self._follow(result, job))
-        self._film.boxes = []
+        live = LiveJob(self._gallery, params, px, number=self._results.number(), keeps_partials=True)
+        result = Result(live, name, self.form.given(), self.form.interpolates.value)
+        result.job = job = Job(params, settings, self._config.get_archive(), lambda job: self._follow(result, job))
+        self._gallery.boxes = []
         self._results.add(result)
         job.start()
         return job
@@ -176,12 +176,12 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         failure = job.failure
         result.live.take_pictures(job)
         boxes = [formatting.Box.of(error) for error in (failure, result.live.failure) if error]
-        boxes += formatting.shortcomings(job)
+        boxes += formatting.problems(job)
         caption = self._caption(result.name, job)
         self._results.end(result, result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes]))
         name = getattr(failure, "parameter", None)
         if name in self.controls and self.form.still_says(name, result.given):
-            self.form.complain(name, f"{failure}")
+            self.form.show_error(name, f"{failure}")
         if job.images and (picture := image_of(job, self._config.preview_px)):
             self._behind.update(picture, formatting.record(caption, job.params))
 
@@ -190,13 +190,13 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             self._shell.push({name: job.value})
 
     def _caption(self, name: str, job: Job) -> list[str]:
-        unfinished = [formatting.described(job.params), formatting.seconds(job.elapsed_s)]
+        unfinished = [formatting.summary(job.params), formatting.seconds(job.elapsed_s)]
         known = formatting.caption(name, job, self._config.cost) if job.images else unfinished
-        return [*known, *formatting.further(job.params, self._config.defaults())]
+        return [*known, *formatting.extra_settings(job.params, self._config.defaults())]
 
     # What the browser asks for
 
-    def _heard(self, action: Action) -> Action:
+    def _on_message(self, action: Action) -> Action:
         """Return `action` with what goes wrong in it shown: in a log it would be lost."""
 
         def heard(content: dict[str, Any]) -> None:
@@ -205,16 +205,16 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             except Exception as error:  # noqa: BLE001 - see above
                 self._complain(error)
                 if "id" in content:
-                    self._film.answer(content, error="")
+                    self._gallery.answer(content, error="")
 
         return heard
 
-    def _asked_to_generate(self, content: Mapping[str, Any]) -> None:
+    def _on_generate(self, content: Mapping[str, Any]) -> None:
         try:
             self.form.accept(content.get("form", {}))
             self.generate()
         finally:
-            self._film.heard += 1
+            self._gallery.heard += 1
 
     def _asked_to_cancel(self, content: Mapping[str, Any]) -> None:
         result = self._results.find(content.get("job"))
@@ -223,27 +223,27 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def _asked_to_use(self, content: Mapping[str, Any]) -> None:
         if result := self._results.find(content.get("job")):
-            self.form.fill(result.given, inserts=result.inserts)
+            self.form.fill(result.given, interpolates=result.interpolates)
 
     def _asked_for_code(self, content: Mapping[str, Any]) -> None:
         self.form.accept(content.get("form", {}))
         text = self.as_cell() if content.get("language") == "cell" else self.as_python()
-        self._film.answer(content, text=text)
+        self._gallery.answer(content, text=text)
 
     def _asked_for_original(self, content: Mapping[str, Any]) -> None:
-        number, tile = content["job"], int(content["tile"])
+        number, slot = content["job"], int(content["tile"])
         try:
-            name, data = self._results.original(number, tile)
+            name, data = self._results.original(number, slot)
         except (OSError, LookupError) as error:
-            self._film.answer(content, error=f"The original is not to be had: {error}")
+            self._gallery.answer(content, error=f"The original is not to be had: {error}")
             return
         suffix = extension(data)
-        self._film.answer(content, [data], mime=f"image/{suffix[1:]}", name=f"{name}-{number}-{tile + 1}{suffix}")
+        self._gallery.answer(content, [data], mime=f"image/{suffix[1:]}", name=f"{name}-{number}-{slot + 1}{suffix}")
 
     def _complain(self, error: Exception) -> None:
         """Say what is wrong beside the control that it is about, or else under the picture."""
-        if not (isinstance(error, InvalidRequest) and self.form.complain(error.parameter, f"{error}")):
-            self._film.boxes = [formatting.Box.of(error).plain()]
+        if not (isinstance(error, InvalidRequestError) and self.form.show_error(error.parameter, f"{error}")):
+            self._gallery.boxes = [formatting.Box.of(error).plain()]
 
     def _where_to(self) -> Settings:
         return self._settings or Settings.discover(**self._config.limits())
@@ -254,7 +254,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         """Ask the service for its models, and do not wait for them."""
         with contextlib.suppress(GradientNotebookError):  # told when something is generated
             settings = self._where_to()
-            asyncio.run_coroutine_threadsafe(_offer_models(weakref.ref(self.form), settings), event_loop.the_loop())
+            asyncio.run_coroutine_threadsafe(_offer_models(weakref.ref(self.form), settings), event_loop.get_loop())
 
     # In the notebook
 
@@ -269,7 +269,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         """
         if self.comm is None:
             return
-        self._behind.uncover()
+        self._behind.remove_widget()
         self._results.clear()
         for widget in _all_widgets(self):
             for part in (getattr(widget, "style", None), widget.layout, widget):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...jobs.image_slot import Tile
+from ...jobs.image_slot import ImageSlot
 from ...jobs.job import Job
-from .live import Film, LiveJob
+from .live import Gallery, LiveJob
 
 KEPT_RESULTS = 50
 """How many stay in view. Older ones stay on disk."""
@@ -24,10 +24,10 @@ class Result:
     name: str
     given: Mapping[str, Any]
     """What the form said: the prompt as it was typed."""
-    inserts: bool
+    interpolates: bool
     job: Job | None = None
     """None once it is no longer the newest: its images are large, and its originals lie on disk."""
-    tiles: list[Tile] = field(default_factory=list)
+    slots: list[ImageSlot] = field(default_factory=list)
     """Of a job that is no longer held, without the images."""
     state: dict[str, Any] = field(default_factory=dict)
     """What is to be seen of it, once it has ended."""
@@ -40,32 +40,32 @@ class Result:
     def original(self, index: int) -> bytes:
         """Return the bytes of an image as the service sent them. Raises OSError where they are gone."""
         job = self.job  # which another thread may let go
-        tile = (job.tiles if job else self.tiles)[index]
-        if tile.image_bytes is None and (tile.path is None or tile.is_partial):
+        slot = (job.slots if job else self.slots)[index]
+        if slot.image_bytes is None and (slot.path is None or slot.is_partial):
             msg = "There is no finished image."
             raise FileNotFoundError(msg)
-        return tile.image_bytes or tile.path.read_bytes()  # type: ignore[union-attr] # one of them is there
+        return slot.image_bytes or slot.path.read_bytes()  # type: ignore[union-attr] # one of them is there
 
     def let_go(self) -> None:
         """Keep what is small: of an image on disk its place, of another its file."""
         if job := self.job:
-            self.tiles = [
-                Tile(
-                    tile.status,
-                    path=tile.path,
-                    is_partial=tile.is_partial,
-                    image_bytes=None if tile.path else tile.image_bytes,
+            self.slots = [
+                ImageSlot(
+                    slot.status,
+                    path=slot.path,
+                    is_partial=slot.is_partial,
+                    image_bytes=None if slot.path else slot.image_bytes,
                 )
-                for tile in job.tiles
+                for slot in job.slots
             ]
             self.job = None
 
 
 class Results:
-    """All results by their numbers, oldest first, as the film shows them. Told from several threads."""
+    """All results by their numbers, oldest first, as the gallery shows them. Told from several threads."""
 
-    def __init__(self, film: Film) -> None:
-        self._film = film
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
         self._all: dict[str, Result] = {}
         self._newest: Result | None = None
         self._lock = threading.Lock()
@@ -88,10 +88,10 @@ class Results:
         """Return a result by its number."""
         return self._all.get(str(number))
 
-    def original(self, number: Any, tile: int) -> tuple[str, bytes]:
+    def original(self, number: Any, slot: int) -> tuple[str, bytes]:
         """Return the variable's name and the bytes of an image. Raises OSError, LookupError."""
         result = self._all[str(number)]
-        return result.name, result.original(tile)
+        return result.name, result.original(slot)
 
     def add(self, result: Result) -> None:
         """Show a job that begins."""
@@ -100,7 +100,7 @@ class Results:
                 self._newest.let_go()
             self._newest = self._all[result.live.id] = result
             self._show()
-            self._film.selected = result.live.id
+            self._gallery.selected = result.live.id
 
     def update(self) -> None:
         """Show where the running jobs stand."""
@@ -119,13 +119,13 @@ class Results:
 
     def shown(self) -> tuple[Result, int] | None:
         """Return the result in view and the finished image that stands for it, or None."""
-        number, _, index = self._film.selected.partition(".")
+        number, _, index = self._gallery.selected.partition(".")
         result = self._all.get(number) or self._newest
         if result is None:
             return None
         job = result.job
-        tiles = job.tiles if job else result.tiles
-        finished = [at for at, tile in enumerate(tiles) if tile.status == "done" and index in ("", str(at))]
+        slots = job.slots if job else result.slots
+        finished = [at for at, slot in enumerate(slots) if slot.status == "done" and index in ("", str(at))]
         return (result, finished[0]) if finished else None
 
     def end(self, result: Result, state: dict[str, Any]) -> None:
@@ -136,9 +136,9 @@ class Results:
                 result.let_go()
             ended = [number for number, one in self._all.items() if one.has_ended]
             for number in ended[:-KEPT_RESULTS]:
-                self._film.forget(self._all.pop(number).live.keys)
+                self._gallery.forget(self._all.pop(number).live.keys)
             # First: a job must not be in neither of them.
-            self._film.finished = [one.state for one in reversed(self._all.values()) if one.has_ended]
+            self._gallery.finished = [one.state for one in reversed(self._all.values()) if one.has_ended]
             self._show()
 
     def clear(self) -> None:
@@ -148,4 +148,4 @@ class Results:
 
     def _show(self) -> None:
         running = [one for one in reversed(self._all.values()) if one.job and not one.has_ended]
-        self._film.running = [one.live.state(one.job) for one in running]
+        self._gallery.running = [one.live.state(one.job) for one in running]
