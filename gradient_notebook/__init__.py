@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .display_hooks import register
+
 __version__ = "0.1.0"
 
 __all__ = [
     "APIConnectionError",
     "APIError",
+    "APIStatusError",
+    "APITimeoutError",
     "AsyncClient",
     "AuthenticationError",
     "BadRequestError",
@@ -31,20 +35,26 @@ __all__ = [
     "NoResponseError",
     "NotFoundError",
     "Panel",
+    "PermissionDeniedError",
     "RateLimitError",
+    "Session",
     "Settings",
     "StreamInterruptedError",
+    "UnprocessableEntityError",
     "Usage",
+    "configure",
     "generate",
     "history",
+    "session",
     "submit",
 ]
 
 if TYPE_CHECKING:
-    from .api.client import AsyncClient
     from .api.errors import (
         APIConnectionError,
         APIError,
+        APIStatusError,
+        APITimeoutError,
         AuthenticationError,
         BadRequestError,
         ContentPolicyError,
@@ -56,45 +66,65 @@ if TYPE_CHECKING:
         JobCancelledError,
         NoResponseError,
         NotFoundError,
+        PermissionDeniedError,
         RateLimitError,
         StreamInterruptedError,
+        UnprocessableEntityError,
     )
     from .api.events import ImageGenCompletedEvent, ImageGenerateResponse, ImageGenPartialImageEvent, Usage
     from .api.params import ImageGenerateParams
-    from .api.settings import Settings
+    from .clients import AsyncClient, Client
+    from .connect import Settings
+    from .history.entry import HistoryEntry
+    from .history.query import History, history
     from .jobs.job import Job, generate, submit
-    from .jobs.sync_client import Client
-    from .notebook.history import History, HistoryEntry, history
     from .notebook.widgets.panel import Panel
+    from .session import Session, configure, session
 
-# Where a name lives is asked for at its first use, in this order: importing the package loads nothing else.
-_MODULES = (
-    "api.errors",
-    "api.params",
-    "api.events",
-    "api.settings",
-    "api.client",
-    "jobs.job",
-    "jobs.sync_client",
-    "notebook.history",
-    "notebook.widgets.panel",
-)
+_MODULES = {
+    "AsyncClient": "clients",
+    "Client": "clients",
+    "History": "history.query",
+    "HistoryEntry": "history.entry",
+    "ImageGenerateParams": "api.params",
+    "Job": "jobs.job",
+    "Panel": "notebook.widgets.panel",
+    "Session": "session",
+    "Settings": "connect",
+    "configure": "session",
+    "generate": "jobs.job",
+    "history": "history.query",
+    "session": "session",
+    "submit": "jobs.job",
+    **dict.fromkeys(
+        (
+            "ImageGenCompletedEvent",
+            "ImageGenPartialImageEvent",
+            "ImageGenerateResponse",
+            "Usage",
+        ),
+        "api.events",
+    ),
+}
+"""Where a public name lives, if it is no error: importing the package loads nothing else."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    for module in _MODULES:
-        found = vars(importlib.import_module(f".{module}", __name__))
-        if name in found:
-            globals()[name] = found[name]
-            return found[name]
-    raise AttributeError(name)
+    module = importlib.import_module(f".{_MODULES.get(name, 'api.errors')}", __name__)
+    found = globals()[name] = getattr(module, name)
+    return found
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+register("show_history", "gradient_notebook.notebook.history_view:show_history")
+register("as_cell", "gradient_notebook.notebook.codegen:as_cell")
+register("as_python", "gradient_notebook.notebook.codegen:as_python")
 
 
 def load_ipython_extension(shell: Any) -> None:

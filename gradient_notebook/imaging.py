@@ -11,7 +11,8 @@ from typing import cast
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from .api.base64_stream import MAX_IMAGE_BYTES
-from .api.errors import InvalidResponseError, clean
+from .api.errors import InvalidResponseError
+from .api.text import clean
 
 PREVIEW_PX = 768
 """Long edge of a preview in pixels, unless told otherwise: a whole fraction of 1536, so scaling takes 1 ms."""

@@ -14,9 +14,8 @@ from typing import Any
 
 import pybase64
 
-from .errors import InvalidResponseError
+from .errors import REPORT, InvalidResponseError
 
-ADVICE = "Nothing can be made of it here. If it happens again, report it to the service."
 MAX_IMAGE_BYTES = 128 * 1024 * 1024
 """The most that one image may have: one that never ends must not fill the memory."""
 MAX_WAITING_BYTES = 2 * MAX_IMAGE_BYTES
@@ -61,7 +60,7 @@ class Base64Stream:
         try:
             return pybase64.b64decode("".join(value.split()), validate=True)
         except (binascii.Error, ValueError, AttributeError) as error:
-            raise InvalidResponseError("The answer holds an image whose base64 is broken.", ADVICE) from error
+            raise InvalidResponseError("The answer holds an image whose base64 is broken.", suggest=REPORT) from error
 
     def salvage(self, text: bytes) -> Iterator[bytes]:
         """Yield the images in a text that is cut off behind them: they are whole, and paid for."""
@@ -120,7 +119,9 @@ class Base64Stream:
         self._count += 1
         self._waiting_bytes += len(data) + _PER_IMAGE_BYTES
         if self._waiting_bytes > MAX_WAITING_BYTES:
-            raise InvalidResponseError(f"The answer has images of over {MAX_WAITING_BYTES:,} bytes in all.", ADVICE)
+            raise InvalidResponseError(
+                f"The answer has images of over {MAX_WAITING_BYTES:,} bytes in all.", suggest=REPORT
+            )
         return key + mark.encode()
 
     def _hold_back(self, text: bytes) -> bytes:
@@ -168,6 +169,6 @@ class _Base64:
         self._padded = len(data) * 4 < whole * 3
         self._decoded.write(data)
         if self._decoded.tell() > MAX_IMAGE_BYTES:
-            raise InvalidResponseError(f"The answer has an image of over {MAX_IMAGE_BYTES:,} bytes.", ADVICE)
+            raise InvalidResponseError(f"The answer has an image of over {MAX_IMAGE_BYTES:,} bytes.", suggest=REPORT)
         self._waiting, self._waiting_bytes = [text[whole:]], len(text) - whole
         return True

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, Self, overload
 
-from . import credentials
-from .credentials import Key
+from .credentials import Key, refuse_key_in
+from .error_responses import error_from
 from .errors import (
     APIConnectionError,
     APIError,
@@ -22,40 +22,34 @@ from .errors import (
     GradientNotebookError,
     InternalServerError,
     InvalidResponseError,
-    NoResponseError,
     NotFoundError,
+    PermissionDeniedError,
     RateLimitError,
-    api_error,
-    clean,
 )
-from .event_stream import DECODERS, EventStream, MergedStream, content_type
-from .events import ImageGenCompletedEvent, ImageGenerateResponse, Model, ModelListResponse, texts, whole_numbers
+from .event_stream import DECODERS, EventStream, MergedStream, content_type, requests_of
+from .events import (
+    ImageGenCompletedEvent,
+    ImageGenerateResponse,
+    Model,
+    ModelListResponse,
+    texts,
+    whole_numbers,
+)
+from .headers import request_id_of
 from .params import ImageGenerateParams
-from .retry import RateLimitState, RetryBudget, WaitCallback, clock_time, ignore, rate_limit_for
+from .rate_limit import RateLimitState, rate_limit_for
+from .retry import RetryBudget, WaitCallback, ignore
 from .settings import Settings
-from .transport import PERMANENT_CONNECT_ERRORS, Body, Response, Transport, causes, read_capped
+from .transport import Body, Response, Transport, is_permanent, read_capped
 
 _logger = logging.getLogger("gradient_notebook")
 
 
 class AsyncClient:
-    """The image generation API, asynchronously.
+    """The image generation API with these settings, asynchronously. Usable from any event loop."""
 
-    Without arguments, key and endpoint come from the environment (`Settings.discover`). `access_token` is another
-    name for the key, so that code for the SDK moves over. Usable from any event loop.
-    """
-
-    def __init__(
-        self,
-        *,
-        model_access_key: str | None = None,
-        access_token: str | None = None,
-        inference_endpoint: str | None = None,
-        settings: Settings | None = None,
-    ) -> None:
-        key = credentials.first_given(model_access_key, access_token)
-        del model_access_key, access_token
-        self.settings = settings or Settings.discover(key=key, endpoint=inference_endpoint)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.images = Images(self)
         self.models = Models(self)
         self._transport = Transport(self.settings)
@@ -90,19 +84,14 @@ class AsyncClient:
         """
         retries = RetryBudget(self.settings.max_retries, self.settings.max_wait_s)
         content = json.dumps(body, ensure_ascii=False).encode()
-        was_answered = False
         while True:
             await self._turn(retries, waiting)
             try:
                 return await self._checked(await self._post_once(path, content))
-            except (APIConnectionError, RateLimitError, InternalServerError) as error:
-                was_answered |= isinstance(error, APIError)
-                reason = _reason_to_send_again(error)
-                wait = retries.retry(reason, getattr(error, "retry_after_s", None))
+            except APIError as error:
+                error.attempts = retries.attempt
+                wait = retries.retry(_reason_to_send_again(error), error.retry_after_s)
                 if wait is None:
-                    error.advice = f"{error.advice} {retries.tried}".strip()
-                    if was_answered:
-                        error.what = error.what.replace("Nothing was sent", "Nothing was painted")
                     raise
             await retries.rest(wait, waiting)
 
@@ -110,9 +99,9 @@ class AsyncClient:
         """Wait until the rate limit, as far as it is known, has room for a request, and count it as sent."""
         rate_limit = self._rate_limit
         while (until_s := rate_limit.enter()) is not None:
-            wait = retries.hold("The rate limit is used up", until_s)
+            wait = retries.hold("Rate limit reached", until_s)
             if wait is None:
-                raise _used_up(until_s, retries)
+                raise _rate_limit_reached(until_s, retries)
             await retries.rest(wait, waiting, partial(rate_limit.has_opened_before, until_s))
 
     async def _post_once(self, path: str, content: bytes) -> Response:
@@ -138,15 +127,15 @@ class AsyncClient:
         """Return the body of an error answer, empty if it is none: the status has said what matters."""
         try:
             answer = json.loads(await read_capped(response, self.settings))
-        except (NoResponseError, APIConnectionError, ValueError, RecursionError):
+        except (APIConnectionError, ValueError, RecursionError):
             answer = {}
         return answer if isinstance(answer, dict) else {}
 
     def error(self, answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> APIError:
         """Return the error for an error answer, without the key, which some services repeat. Headers come without it."""
-        error = api_error(_without(self.settings.key, answer), status=status, headers=headers)
-        if isinstance(error, AuthenticationError):
-            error.advice = f"The key came from {self.settings.key_source}. {error.advice}"
+        error = error_from(_without(self.settings.key, answer), status=status, headers=headers)
+        if isinstance(error, (AuthenticationError, PermissionDeniedError)):
+            error.key_source = self.settings.key_source
         return error
 
 
@@ -164,9 +153,9 @@ class Models:
             told = _without(self._client.settings.key, json.loads(text))
             entries = [entry for entry in told["data"] if isinstance(entry.get("id"), str)]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InvalidResponseError(
-                "The list of models is not what the API documents.", _request_reference(response)
-            ) from error
+            what = "The list of models is not what the API documents."
+            hint = f"Is {response.request.url.host} the image generation API?"
+            raise InvalidResponseError(what, hint, sent=None, request_id=request_id_of(response.headers)) from error
         return ModelListResponse(
             data=[Model(**texts(entry, "id", "owned_by"), **whole_numbers(entry, "created")) for entry in entries]
         )
@@ -195,9 +184,10 @@ class Images:
         `Settings.max_retries` times and waiting `Settings.max_wait_s` seconds in all.
         """
         checked = ImageGenerateParams.of(params)
-        if checked.stream and checked.n > 1:
-            one = checked.replace(n=1)
-            return MergedStream([partial(self.send, one, index) for index in range(checked.n)])
+        refuse_key_in(checked.given(), self._client.settings.key)
+        requests = requests_of(checked)
+        if len(requests) > 1:
+            return MergedStream([partial(self.send, one, first) for one, first in requests])
         if checked.stream:
             return await self.send(checked)
         return ImageGenerateResponse.of(await self._finished(checked))
@@ -223,35 +213,33 @@ class Images:
         `waiting` is called with a `Wait` when the request has to wait, for its turn or before it is sent again, and
         with None when that is over, however it ended.
         """
-        credentials.refuse_key_in(params.given(), self._client.settings.key)
         try:
             response = await self._client.post("/v1/images/generations", params.body(), waiting)
         except NotFoundError as error:
-            error.advice = f"{await self._known_models(params)} {error.advice}".strip()
+            names = await self._image_models()
+            if names and params.model not in names:
+                error.model, error.image_models = params.model, names
             raise
         body = Body(response, self._client.settings)
         if content_type(body.headers) not in DECODERS:
             await body.aclose()
             what = f"The answer is {content_type(body.headers) or 'of no type'}, not an image."
-            raise InvalidResponseError(what, f"May have been billed. {_request_reference(response)}")
+            hint = f"Is {response.request.url.host} the image generation API?"
+            raise InvalidResponseError(what, hint, request_id=request_id_of(body.headers))
         make_error = partial(self._client.error, status=None, headers=body.headers)
         return EventStream(body, make_error, image_index, partial(_without, self._client.settings.key))
 
-    async def _known_models(self, params: ImageGenerateParams) -> str:
+    async def _image_models(self) -> tuple[str, ...]:
         try:
-            names = (await self._client.models.list()).image_models
+            return tuple((await self._client.models.list()).image_models)
         except GradientNotebookError:
-            return ""  # the first error is the one to tell
-        unknown = names and params.model not in names
-        return f"model={params.model!r} is unknown. Image models here: {', '.join(names)}." if unknown else ""
+            return ()  # the first error is the one to tell
 
 
-def _reason_to_send_again(error: GradientNotebookError) -> str:
+def _reason_to_send_again(error: APIError) -> str:
     """Return in words why a request may go out again; nothing where it may not, or where waiting would not help."""
-    if isinstance(error, APIConnectionError) and not any(
-        isinstance(cause, PERMANENT_CONNECT_ERRORS) for cause in causes(error)
-    ):
-        return "The service was not reached"
+    if isinstance(error, APIConnectionError) and error.sent is False:
+        return "" if is_permanent(error) else "The service could not be reached"
     if isinstance(error, RateLimitError) and error.waiting_helps:
         return "The service is busy (429)"
     if isinstance(error, InternalServerError) and error.retry_after_s is not None:
@@ -259,12 +247,9 @@ def _reason_to_send_again(error: GradientNotebookError) -> str:
     return ""
 
 
-def _used_up(until_s: float, retries: RetryBudget) -> RateLimitError:
-    left_s = until_s - time.monotonic()
-    done = "sent" if retries.attempt == 1 else "painted"
-    what = f"The rate limit is used up until {clock_time(left_s)}. Nothing was {done}."
-    error = RateLimitError(what, "Run it again after that; a longer max_wait_s waits for it.")
-    error.retry_after_s = left_s
+def _rate_limit_reached(until_s: float, retries: RetryBudget) -> RateLimitError:
+    error = RateLimitError("Rate limit reached.", "A longer max_wait_s waits for it.", sent=False)
+    error.retry_after_s, error.attempts = until_s - time.monotonic(), retries.attempt
     return error
 
 
@@ -283,9 +268,3 @@ def _masked(key: Key, told: Any) -> Any:
     if isinstance(told, Mapping):
         return {_masked(key, name): _masked(key, value) for name, value in told.items()}
     return [_masked(key, value) for value in told] if isinstance(told, list) else told
-
-
-def _request_reference(response: Response) -> str:
-    request_id = clean(response.headers.get("x-request-id", ""), 100)
-    named = f" Request {request_id}." if request_id else ""
-    return f"Is {response.request.url.host} the image generation API?{named}"

@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .base64_stream import ADVICE, Base64Stream
-from .errors import InvalidResponseError, clean
+from .base64_stream import Base64Stream
+from .errors import REPORT, InvalidResponseError
 from .events import (
     COMPLETED,
     PARTIAL_IMAGE,
@@ -23,69 +23,11 @@ from .events import (
     texts,
     whole_numbers,
 )
+from .sse import MAX_TEXT_BYTES, SSEParser
+from .text import clean
 
-MAX_TEXT_BYTES = 64 * 1024 * 1024
-"""The most text that one event or answer may have beside its images: an endless line must not fill the memory."""
 MAX_PARTS = 1_000_000
 """The most values that one event or answer may have: each takes far more memory than its text."""
-
-
-class SSEParser:
-    """Cuts text into server-sent events, as the WHATWG standard has it: (event name, data)."""
-
-    def __init__(self) -> None:
-        self._line = bytearray()
-        self._size = 0
-        self._started = False
-        self._after_cr = False
-        self._event = ""
-        self._data = bytearray()  # not a list: a million short pieces take far more memory than their text
-
-    def feed(self, text: bytes) -> Iterator[tuple[str, bytes]]:
-        """Yield the events that end in this text."""
-        if self._after_cr and text:
-            text, self._after_cr = text.removeprefix(b"\n"), False
-        self._after_cr = self._after_cr or text.endswith(b"\r")
-        for line in text.splitlines(keepends=True):
-            self._keep(line)
-            if line.endswith((b"\r", b"\n")):
-                whole = bytes(self._line).rstrip(b"\r\n")
-                self._line.clear()
-                yield from self._take(whole)
-
-    def close(self) -> Iterator[tuple[str, bytes]]:
-        """Yield an event that its stream ended without the blank line: it may be a paid image."""
-        if self._line:
-            yield from self._take(bytes(self._line))
-        yield from self._dispatch()
-
-    def _keep(self, line: bytes) -> None:
-        self._size += len(line)
-        if self._size > MAX_TEXT_BYTES:
-            raise InvalidResponseError(
-                f"The answer has an event of over {MAX_TEXT_BYTES:,} bytes beside its image.", ADVICE
-            )
-        self._line += line
-
-    def _take(self, line: bytes) -> Iterator[tuple[str, bytes]]:
-        if not self._started:
-            line, self._started = line.removeprefix(b"\xef\xbb\xbf"), True
-        if not line:
-            yield from self._dispatch()
-            return
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if name == b"data":
-            self._data += value + b"\n"
-        elif name == b"event":
-            self._event = value.decode("utf-8", "replace")
-
-    def _dispatch(self) -> Iterator[tuple[str, bytes]]:
-        event, data = self._event, self._data
-        self._event, self._data, self._size = "", bytearray(), 0
-        if data:
-            del data[-1:]
-            yield event, bytes(data)
 
 
 ErrorMaker = Callable[[Mapping[str, Any]], Exception]
@@ -176,7 +118,9 @@ class ResponseDecoder:
         """Take the next bytes; nothing is complete before the end."""
         self._text += self._images.feed(chunk)
         if len(self._text) > MAX_TEXT_BYTES:
-            raise InvalidResponseError(f"The answer has over {MAX_TEXT_BYTES:,} bytes beside its images.", ADVICE)
+            raise InvalidResponseError(
+                f"The answer has over {MAX_TEXT_BYTES:,} bytes beside its images.", suggest=REPORT
+            )
         return iter(())
 
     def close(self) -> Iterator[ImageGenStreamEvent]:
@@ -192,7 +136,7 @@ class ResponseDecoder:
             raise self._make_error(error)
         entries = message.get("data")
         if not isinstance(entries, list) or not entries:
-            raise InvalidResponseError("The answer holds no image: it has no data.", ADVICE)
+            raise InvalidResponseError("The answer holds no image: it has no data.", suggest=REPORT)
         usage = Usage.of(message.get("usage"))
         created = whole_numbers(message, "created").get("created", 0)
         failures: list[InvalidResponseError] = []
@@ -216,7 +160,9 @@ class ResponseDecoder:
 
     def _image(self, entry: Any) -> bytes:
         if not isinstance(entry, Mapping) or "b64_json" not in entry:
-            raise InvalidResponseError("The answer holds no image: an entry of its data has no b64_json.", ADVICE)
+            raise InvalidResponseError(
+                "The answer holds no image: an entry of its data has no b64_json.", suggest=REPORT
+            )
         return self._images.take(entry["b64_json"])
 
 
@@ -231,16 +177,16 @@ def _json_object(data: bytes) -> dict[str, Any]:
     try:
         message = _loaded(data)
     except ValueError as error:
-        raise InvalidResponseError("The answer is not JSON.", ADVICE) from error
+        raise InvalidResponseError("The answer is not JSON.", suggest=REPORT) from error
     if not isinstance(message, dict):
-        raise InvalidResponseError(f"The answer is a JSON {type(message).__name__}, not an object.", ADVICE)
+        raise InvalidResponseError(f"The answer is a JSON {type(message).__name__}, not an object.", suggest=REPORT)
     return message
 
 
 def _loaded(data: bytes) -> Any:
     """Return the value of a JSON text; raise ValueError where it is none, InvalidResponseError where it has no end."""
     if len(data) > MAX_PARTS and sum(map(data.count, (b",", b"[", b"{"))) > MAX_PARTS:
-        raise InvalidResponseError(f"The answer has over {MAX_PARTS:,} values beside its images.", ADVICE)
+        raise InvalidResponseError(f"The answer has over {MAX_PARTS:,} values beside its images.", suggest=REPORT)
     try:
         return json.loads(data)
     except RecursionError as error:

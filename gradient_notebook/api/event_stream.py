@@ -10,15 +10,15 @@ from typing import Protocol, Self
 
 from .decoders import ErrorMaker, Mask, ResponseDecoder, StreamDecoder
 from .errors import (
-    APIError,
+    APIConnectionError,
     GradientNotebookError,
     InvalidResponseError,
-    NoResponseError,
     StreamInterruptedError,
-    clean,
     without_frames,
 )
 from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
+from .headers import request_id_of
+from .params import ImageGenerateParams
 
 DECODERS: Mapping[str, type[ResponseDecoder | StreamDecoder]] = {
     "application/json": ResponseDecoder,
@@ -61,7 +61,7 @@ class EventStream(_AsyncClosing):
     """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up."""
 
     def __init__(self, body: Body, make_error: ErrorMaker, image_index: int = 0, masked: Mask | None = None) -> None:
-        self.request_id = clean(body.headers.get("x-request-id", ""), 100) or None
+        self.request_id = request_id_of(body.headers)
         self._body = body
         decoder = DECODERS[content_type(body.headers)]
         self._decoder = decoder(make_error, masked) if masked else decoder(make_error)
@@ -101,14 +101,16 @@ class EventStream(_AsyncClosing):
         """Take the next bytes. The events that they complete are kept even where they end in an error."""
         try:
             chunk = await self._body.read()
-        except NoResponseError as error:
+        except APIConnectionError as error:
             chunk, self._failure = None, error  # what has come may be a whole image all the same
         self._over = chunk is None
         try:
             self._ready.extend(self._decoder.close() if chunk is None else self._decoder.feed(chunk))
         except GradientNotebookError as error:
             self._over = True
-            if self._failure is None or isinstance(error, APIError):  # half an answer is no wrong answer
+            if self._failure is None or not isinstance(
+                error, InvalidResponseError
+            ):  # half an answer is no wrong answer
                 self._failure = without_frames(error)  # they hold what came, and some services repeat the key
 
     def _counted(self, event: ImageGenStreamEvent) -> ImageGenStreamEvent:
@@ -120,20 +122,28 @@ class EventStream(_AsyncClosing):
         return dataclasses.replace(event, image_index=index) if index else event
 
     def _end(self) -> Exception:
-        named = f" Request {self.request_id}." if self.request_id else ""
-        if isinstance(self._failure, InvalidResponseError):
-            self._failure.advice = f"{self._failure.advice} May have been billed.{named}"
-        if self._failure is not None and not isinstance(self._failure, NoResponseError):
-            return self._failure
+        failure = self._failure
+        if failure is not None and not isinstance(failure, APIConnectionError):
+            failure.request_id = failure.request_id or self.request_id
+            return failure
         if self._finished:  # the image is here: how the connection ended after it does not matter
             return StopAsyncIteration()
         seen = f"{self._partials} partial image{'' if self._partials == 1 else 's'}"
-        what = f"The stream ended after {seen}, before the finished image; may have been billed."
-        broken = StreamInterruptedError(
-            what, f"It was not sent again.{named}", partials_seen=self._partials, request_id=self.request_id
-        )
-        broken.__cause__ = self._failure
+        what = f"The stream ended after {seen}, before the finished image."
+        broken = StreamInterruptedError(what, partials_seen=self._partials, request_id=self.request_id)
+        broken.__cause__ = failure
         return broken
+
+
+def requests_of(params: ImageGenerateParams) -> list[tuple[ImageGenerateParams, int]]:
+    """Return the requests that make n images, each with the index of its first image.
+
+    The service streams one image a request, so n streamed images are n requests; otherwise it is one for all.
+    """
+    if not params.stream or params.n == 1:
+        return [(params, 0)]
+    one = params.replace(n=1)
+    return [(one, index) for index in range(params.n)]
 
 
 class MergedStream(_AsyncClosing):

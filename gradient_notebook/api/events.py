@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import pybase64
 
-from .errors import clean
+from .text import clean
 
 PARTIAL_IMAGE: Final = "image_generation.partial_image"
 COMPLETED: Final = "image_generation.completed"

@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import operator
 import types
 import typing
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from .errors import InvalidRequestError, nearest
+from .errors import InvalidRequestError
+from .text import nearest
 
 DEFAULT_MODEL = "openai-gpt-image-1"
 
+
+T = TypeVar("T", int, float)
 
 _BREAKS = ("Cc", "Zl", "Zp")
 """Unicode's categories of control characters and of what ends a line."""
 
 
-def _bounds(low: int | None, high: int | None) -> str:
+def _bounds(low: float | None, high: float | None) -> str:
     return f"{low or 0:,} or more" if high is None else f"{low or 0:,} to {high:,}"
 
 
@@ -48,8 +52,8 @@ class Parameter:
     """Another parameter, without which this one has no effect."""
     multiline: bool = False
     """A text of several lines, where others stand on one."""
-    minimum: int | None = None
-    maximum: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     min_length: int | None = None
     max_length: int | None = None
 
@@ -70,8 +74,8 @@ class Parameter:
             return f"one of {', '.join(self.choices)}"
         if self.kind is bool:
             return "True or False"
-        if self.kind is int:
-            return f"a whole number, {_bounds(self.minimum, self.maximum)}"
+        if self.kind in (int, float):
+            return f"a {'whole ' * (self.kind is int)}number, {_bounds(self.minimum, self.maximum)}"
         if self.kind is str:
             text = "text" if self.multiline else "text on one line"
             return f"{text}, {_bounds(self.min_length, self.max_length)} characters"
@@ -98,9 +102,8 @@ class Parameter:
         shown = repr(value)
         if len(shown) > 60:
             shown = f"{shown[:50]}… ({len(value):,} characters)" if isinstance(value, str) else f"{shown[:50]}…"
-        return InvalidRequestError(
-            f"{self.name}={shown}: expected {self.expected}", "Nothing was sent.", parameter=self.name
-        )
+        reason = f"expected {self.expected}"
+        return InvalidRequestError(f"{self.name}={shown}: {reason}", param=self.name, reason=reason)
 
     def _check_text(self, value: Any) -> str:
         if not isinstance(value, str) or (self.choices and value not in self.choices):
@@ -116,8 +119,17 @@ class Parameter:
     def _check_int(self, value: Any) -> int:
         if isinstance(value, bool):
             raise TypeError
-        number = operator.index(value)
-        if (self.minimum is not None and number < self.minimum) or (self.maximum is not None and number > self.maximum):
+        return self._within(operator.index(value))
+
+    def _check_float(self, value: Any) -> float:
+        if isinstance(value, (bool, str)):
+            raise TypeError
+        return self._within(float(value))
+
+    def _within(self, number: T) -> T:
+        lowest = -math.inf if self.minimum is None else self.minimum
+        highest = math.inf if self.maximum is None else self.maximum
+        if not lowest <= number <= highest:
             raise ValueError
         return number
 
@@ -134,14 +146,14 @@ class Parameter:
         if known := copy.keys() & PARAMETERS.keys():
             name = min(known)
             advice = f"Give {name} by its own name, or rename it."
-            raise InvalidRequestError(
-                f"{self.name}={value!r}: {name} is a parameter of its own", advice, parameter=self.name
-            )
+            what = f"{self.name}={value!r}: {name} is a parameter of its own"
+            raise InvalidRequestError(what, advice, param=self.name)
         return typing.cast("dict[str, Any]", copy)
 
     _checks: typing.ClassVar[dict[type, Callable[[Parameter, Any], Any]]] = {
         str: _check_text,
         int: _check_int,
+        float: _check_float,
         bool: _check_bool,
         dict: _check_mapping,
     }
@@ -185,7 +197,7 @@ class ImageGenerateParams:
             if name not in PARAMETERS:
                 hint = nearest(name, PARAMETERS) or f"Known are {', '.join(PARAMETERS)}."
                 advice = f"{hint} What another server understands goes into extra={{{name!r}: {value!r}}}."
-                raise InvalidRequestError(f"{name}={value!r}: no such parameter", advice, parameter=name)
+                raise InvalidRequestError(f"{name}={value!r}: no such parameter", advice, param=name)
         return cls(**{"prompt": "", **{name: value for name, value in values.items() if value is not None}})
 
     def replace(self, **changes: Any) -> ImageGenerateParams:
@@ -250,7 +262,7 @@ class Rule:
         """Raise InvalidRequestError where the rule is broken."""
         if self.broken(params):
             what = f"{self.parameter}={getattr(params, self.parameter)!r}: {self.needs}"
-            raise InvalidRequestError(what, f"{self.advice} Nothing was sent.", parameter=self.parameter)
+            raise InvalidRequestError(what, self.advice, param=self.parameter, reason=self.needs)
 
 
 RULES = (

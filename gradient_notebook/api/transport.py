@@ -9,14 +9,16 @@ import asyncio
 import ssl
 import sys
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import httpx
 
 from .credentials import Key
-from .errors import APIConnectionError, InvalidSettingsError, NoResponseError, clean
+from .errors import APIConnectionError, APITimeoutError, InvalidSettingsError, NoResponseError
+from .headers import request_id_of
 from .settings import Settings
 
 LONGEST_TEXT_BYTES = 4 * 1024 * 1024
@@ -55,13 +57,17 @@ class Transport:
     async def send(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
         """Send a request once, with this JSON if any, and return its answer when the headers are here.
 
-        Raises APIConnectionError where nothing of the body can have gone out, else NoResponseError.
+        Raises APIConnectionError and APITimeoutError; `sent` is True as soon as any of the body may have gone out.
         """
         outgoing = None if content is None else SingleUseBody(content)
         headers = {} if content is None else {"Content-Type": "application/json", "Content-Length": str(len(content))}
         url = self._settings.endpoint + path
         request = self._http.build_request(method, url, content=outgoing, headers=headers)
-        with Passage(self._settings, method, outgoing):
+
+        def is_sent() -> bool | None:
+            return None if outgoing is None else outgoing.is_begun
+
+        with translate_errors(self._settings, is_sent=is_sent):
             response = await self._http.send(request, stream=True)
         for name, value in response.headers.items():
             if self._settings.key.is_in(value):  # some services repeat it
@@ -127,68 +133,60 @@ class Body:
     def __init__(self, response: httpx.Response, settings: Settings) -> None:
         self.headers: Mapping[str, str] = response.headers
         self._response = response
-        method = response.request.method
-        self._passage = Passage(
-            settings, method, request_id=clean(response.headers.get("x-request-id", ""), 100) or None
-        )
+        self._settings = settings
         self._chunks = response.aiter_bytes()  # no chunk size: it would make httpx slower, always
 
     async def read(self) -> bytes | None:
-        """Return the next bytes, or None at the end. Raises NoResponseError."""
-        with self._passage:
+        """Return the next bytes, or None at the end. Raises NoResponseError, APITimeoutError."""
+        with translate_errors(self._settings, is_sent=self._is_sent, request_id=request_id_of(self.headers)):
             return await anext(self._chunks, None)
+
+    def _is_sent(self) -> bool | None:
+        return True if self._response.request.method == "POST" else None
 
     async def aclose(self) -> None:
         """Hang up."""
         await self._response.aclose()
 
 
-class Passage:
-    """The way through the transport: its errors come out as ours, and whatever comes out has left its frames behind.
+@contextmanager
+def translate_errors(
+    settings: Settings, *, is_sent: Callable[[], bool | None], request_id: str | None = None
+) -> Iterator[None]:
+    """Let the transport's errors out as ours, and whatever comes out without its frames.
 
-    Whether the request can have been billed is what differs. The frames hold headers, and so the key, and a traceback
-    can show what a frame holds.
+    Whether the request can have been billed is what differs: `is_sent` says it, as `GradientNotebookError.sent` does.
+    The frames hold headers, and so the key, and a traceback can show what a frame holds.
     """
+    outside = sys.exception()
+    try:
+        yield
+    except BaseException as error:
+        _drop_frames(error, outside)
+        if not isinstance(error, (httpx.HTTPError, OSError)):  # httpx lets an SSLError of an open connection through
+            raise
+        translated = _translated(error, settings, is_sent())
+        translated.request_id = request_id
+        raise translated from error
 
-    def __init__(
-        self, settings: Settings, method: str, outgoing: SingleUseBody | None = None, request_id: str | None = None
-    ) -> None:
-        self._settings = settings
-        self._costs = method == "POST"
-        self._outgoing = outgoing
-        self._request_id = request_id
-        self._outside: BaseException | None = None
 
-    def __enter__(self) -> None:
-        self._outside = sys.exception()
-
-    def __exit__(self, kind: object, error: BaseException | None, frames: object) -> None:
-        outside, self._outside = self._outside, None
-        if error is None:
-            return
-        _leave_frames_behind(error, outside)
-        if isinstance(error, (httpx.HTTPError, OSError)):  # httpx lets an SSLError of an open connection through
-            raise self._translated(error) from error
-
-    def _translated(self, error: Exception) -> APIConnectionError | NoResponseError:
-        reason = self._settings.key.hidden_in(_reason(error))
-        is_unsent = self._outgoing is not None and not self._outgoing.is_begun
-        if is_unsent or isinstance(error, _WITHOUT_CONNECTION):
-            what = f"The service at {self._settings.endpoint} was not reached ({reason}). Nothing was sent."
-            return APIConnectionError(what, f"Check the network and the endpoint ({self._settings.endpoint_source}).")
-        if not self._costs:
-            what = f"The service at {self._settings.endpoint} gave no answer ({reason})."
-            return APIConnectionError(what, "Nothing was ordered. Try again.")
-        return self._no_answer(error, reason)
-
-    def _no_answer(self, error: Exception, reason: str) -> NoResponseError:
-        cause, longer = f"no answer ({reason})", ""
-        if isinstance(error, httpx.TimeoutException):
-            cause = f"no answer within {self._settings.read_timeout_s:g} s"
-            longer = "A longer read_timeout_s waits longer."
-        whose = f"Request {self._request_id}." if self._request_id else ""
-        advice = " ".join(filter(None, ["It was not sent again.", longer, whose]))
-        return NoResponseError(f"Sent, {cause}; may have been billed.", advice, request_id=self._request_id)
+def _translated(error: Exception, settings: Settings, sent: bool | None) -> APIConnectionError:
+    reason = settings.key.hidden_in(str(error).strip().rstrip(".")[:200] or type(error).__name__)
+    is_timeout = isinstance(error, httpx.TimeoutException)
+    if isinstance(error, _WITHOUT_CONNECTION):
+        sent = False
+    if sent is False:
+        kind = APITimeoutError if is_timeout else APIConnectionError
+        hint = f"Check the network and the endpoint ({settings.endpoint_source})."
+        return kind(f"Could not reach the service at {settings.endpoint} ({reason}).", hint, sent=False)
+    if sent is None:  # a request that costs nothing
+        return APIConnectionError(
+            f"The service at {settings.endpoint} did not answer ({reason}).", "Try again.", sent=None
+        )
+    if is_timeout:
+        what = f"The request was sent, but no answer came within {settings.read_timeout_s:g} s."
+        return APITimeoutError(what, sent=True, suggest=("wait_longer",))
+    return NoResponseError(f"The request was sent, but no answer came ({reason}).")
 
 
 _WITHOUT_CONNECTION = (
@@ -207,7 +205,12 @@ PERMANENT_CONNECT_ERRORS = (
 """Reasons for having no connection that do not pass by waiting."""
 
 
-def _leave_frames_behind(error: BaseException, outside: BaseException | None) -> None:
+def is_permanent(error: BaseException) -> bool:
+    """Whether waiting does not help against an error of the transport."""
+    return any(isinstance(cause, PERMANENT_CONNECT_ERRORS) for cause in causes(error))
+
+
+def _drop_frames(error: BaseException, outside: BaseException | None) -> None:
     """Drop all frames below the one that catches, of `error` and what led to it; what was `outside` is not ours."""
     if error.__traceback__ is not None:
         error.__traceback__.tb_next = None
@@ -227,7 +230,3 @@ def causes(error: BaseException, outside: BaseException | None = None) -> Iterat
                 seen.add(id(cause))
                 links.append(cause)
                 yield cause
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().rstrip(".")[:200] or type(error).__name__

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ..api.errors import InvalidResponseError
 from ..api.events import ImageGenCompletedEvent
+from ..storage.outcome import ENDED, Outcome, advance, outcome_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,14 +21,13 @@ MAX_PARTIAL_BYTES = 512 * 1024 * 1024
 """The most that the partial images of one image may have together."""
 _PER_PARTIAL_BYTES = 1024  # what each costs beside its bytes, roughly: a million of empty ones count, too
 
-Status = Literal["running", "done", "failed", "cancelled"]
-
 
 @dataclass(eq=False)
 class ImageSlot:
     """One of a job's n images. `partials` and `image_bytes` are files as the service sent them."""
 
-    status: Status = "running"
+    status: Outcome = "queued"
+    """Changed by `advance` only."""
     partials: list[bytes] = field(default_factory=list, repr=False)
     image_bytes: bytes | None = field(default=None, repr=False)
     image: Image | None = None
@@ -37,8 +37,6 @@ class ImageSlot:
     is_partial: bool = False
     """Whether what lies there is only the newest partial image: the finished one did not come."""
     request_id: str | None = None
-    is_queued: bool = False
-    """Whether others have to end before it is asked for."""
     wait: Wait | None = None
     """What it waits for before it is asked for (again)."""
     error: Exception | None = None
@@ -49,13 +47,28 @@ class ImageSlot:
         """The finished file, or the newest partial one."""
         return self.image_bytes or (self.partials[-1] if self.partials else None)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes."""
+        return self.status in ENDED
+
+    def advance(self, to: Outcome) -> None:
+        """Take the next step; raise ValueError where it is none."""
+        self.status = advance(self.status, to)
+
+    def fail(self, error: Exception) -> None:
+        """End without an image."""
+        self.error = error
+        self.request_id = getattr(error, "request_id", None) or self.request_id
+        self.advance(outcome_of(error))
+
     def add_partial(self, data: bytes) -> None:
         """Take a partial image; raise InvalidResponseError where they would fill the memory: a stream need have no end."""
         self.partials.append(data)
         self._partial_bytes += len(data) + _PER_PARTIAL_BYTES
         if self._partial_bytes > MAX_PARTIAL_BYTES:
             what = f"The stream has over {MAX_PARTIAL_BYTES:,} bytes of partial images."
-            raise InvalidResponseError(what, "It was left, and may have been billed.")
+            raise InvalidResponseError(what)
 
     def open(self) -> None:
         """Open the finished image, whose bytes have been kept."""
@@ -64,13 +77,12 @@ class ImageSlot:
         try:
             image = open_image(self.image_bytes or b"")
             image.filename = str(self.path or "")  # as if it had been opened from there
-            self.image, self.status = image, "done"
+            self.image = image
+            self.advance("done")
         except InvalidResponseError as error:
-            if self.request_id:
-                error.advice = f"{error.advice} Request {self.request_id}."
-            if self.path:
-                error.advice = f"The bytes as they came lie in {self.path}. {error.advice}"
-            self.status, self.error = "failed", error
+            error.request_id = self.request_id
+            error.path = str(self.path) if self.path else None
+            self.fail(error)
 
 
 def open_all(files: Iterable[bytes]) -> list[Image]:

@@ -11,14 +11,15 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from ..api.credentials import refuse_key_in
-from ..api.errors import ContentPolicyError, JobCancelledError
+from ..api.errors import JobCancelledError
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
+from ..connect import discover
 from ..storage.archive import Archive, get_default
-from ..storage.ledger import Outcome
+from ..storage.outcome import Outcome, outcome_of
 from . import event_loop
-from .image_slot import ImageSlot, Status, open_all
+from .image_slot import ImageSlot, open_all
 from .recorder import Recorder
 from .runner import Runner, in_a_thread
 
@@ -44,7 +45,6 @@ class Job:
         archive: Archive | None = None,
         observer: Observer | None = None,
     ) -> None:
-        refuse_key_in(params.given(), settings.key)
         self.params = params
         self.slots = [ImageSlot() for _ in range(params.n)]
         self._settings = settings
@@ -71,13 +71,23 @@ class Job:
         return self._recorder.notices
 
     @property
-    def status(self) -> Status:
+    def status(self) -> Outcome:
         """Where the job stands; it is done when it has ended with one image at least."""
-        if self._elapsed_s is None:
-            return "running"
-        if self._cancelled:
-            return "cancelled"
-        return "done" if self.images else "failed"
+        if self.has_ended:
+            return self._outcome
+        left = [slot for slot in self.slots if not slot.has_ended]
+        return "queued" if left and all(slot.status == "queued" for slot in left) else "running"
+
+    @property
+    def _outcome(self) -> Outcome:
+        if self.images:
+            return "done"
+        return "cancelled" if self._cancelled else outcome_of(self.errors[0])
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes."""
+        return self._elapsed_s is not None
 
     @property
     def images(self) -> list[Image]:
@@ -140,7 +150,7 @@ class Job:
         Raises what went wrong if none came. Interrupting cancels the job.
         """
         self.wait()
-        return self._outcome()
+        return self._value_or_error()
 
     def wait(self) -> None:
         """Wait for the end, whatever it is. Interrupting cancels the job."""
@@ -165,17 +175,16 @@ class Job:
 
     def __await__(self) -> Generator[Any, None, Any]:
         yield from self.wait_async().__await__()
-        return self._outcome()
+        return self._value_or_error()
 
     @property
     def failure(self) -> Exception | None:
         """Why `result` has nothing to return, once the job has ended; None where it has."""
         if self._cancelled:
-            billed = "What had been sent may be billed." if self._recorder.is_begun else "Nothing was sent."
-            return JobCancelledError(f"Cancelled after {self.elapsed_s:.1f} s.", billed)
+            return JobCancelledError(f"Cancelled after {self.elapsed_s:.1f} s.", sent=self._recorder.is_begun)
         return None if self.images else self.errors[0]
 
-    def _outcome(self) -> Any:
+    def _value_or_error(self) -> Any:
         if failure := self.failure:
             raise failure
         return self.value
@@ -216,7 +225,7 @@ class Job:
 
     async def _record_end(self) -> None:
         try:
-            await in_a_thread(self._recorder.end, self._outcome_recorded)
+            await in_a_thread(self._recorder.end, self._outcome)
         except Exception:  # a bug of ours: whoever waits for the job must not wait for ever
             _logger.exception("The end of %r could not be recorded", self)
 
@@ -251,20 +260,11 @@ class Job:
         if self.images and self.errors:
             _logger.warning("%d of %d images did not come: %s", len(self.errors), len(self.slots), self.errors[0])
 
-    @property
-    def _outcome_recorded(self) -> Outcome:
-        """How it ended, as the ledger says it."""
-        if self.images:
-            return "done"
-        if self._cancelled:
-            return "cancelled"
-        return "refused" if isinstance(self.errors[0], ContentPolicyError) else "failed"
-
     def _close_slots(self) -> bool:
         """Return whether anything was left to cancel: a cancellation can come too late."""
-        left = [slot for slot in self.slots if slot.status == "running"]
+        left = [slot for slot in self.slots if not slot.has_ended]
         for slot in left:
-            slot.status = "cancelled"
+            slot.advance("cancelled")
         return bool(left)
 
 
@@ -292,4 +292,6 @@ def generate(prompt: str, *, settings: Settings | None = None, **params: Any) ->
 
 
 def _job(prompt: str, settings: Settings | None, params: dict[str, Any]) -> Job:
-    return Job(ImageGenerateParams.of({"prompt": prompt, **params}), settings or Settings.discover(), get_default())
+    checked, where = ImageGenerateParams.of({"prompt": prompt, **params}), settings or discover()
+    refuse_key_in(checked.given(), where.key)
+    return Job(checked, where, get_default())

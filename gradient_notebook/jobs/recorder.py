@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..api.errors import ContentPolicyError, GradientNotebookError
+from ..api.errors import GradientNotebookError
 from ..api.events import REPORTED
 from ..api.params import ImageGenerateParams
 from ..storage.archive import Archive
-from ..storage.ledger import ImageRecord, LedgerError, Outcome, Record
+from ..storage.ledger import ImageRecord, LedgerError, Record
+from ..storage.outcome import Outcome
 from .image_slot import ImageSlot
 
 _logger = logging.getLogger("gradient_notebook")
@@ -110,7 +111,7 @@ def _image_record(position: int, slot: ImageSlot) -> ImageRecord:
     kept: dict[str, Any] = {"file": slot.path.name, "byte_count": len(slot.newest or b"")} if slot.path else {}
     return ImageRecord(
         position=position,
-        outcome=_outcome(slot),
+        outcome=slot.status if slot.has_ended else "done" if slot.image_bytes else "unknown",
         is_partial=slot.is_partial,
         request_id=slot.request_id,
         revised_prompt=event.revised_prompt if event else None,
@@ -121,18 +122,13 @@ def _image_record(position: int, slot: ImageSlot) -> ImageRecord:
     )
 
 
-def _outcome(slot: ImageSlot) -> Outcome:
-    if slot.status != "running":
-        return "refused" if isinstance(slot.error, ContentPolicyError) else slot.status
-    return "done" if slot.image_bytes else "unfinished"
+_RECORDED = ("status_code", "code", "param", "request_id", "retry_after_s", "sent", "stage", "categories")
 
 
 def _error_record(error: Exception) -> dict[str, Any]:
-    """Return what is known of an error: its class, its words, and what the service says of a refusal."""
-    known: dict[str, Any] = {"type": type(error).__name__, "what": f"{error}"}
-    if isinstance(error, GradientNotebookError):
-        known["what"] = error.what
-    for name in ("status", "code", "stage", "categories"):
-        if value := getattr(error, name, None):
-            known[name] = value
-    return known
+    """Return the facts of an error: its class, what happened, and what the service says of it."""
+    if not isinstance(error, GradientNotebookError):
+        return {"type": type(error).__name__, "what": str(error)}
+    facts = {name: getattr(error, name, None) for name in _RECORDED}
+    known = {name: value for name, value in facts.items() if value not in (None, "", ())}
+    return {"type": type(error).__name__, "what": error.summary, **known}

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ..api.errors import GradientNotebookError, InvalidResponseError
+from ..api.event_stream import requests_of
 from ..api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
-from .concurrency import get_limiter
+from ..storage.outcome import Outcome
+from .concurrency import place
 from .image_slot import ImageSlot
 from .recorder import Recorder
 
 if TYPE_CHECKING:
     from ..api.client import AsyncClient
     from ..api.retry import Wait
+
+
+Slots = dict[int, ImageSlot]
+"""The images of one request by the index that they were asked for with."""
 
 
 class Runner:
@@ -41,11 +47,7 @@ class Runner:
 
     async def run(self) -> None:
         """Make n images: streaming they are n requests at once, and one that fails leaves the others alone."""
-        if not self._params.stream or self._params.n == 1:
-            await self._make(self._params, 0)
-            return
-        one = self._params.replace(n=1)
-        tasks = [asyncio.ensure_future(self._make(one, index)) for index in range(self._params.n)]
+        tasks = [asyncio.ensure_future(self._make(one, first)) for one, first in requests_of(self._params)]
         try:
             await asyncio.gather(*tasks)
         except asyncio.CancelledError:
@@ -54,20 +56,20 @@ class Runner:
 
     async def _make(self, params: ImageGenerateParams, first: int) -> None:
         """Send one request, and see to it that each of its slots ends with an image or with the reason why not."""
-        mine = self._slots[first : first + params.n]
+        mine = {index: self._slots[index] for index in range(first, first + params.n)}
         try:
-            async with get_limiter().passed(partial(self._queued, mine)):
+            async with place(lambda: self._advance(mine, "queued")):
+                self._advance(mine, "running")
                 await self._record()
                 await self._receive(params, first, mine)
-            lacking: Exception = InvalidResponseError(
-                f"The answer has fewer than the {params.n} images asked for.", "May have been billed."
-            )
+            lacking: Exception = InvalidResponseError(f"The answer has fewer than the {params.n} images asked for.")
         except Exception as error:  # noqa: BLE001 - also a bug of ours must not take the other slots along
-            lacking = self._with_record(error)
-        for slot in mine:
-            if slot.status == "running":
-                slot.status, slot.error = "failed", lacking
-                slot.request_id = getattr(lacking, "request_id", None) or slot.request_id
+            lacking = error
+            if isinstance(error, GradientNotebookError) and self._recorder.is_recorded:
+                error.record_id = self._recorder.id
+        for slot in mine.values():
+            if not slot.has_ended:
+                slot.fail(lacking)
         self._changed()
 
     async def _record(self) -> None:
@@ -76,48 +78,39 @@ class Runner:
             self._recording = asyncio.ensure_future(in_a_thread(self._recorder.begin, self._slots))
         await finish_despite_cancel(self._recording)
 
-    async def _receive(self, params: ImageGenerateParams, first: int, mine: list[ImageSlot]) -> None:
+    async def _receive(self, params: ImageGenerateParams, first: int, mine: Slots) -> None:
         client = client_for(self._settings)
-        async with await client.images.send(params, first, waiting=partial(self._waits, mine)) as events:
-            for slot in mine:
+        async with await client.images.send(params, first, waiting=partial(self._set_wait, mine)) as events:
+            for slot in mine.values():
                 slot.request_id = events.request_id
             try:
                 async for event in events:
-                    await self._take(event, first, mine)
+                    await self._take(event, mine)
             except asyncio.CancelledError:
                 for event in events.arrived():
-                    await self._take(event, first, mine)
+                    await self._take(event, mine)
                 raise
 
-    def _queued(self, slots: Sequence[ImageSlot], is_queued: bool) -> None:
-        for slot in slots:
-            slot.is_queued = is_queued
+    def _advance(self, mine: Slots, to: Outcome) -> None:
+        for slot in mine.values():
+            slot.advance(to)
         self._changed()
 
-    def _waits(self, slots: Sequence[ImageSlot], wait: Wait | None) -> None:
-        for slot in slots:
+    def _set_wait(self, mine: Slots, wait: Wait | None) -> None:
+        for slot in mine.values():
             slot.wait = wait
         self._changed()
 
-    def _with_record(self, error: Exception) -> Exception:
-        """Say where the record of a request is that may have been billed."""
-        if self._recorder.is_recorded and isinstance(error, GradientNotebookError) and error.may_be_billed:
-            error.advice = f"{error.advice} Its record: %imagegen_history {self._recorder.id}".strip()
-        return error
-
-    async def _take(
-        self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent, first: int, mine: list[ImageSlot]
-    ) -> None:
-        at = event.image_index - first
-        if at >= len(mine) and isinstance(event, ImageGenPartialImageEvent):
-            return  # of an image that was not asked for, and may never come
-        while at >= len(mine):  # more than asked for: paid for all the same
-            mine.append(ImageSlot())
-            self._slots.append(mine[-1])
-        slot = mine[at]
+    async def _take(self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent, mine: Slots) -> None:
+        slot = mine.get(event.image_index)
         if isinstance(event, ImageGenPartialImageEvent):
+            if slot is None:
+                return  # of an image that was not asked for, and may never come
             slot.add_partial(event.image_bytes)
         else:
+            if slot is None:  # more than asked for: paid for all the same
+                slot = mine[event.image_index] = ImageSlot("running")
+                self._slots.append(slot)
             await finish_despite_cancel(in_a_thread(self._finish, slot, event))
         self._changed()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, Self, overload
 
-from ..api import credentials
 from ..api.client import AsyncClient
 from ..api.event_stream import EventStream, MergedStream
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, ModelListResponse
@@ -15,22 +14,10 @@ from .runner import client_for
 
 
 class Client:
-    """The image generation API, synchronously; also inside a running loop. Arguments as of `AsyncClient`.
+    """The image generation API with these settings, synchronously."""
 
-    Its connections are the package's, shared by all that has the same settings.
-    """
-
-    def __init__(
-        self,
-        *,
-        model_access_key: str | None = None,
-        access_token: str | None = None,
-        inference_endpoint: str | None = None,
-        settings: Settings | None = None,
-    ) -> None:
-        key = credentials.first_given(model_access_key, access_token)
-        del model_access_key, access_token
-        self.settings = settings or Settings.discover(key=key, endpoint=inference_endpoint)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self._client = client_for(self.settings)
         self.images = Images(self._client)
         self.models = Models(self._client)

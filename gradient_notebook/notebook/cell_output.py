@@ -12,21 +12,20 @@ from IPython.display import DisplayHandle
 
 from ..api.params import ImageGenerateParams
 from ..jobs.job import Job
-from . import formatting
+from ..session import session
+from . import formatting, html
 from .static_output import image_of, show
 
 if TYPE_CHECKING:
-    from .config import ImageGen
     from .widgets.live import LiveJob, LiveView
 
 
 class Output:
     """Where a cell shows its job. This one shows nothing; an error is raised all the same."""
 
-    def __init__(self, name: str, params: ImageGenerateParams, config: ImageGen) -> None:
+    def __init__(self, name: str, params: ImageGenerateParams) -> None:
         self.name = name
         self.params = params
-        self.config = config
 
     def begin(self) -> None:
         """Show that the work begins, before it does."""
@@ -40,12 +39,12 @@ class Output:
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
         """Show the images that came, and the error if there is one. Return whether it has been shown."""
         for box in formatting.problems(job):
-            print(f"{self.name}: {box.bundle()['text/plain']}", flush=True)  # noqa: T201 - mistakes are never quiet
+            print(f"{self.name}: {html.box(box)['text/plain']}", flush=True)  # noqa: T201 - mistakes are never quiet
         return False
 
     def caption(self, job: Job) -> list[str]:
         """Return the parts of the line under the images."""
-        return formatting.caption(self.name, job, self.config.cost)
+        return formatting.caption(self.name, job, session.cost)
 
 
 class Text(Output):
@@ -62,7 +61,7 @@ class Text(Output):
         words, seconds = formatting.waiting(job)
         if words:
             self._say(f"{words} {formatting.seconds(seconds)}" if seconds else words)
-        elif job.status == "running" and any(slot.newest for slot in job.slots):
+        elif not job.has_ended and any(slot.newest for slot in job.slots):
             self._say(formatting.progress(job))
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
@@ -84,8 +83,8 @@ class Card(Output):
     _shown: LiveJob
     _picture: DisplayHandle
 
-    def __init__(self, name: str, params: ImageGenerateParams, config: ImageGen, *, background: bool = False) -> None:
-        super().__init__(name, params, config)
+    def __init__(self, name: str, params: ImageGenerateParams, *, background: bool = False) -> None:
+        super().__init__(name, params)
         self._background = background
         self._line: DisplayHandle | None = None
         self._lock = threading.Lock()
@@ -96,14 +95,14 @@ class Card(Output):
         from ..imaging import rows
         from .widgets.live import LiveJob, LiveView
 
-        px = self.config.preview_px
+        px = session.preview_px
         self._live = LiveView(preview_px=px)
         self._shown = LiveJob(self._live, self.params, px // min(rows(self.params.n)))
         self._live.running = [self._shown.state()]
         view, *_ = self._live._repr_mimebundle_() or ({},)  # as IPython calls it
         self._picture = show({**view, "text/plain": f"{self.name}: {formatting.summary(self.params)} …"})
         if self._background:
-            self._line = show(formatting.line([self.name, "in the background"]))
+            self._line = show(html.line([self.name, "in the background"]))
 
     def attach(self, job: Job) -> None:
         """Let the card's button cancel the job."""
@@ -121,13 +120,13 @@ class Card(Output):
         with self._lock:
             self._finished = True
         said = self._said(job, error)
-        if picture := image_of(job, self.config.preview_px):
+        if picture := image_of(job, session.preview_px):
             data, metadata = picture
             self._picture.update(data, metadata=metadata, raw=True)
         elif said:
             self._picture.update(said.pop(0), raw=True)
         if self._line:  # the cell is over: what is shown anew would land in another
-            self._line.update(formatting.joined(said), raw=True)
+            self._line.update(html.joined(said), raw=True)
         else:
             for words in said:
                 show(words)
@@ -136,6 +135,6 @@ class Card(Output):
 
     def _said(self, job: Job | None, error: BaseException | None) -> list[dict[str, str]]:
         """Return what is to be read under the picture, in order."""
-        said = [formatting.line(self.caption(job))] if job and job.images else []
+        said = [html.line(self.caption(job))] if job and job.images else []
         boxes = [formatting.Box.of(error)] if error else []
-        return said + [box.bundle() for box in boxes + formatting.problems(job)]
+        return said + [html.box(box) for box in boxes + formatting.problems(job)]

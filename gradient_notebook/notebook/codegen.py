@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams
-from .config import NOTEBOOK_DEFAULTS
+from ..session import SHOWN_DEFAULTS
 from .magic_args import complete_given
 from .templates import expressions
 
@@ -30,7 +30,7 @@ def as_cell(
     params: ImageGenerateParams,
     name: str = "image",
     *,
-    session: Mapping[str, Any] = NOTEBOOK_DEFAULTS,
+    session: Mapping[str, Any] = SHOWN_DEFAULTS,
     raw: bool = True,
 ) -> str:
     """Return the `%%imagegen` cell that sends what `params` sends, in this session and in a new notebook.
@@ -58,7 +58,7 @@ def as_python(params: ImageGenerateParams, name: str = "image") -> str:
 
 def _needed(params: ImageGenerateParams, session: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the options have to say; what follows without them from both sessions is left out."""
-    sessions = (NOTEBOOK_DEFAULTS, session)
+    sessions = (SHOWN_DEFAULTS, session)
     told = {name: value for name, value in params.given().items() if name != "prompt"}
     while name := _filled_in(told, sessions):
         told[name] = PARAMETERS[name].default

@@ -1,37 +1,33 @@
-"""What the faces say of a request and of a job: as plain text and, where a front end shows it, as HTML.
-
-Prompts, model names and the service's messages are data: everything is escaped.
-"""
+"""What front ends say of a request and of a job, in words."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.errors import ContentPolicyError, GradientNotebookError, JobCancelledError
+from ..api.errors import SCRIPT, ContentPolicyError, GradientNotebookError, describe
 from ..api.events import Usage
 from ..api.params import PARAMETERS, ImageGenerateParams, estimated_output_tokens
 from ..jobs.image_slot import ImageSlot
 from ..jobs.job import Job
+from ..storage.outcome import Outcome, outcome_of
 
 DOT = " · "
-_KINDS: Mapping[str, tuple[tuple[type[BaseException], ...], str]] = {
-    "refused": ((ContentPolicyError,), "--jp-warn-color1,#b58100"),
-    "cancelled": ((JobCancelledError,), "--jp-border-color1,#8a8a8a"),
-    "failed": ((), "--jp-error-color1,#d32f2f"),
-}
-"""Kinds of boxes: the errors that they are for, and the colour of their edge."""
-_FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
 
-STRONG = "color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText))"
-QUIET = (
-    f"{_FONT};color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText));"
-    "font-variant-numeric:tabular-nums;overflow-wrap:anywhere"
-)
+NOTEBOOK: Mapping[str, str] = {
+    "log_in": "For the real service, set GRADIENT_MODEL_ACCESS_KEY or run %imagegen_login.",
+    "log_in_again": "Run %imagegen_login again, or %imagegen_login --forget to do without it.",
+    "keep_in_memory": "%imagegen_login without --keyring keeps it in this kernel's memory only.",
+    "list_models": "%imagegen_models lists the models.",
+    "allow_more": "Reword the prompt, or try --moderation low.",
+    "show_record": "Its record: %imagegen_history {record_id}",
+    "report": SCRIPT["report"],
+    "wait_longer": "A longer %config ImageGen.read_timeout_s waits longer.",
+}
+"""What to do about an error, in a notebook: the same names as `errors.SCRIPT`."""
 
 
 def summary(params: ImageGenerateParams) -> str:
@@ -55,12 +51,10 @@ def extra_settings(params: ImageGenerateParams, session: Mapping[str, Any]) -> l
 
 def label(index: int, slot: ImageSlot) -> str:
     """Return the words on a slot, as `2 · partial 1`."""
-    if slot.status == "failed":
-        return "refused" if isinstance(slot.error, ContentPolicyError) else "failed"
-    if slot.status == "cancelled":
-        return "cancelled"
+    if slot.has_ended and slot.status != "done":
+        return slot.status
     state = "done" if slot.status == "done" else f"partial {len(slot.partials)}" if slot.partials else ""
-    state = "queued" if slot.is_queued else "waiting" if slot.wait else state
+    state = "queued" if slot.status == "queued" else "waiting" if slot.wait else state
     return DOT.join(filter(None, [str(index + 1), state]))
 
 
@@ -89,13 +83,13 @@ def waiting(job: Job) -> tuple[str, float]:
 
     The words end where the seconds follow, if there are any.
     """
-    left = [slot for slot in job.slots if slot.status == "running"]
+    left = [slot for slot in job.slots if not slot.has_ended]
     waits = [slot.wait for slot in left if slot.wait]
     if waits:
         next_one = min(waits, key=lambda wait: wait.until_s)
         what = f"attempt {next_one.attempt} in" if next_one.attempt > 1 else "goes on in"
         return f"{next_one.reason}{DOT}{what}", max(0.0, next_one.until_s - time.monotonic())
-    if left and all(slot.is_queued for slot in left):
+    if left and all(slot.status == "queued" for slot in left):
         return "Queued until another request has ended", 0.0
     return "", 0.0
 
@@ -143,72 +137,30 @@ def _estimated(params: ImageGenerateParams, price: Callable[[int], str]) -> tupl
     return [f"{number:,}" for number in bounds], list(filter(None, map(price, bounds)))
 
 
-def line(parts: Sequence[str]) -> dict[str, str]:
-    """Return a caption as something to display."""
-    name, *rest = [html.escape(part) for part in parts]
-    strong = f'<b style="{STRONG}">{name}</b>'
-    return {"text/html": f'<div style="{QUIET}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
-
-
-_ALONE = (
-    "<style>.jp-OutputArea-child:not(:has(.gradient-panel:not(.jupyter-widgets-disconnected)))"
-    ":has(+ .jp-OutputArea-child + .jp-OutputArea-child .gradient-record){display:none}</style>"
-)
-"""Hides what a notebook shows of a panel whose kernel is gone: an error, or a form that does nothing."""
-
-
-def record(caption: Sequence[str], params: ImageGenerateParams | None = None) -> dict[str, str]:
-    """Return what is known of a panel's last image, to stand under it where there is no panel."""
-    below = line(caption)
-    settings = params.body() if params else {}
-    prompt = settings.pop("prompt", "")
-    quiet = [prompt, DOT.join(f"{name} {value}" for name, value in settings.items())]
-    quiet.append("Run this cell to use the panel.")
-    rows = "".join(f'<div style="{QUIET}">{html.escape(words)}</div>' for words in quiet if words)
-    return {
-        "text/html": f'<div class="gradient-record">{below["text/html"]}{rows}{_ALONE}</div>',
-        "text/plain": "\n".join([below["text/plain"], *filter(None, quiet)]),
-    }
-
-
-def edge(kind: str) -> str:
-    """Return the colour that a kind of ending is marked with, as the inside of `var()`."""
-    return _KINDS.get(kind, _KINDS["cancelled"])[1]
-
-
 @dataclass(frozen=True)
 class Box:
     """What went wrong, and what to do: a refusal, a cancellation or a failure."""
 
     what: str
     advice: str = ""
-    kind: str = "failed"
+    kind: Outcome = "failed"
 
     @classmethod
     def of(cls, error: BaseException, *, before: str = "") -> Box:
         """Return what an error says."""
-        kind = next((name for name, (errors, _) in _KINDS.items() if isinstance(error, errors)), "failed")
         if isinstance(error, GradientNotebookError):
-            return cls(before + error.what, error.advice, kind)
-        return cls(f"{before}Stopped by {type(error).__name__}: {error}".rstrip(": "), "", kind)
+            what, advice = describe(error)
+            return cls(before + what, advice, outcome_of(error))
+        return cls(f"{before}Stopped by {type(error).__name__}: {error}".rstrip(": "), "", outcome_of(error))
 
     def plain(self) -> dict[str, str]:
-        """Return it as plain values, for the live picture."""
+        """Return it as plain values, for the live view."""
         return dataclasses.asdict(self)
 
-    def bundle(self) -> dict[str, str]:
-        """Return it as something to display: a refusal is amber, a cancellation grey, a failure red."""
-        colour = edge(self.kind)
-        style = (
-            f"{_FONT};color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText));padding:8px 14px;"
-            f"border-left:3px solid var({colour});border-radius:3px;max-width:768px;box-sizing:border-box;"
-            f"background:color-mix(in srgb,var({colour}) 9%,transparent);overflow-wrap:anywhere"
-        )
-        quiet = f'<div style="opacity:.75">{html.escape(self.advice)}</div>' if self.advice else ""
-        return {
-            "text/html": f'<div style="{style}"><b>{html.escape(self.what)}</b>{quiet}</div>',
-            "text/plain": f"{self.what}\n{self.advice}".strip(),
-        }
+    @property
+    def text(self) -> str:
+        """It as plain text, on a line or two."""
+        return f"{self.what}\n{self.advice}".strip()
 
 
 def problems(job: Job | None) -> list[Box]:
@@ -220,21 +172,6 @@ def problems(job: Job | None) -> list[Box]:
         reasons.setdefault(Box.of(error).what, []).append(error)
     missing = [Box.of(same[0], before=f"{len(same)} of {len(job.slots)} did not come. ") for same in reasons.values()]
     return missing + [Box(notice) for notice in job.notices]
-
-
-def joined(bundles: Sequence[dict[str, str]]) -> dict[str, str]:
-    """Return several things to display as one; of nothing, an empty text."""
-    if not bundles:
-        return {"text/plain": ""}
-    return {
-        "text/html": "".join(bundle["text/html"] for bundle in bundles),
-        "text/plain": "\n".join(bundle["text/plain"] for bundle in bundles),
-    }
-
-
-def shortened(text: str, characters: int) -> str:
-    """Return the beginning of a text that is too long to show."""
-    return text if len(text) <= characters else f"{text[:characters]}…"
 
 
 def _short(file_name: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import html
+import shlex
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,14 @@ import pybase64
 
 from ..api.errors import InvalidRequestError, InvalidResponseError
 from ..api.params import ImageGenerateParams
+from ..api.text import shortened
+from ..history.query import History, history
 from ..storage.archive import Archive, extension
-from . import formatting
+from . import formatting, html
+from .magic_args import HISTORY_PARSER
 
 if TYPE_CHECKING:
-    from .history import HistoryEntry
+    from ..history.entry import HistoryEntry
 
 THUMBNAIL_PX = 320
 """Long edge of a small picture, in pixels: twice what it is shown at."""
@@ -24,19 +28,19 @@ _WIDTH_PX = 160
 _PROMPT_CHARACTERS = 60
 
 
-def contacts(entries: Sequence[HistoryEntry], archive: Archive, *, more: int = 0) -> dict[str, str]:
+def show_history(entries: Sequence[HistoryEntry], archive: Archive, *, more: int = 0) -> dict[str, str]:
     """Return `entries` as HTML with small pictures, and as lines of text; `more` is how many are not shown."""
     pictures = _thumbnails(entries, archive)
     cells = [_cell(at, entry, pictures) for at, entry in enumerate(entries)]
     lines = [_line(at, entry) for at, entry in enumerate(entries)]
     if not entries:
         lines = ["Nothing has been made, or nothing that fits."]
-        cells = [html.escape(lines[0])]
+        cells = [escape(lines[0])]
     if more > 0:
         lines.append(f"{more:,} older: history()[{len(entries)}:]")
-        cells.append(f"<div>{html.escape(lines[-1])}</div>")
+        cells.append(f"<div>{escape(lines[-1])}</div>")
     return {
-        "text/html": f'<div style="{formatting.QUIET}">{"".join(cells)}</div>',
+        "text/html": f'<div style="{html.QUIET}">{"".join(cells)}</div>',
         "text/plain": "\n".join(lines),
     }
 
@@ -119,15 +123,15 @@ def _numbers(entry: HistoryEntry) -> str:
 
 def _line(at: int, entry: HistoryEntry) -> str:
     known = [f"{entry.started:%Y-%m-%d %H:%M}", _outcome(entry), _settings(entry), _numbers(entry)]
-    prompt = formatting.shortened(" ".join(entry.prompt.split()), _PROMPT_CHARACTERS)
+    prompt = shortened(" ".join(entry.prompt.split()), _PROMPT_CHARACTERS)
     return f"[{at}] {formatting.DOT.join(filter(None, known))}\n    {prompt}"
 
 
 def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
-    prompt = html.escape(formatting.shortened(entry.prompt, _PROMPT_CHARACTERS))
-    whole = html.escape("\n".join([entry.prompt[:1_000], *entry.errors, f"Record {entry.id}"]))
+    prompt = escape(shortened(entry.prompt, _PROMPT_CHARACTERS))
+    whole = escape("\n".join([entry.prompt[:1_000], *entry.errors, f"Record {entry.id}"]))
     lines = [
-        f'<div style="{formatting.STRONG}"><b>[{at}]</b> {prompt}</div>',
+        f'<div style="{html.STRONG}"><b>[{at}]</b> {prompt}</div>',
         _marked(entry),
         f"<div>{_unbroken(_settings(entry))}</div>",
         f"<div>{_unbroken(_numbers(entry))}</div>",
@@ -139,12 +143,12 @@ def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
 
 def _marked(entry: HistoryEntry) -> str:
     words = _unbroken(_outcome(entry))
-    return f'<div><span style="color:var({formatting.edge(entry.outcome)})">●</span> {words}</div>' if words else ""
+    return f'<div><span style="color:var({html.color_of(entry.outcome)})">●</span> {words}</div>' if words else ""
 
 
 def _unbroken(words: str) -> str:
     """Return escaped words that are broken at their dots only."""
-    return html.escape(formatting.DOT.join(part.replace(" ", "\u00a0") for part in words.split(formatting.DOT)))
+    return escape(formatting.DOT.join(part.replace(" ", "\u00a0") for part in words.split(formatting.DOT)))
 
 
 def _picture(entry: HistoryEntry, data: bytes | None) -> str:
@@ -153,8 +157,17 @@ def _picture(entry: HistoryEntry, data: bytes | None) -> str:
         "background:color-mix(in srgb,currentColor 8%,transparent)"
     )
     if data is None:
-        words = html.escape(_instead(entry))
+        words = escape(_instead(entry))
         return f'<div style="{frame};line-height:{_WIDTH_PX}px;text-align:center">{words}</div>'
-    alt = html.escape(formatting.shortened(entry.prompt, _PROMPT_CHARACTERS))
+    alt = escape(shortened(entry.prompt, _PROMPT_CHARACTERS))
     source = f"data:image/{extension(data)[1:]};base64,{pybase64.b64encode_as_string(data)}"
     return f'<img src="{source}" alt="{alt}" style="{frame};object-fit:contain;display:block">'
+
+
+def history_from_line(line: str) -> History:
+    """Return what a line of `%imagegen_history` asks for."""
+    try:
+        values = vars(HISTORY_PARSER.parse_args(shlex.split(line)))
+    except ValueError as error:
+        raise InvalidRequestError(f"%imagegen_history: {error} in {line!r}", "Close the quotation mark.") from error
+    return history(" ".join(values.pop("words")), **values)

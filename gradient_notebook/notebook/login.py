@@ -4,54 +4,51 @@ from __future__ import annotations
 
 import getpass
 import warnings
-from collections.abc import Mapping
-from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
-from ..api import credentials
-from ..api.credentials import KEY_VARIABLES, LOGIN, Key
-from ..api.errors import AuthenticationError, GradientNotebookError, InvalidRequestError, InvalidSettingsError, nearest
+from .. import connect
+from ..api.credentials import KEY_VARIABLES, Key, looks_like_key
+from ..api.errors import AuthenticationError, GradientNotebookError, InvalidRequestError, InvalidSettingsError
 from ..api.settings import Settings
+from ..api.text import nearest
+from ..connect import discover
 from ..jobs import event_loop
 
+LOGIN = "%imagegen_login"
 _PROMPT = "Model access key (what you type is not shown): "
 _OPTIONS = ("--keyring", "--forget")
 
 
-def login(line: str, limits: Mapping[str, Any]) -> str:
+def login(line: str) -> str:
     """Do what `%imagegen_login [--keyring | --forget]` says, and return one line on what came of it."""
     option = _option(line)
     if option == "--forget":
         return _forgotten()
     if option == "--keyring":
-        credentials.get_keyring()  # before anything is asked: it may be missing
+        connect.get_keyring()  # before anything is asked: it may be missing
     key = _typed()
     if not key.reveal():
         return "Nothing was typed, and nothing has changed."
-    found = _tried(Settings.discover(key=key, **limits))
+    found = _tried(discover(key=key))
     if option == "--keyring":
-        credentials.store(key)
-    credentials.remember(key)
+        connect.store(key)
+    connect.remember(key)
     place = "this kernel's memory and the system's keyring" if option == "--keyring" else "this kernel's memory only"
     return f"The key is kept in {place}; {found}"
 
 
 def _option(line: str) -> str:
     words = line.split()
-    if credentials.looks_like_key(line) or any(not word.startswith("-") for word in words):
+    if looks_like_key(line) or any(not word.startswith("-") for word in words):
         what = f"{LOGIN}: a key does not belong on its line, which stays in the notebook and in the history"
-        raise InvalidRequestError(
-            what, f"Take it out, revoke that key, and run {LOGIN} alone: it asks. Nothing was sent."
-        )
+        raise InvalidRequestError(what, f"Take it out, revoke that key, and run {LOGIN} alone: it asks.")
     unknown = next((word for word in words if word not in _OPTIONS), None)
     if unknown is not None:
-        advice = f"{nearest(unknown, _OPTIONS)} {LOGIN} takes --keyring or --forget. Nothing was sent."
+        advice = f"{nearest(unknown, _OPTIONS)} {LOGIN} takes --keyring or --forget."
         raise InvalidRequestError(f"{unknown}: no such option", advice.strip())
     if len(set(words)) > 1:
-        raise InvalidRequestError(
-            f"{LOGIN}: --keyring and --forget exclude each other", "Leave one out. Nothing was sent."
-        )
+        raise InvalidRequestError(f"{LOGIN}: --keyring and --forget exclude each other", "Leave one out.")
     return words[0] if words else ""
 
 
@@ -79,17 +76,17 @@ def _tried(settings: Settings) -> str:
     try:
         count = event_loop.run(image_models())
     except (AuthenticationError, InvalidSettingsError) as error:
-        error.advice = f"{error.advice} The key was not kept."
+        error.remark = "The key was not kept."
         raise
     except GradientNotebookError as error:
-        return f"it could not be tried: {error.what}"
+        return f"it could not be tried: {error.summary}"
     return f"it works: {count} image model{'' if count == 1 else 's'} at {settings.endpoint}."
 
 
 def _forgotten() -> str:
     """Forget the key wherever this has put it, and return what holds from now on."""
-    before = credentials.forget()
-    before = credentials.remove() or before
-    left = credentials.find_key().key
+    before = connect.forget()
+    before = connect.remove() or before
+    left = connect.find_key().key
     rest = f"the key from {left.source} holds" if left else "there is no key"
     return f"{'The key is forgotten' if before else 'There was nothing to forget'}; {rest}."

@@ -16,11 +16,11 @@ from typing import Any, NoReturn
 
 from IPython.core.magic_arguments import MagicArgumentParser
 
-from ..api.errors import InvalidRequestError, nearest
+from ..api.errors import InvalidRequestError
 from ..api.params import PARAMETERS, ImageGenerateParams, Parameter
-from ..storage.ledger import OUTCOMES
-
-DEFAULT_NAME = "image"
+from ..api.text import nearest
+from ..history.entry import DEFAULT_NAME
+from ..storage.outcome import OUTCOMES
 
 _FLAGS: Mapping[str, str] = {
     "no-wait": "Return at once; NAME holds the job, and then its image.",
@@ -60,7 +60,7 @@ class Parser(MagicArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise InvalidRequestError."""
         message = re.sub(r"^argument ", "", message)
-        raise InvalidRequestError(f"%{self.prog}: {message}", f"%{self.prog}? shows all options. Nothing was sent.")
+        raise InvalidRequestError(f"%{self.prog}: {message}", f"%{self.prog}? shows all options.")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         # Python 3.11 loses the value of `--user=--`.
@@ -150,9 +150,7 @@ def _words(line: str) -> list[str]:
     try:
         words = shlex.split(re.sub(r"\{\{.*?\}\}", keep, line))
     except ValueError as error:
-        raise InvalidRequestError(
-            f"%imagegen: {error} in {line!r}", "Close the quotation mark. Nothing was sent."
-        ) from error
+        raise InvalidRequestError(f"%imagegen: {error} in {line!r}", "Close the quotation mark.") from error
     return [re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], word) for word in words]
 
 
@@ -179,7 +177,7 @@ def _culprit(values: Mapping[str, Any]) -> str | None:
     try:
         ImageGenerateParams.of({**values, "prompt": "a"})
     except InvalidRequestError as error:
-        return error.parameter
+        return error.param
     return None
 
 
@@ -196,9 +194,7 @@ def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
             raise
         reason = str(error)
     if reason:
-        raise InvalidRequestError(
-            f"save={save!r}: {reason}", "Choose another place. Nothing was sent.", parameter="save"
-        )
+        raise InvalidRequestError(f"save={save!r}: {reason}", "Choose another place.", parameter="save")
     return path
 
 
@@ -208,8 +204,8 @@ def _with_suffix(path: Path, save: str, file_format: str) -> Path:
     if meant is None:
         return path.with_name(f"{path.name}.{file_format}")
     if meant != file_format:
-        advice = f"Name it {path.stem}.{file_format}, or add --output-format {meant}. Nothing was sent."
-        raise InvalidRequestError(f"save={save!r}: the image will be {file_format}", advice, parameter="save")
+        advice = f"Name it {path.stem}.{file_format}, or add --output-format {meant}."
+        raise InvalidRequestError(f"save={save!r}: the image will be {file_format}", advice, param="save")
     return path
 
 
@@ -247,8 +243,8 @@ def _pairs(text: str) -> dict[str, Any]:
             return dict(json.loads(text))
         return {key: json.loads(value if key else "")}
     except ValueError as error:
-        advice = "Write KEY=JSON: --extra seed=7, --extra 'style=\"vivid\"'. Nothing was sent."
-        raise InvalidRequestError(f"extra={text!r}: expected KEY=JSON", advice, parameter="extra") from error
+        advice = "Write KEY=JSON: --extra seed=7, --extra 'style=\"vivid\"'."
+        raise InvalidRequestError(f"extra={text!r}: expected KEY=JSON", advice, param="extra") from error
 
 
 def identifier(name: str) -> str:
@@ -258,17 +254,15 @@ def identifier(name: str) -> str:
         return name
     why = "a Python keyword" if keyword.iskeyword(name) else "no Python name"
     raise InvalidRequestError(
-        f"NAME={name!r}: {why}", "Use letters, digits and _, as for any variable. Nothing was sent.", parameter="name"
+        f"NAME={name!r}: {why}", "Use letters, digits and _, as for any variable.", parameter="name"
     )
 
 
 def _unknown(word: str) -> InvalidRequestError:
     if not word.startswith("-"):
         what = f"%imagegen: {word!r} is one word too many"
-        return InvalidRequestError(
-            what, "One NAME and options; the prompt goes below %%imagegen, or after --. Nothing was sent."
-        )
+        return InvalidRequestError(what, "One NAME and options; the prompt goes below %%imagegen, or after --.")
     known = [option for action in PARSER._actions for option in action.option_strings]  # noqa: SLF001 - as argparse's own help
     option = word.partition("=")[0]
-    advice = f"{nearest(option, known)} %imagegen? shows all options. Nothing was sent."
+    advice = f"{nearest(option, known)} %imagegen? shows all options."
     return InvalidRequestError(f"{option}: no such option", advice.strip())

@@ -16,18 +16,19 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 from traitlets import TraitError
 
-from ..api import credentials
-from ..api.errors import GradientNotebookError, InvalidRequestError
+from ..api.credentials import refuse_key_in
+from ..api.errors import SCRIPT, GradientNotebookError, InvalidRequestError, describe
 from ..api.params import DEFAULT_MODEL, ImageGenerateParams
-from ..api.settings import Settings, simulator_notice, without_key
+from ..connect import discover, find_key, simulator_notice, without_key
 from ..jobs import event_loop
 from ..jobs.job import Job
 from ..jobs.runner import client_for
-from ..storage.archive import default_file_mode, write_atomic
+from ..session import session
+from ..storage.archive import default_file_mode, get_default, write_atomic
 from . import formatting
 from .cell_output import Card, Output, Text
 from .completion import make_matcher
-from .config import ImageGen, reset
+from .config import ImageGen
 from .magic_args import HISTORY_PARSER, PARSER, MagicArgs, complete_given, numbered, parse, save_path, split_prompt
 from .templates import interpolate
 
@@ -38,11 +39,9 @@ _INTERRUPTIONS = (asyncio.CancelledError, KeyboardInterrupt)
 class CellRun:
     """One run of a magic: the request is checked when it is made, and nothing has been sent yet."""
 
-    def __init__(
-        self, shell: InteractiveShell, config: ImageGen, args: MagicArgs, text: str, names: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, shell: InteractiveShell, args: MagicArgs, text: str, names: Mapping[str, Any]) -> None:
         fill = partial(interpolate, namespace=names)
-        values = complete_given(args.given, config.defaults())
+        values = complete_given(args.given, session.defaults())
         self.args = args
         self.params = ImageGenerateParams.of({"prompt": text if args.raw else fill(text), **values})
         self._refuse_key()
@@ -50,13 +49,13 @@ class CellRun:
         if args.save is not None:
             self.save = save_path(args.save if args.raw else fill(args.save), args.name, self.params)
         self._shell = shell
-        self._config = config
 
     def _refuse_key(self) -> None:
         """Refuse a request that holds the key, before anything of it is shown."""
         try:
-            if key := credentials.find_key().key:
-                credentials.refuse_key_in(self.params.given(), key)
+            self._found = find_key()
+            if self._found.key:
+                refuse_key_in(self.params.given(), self._found.key)
         except InvalidRequestError:
             del self.params  # a traceback can show what an object holds
             raise
@@ -92,10 +91,10 @@ class CellRun:
         """Show the request and what it may cost."""
         print("POST /v1/images/generations")  # noqa: T201 - this is the output
         print(json.dumps(self.params.body(), indent=2, ensure_ascii=False))  # noqa: T201
-        print(f"Estimate: {formatting.estimate(self.params, self._config.price)}. Nothing was sent.")  # noqa: T201
+        print(f"Estimate: {formatting.estimate(self.params, session.price)}. Nothing was sent.")  # noqa: T201
 
     def _output(self, *, background: bool = False) -> Output:
-        arguments = (self.args.name, self.params, self._config)
+        arguments = (self.args.name, self.params)
         if self.args.quiet:
             self.output = Output(*arguments)
         elif hasattr(self._shell, "kernel"):
@@ -108,8 +107,8 @@ class CellRun:
         """Show that the work begins, and return the job, of which nothing has been sent yet."""
         self.output.begin()
         try:
-            settings = Settings.discover(**self._config.limits())
-            job = Job(self.params, settings, self._config.get_archive(), observer)
+            settings = discover(found=self._found)
+            job = Job(self.params, settings, get_default(), observer)
             self.output.attach(job)
         except BaseException as error:
             self._show_error(error, None)
@@ -118,12 +117,12 @@ class CellRun:
 
     def _watch(self, job: Job) -> None:
         self.output.update(job)
-        if job.status != "running":
+        if job.has_ended:
             if self._shell.user_ns.get(self.args.name) is job:  # unless somebody took the name meanwhile
                 self._assign(job)
             failure = job.failure
             if not self.output.finish(job, failure) and failure:
-                print(formatting.Box.of(failure).bundle()["text/plain"])  # noqa: T201 - nobody is there to raise it to
+                print(formatting.Box.of(failure).text)  # noqa: T201 - nobody is there to raise it to
 
     def _end(self, job: Job) -> None:
         self._assign(job)
@@ -204,14 +203,14 @@ class ImageGenMagics(Magics):
         args = parse(options)
         if unfit := args.own_options - {"raw"}:
             what = f"%imagegen_panel: --{min(unfit).replace('_', '-')} is for %imagegen"
-            raise InvalidRequestError(what, "Leave it out: a panel sends nothing by itself. Nothing was sent.")
+            raise InvalidRequestError(what, "Leave it out: a panel sends nothing by itself.")
         display(Panel(args.name, raw=args.raw, prompt=text or "", **args.given))
 
     @line_magic
     def imagegen_models(self, _line: str) -> None:
         """List the image models that the service offers: `%imagegen_models`."""
-        client = client_for(Settings.discover(**self.settings.limits()))
-        chosen = self.settings.defaults().get("model", DEFAULT_MODEL)
+        client = client_for(discover())
+        chosen = session.defaults().get("model", DEFAULT_MODEL)
         models = event_loop.run(client.models.list())
         if not models.image_models:
             print("No name of a model here says that it paints. All of them:")  # noqa: T201
@@ -220,7 +219,7 @@ class ImageGenMagics(Magics):
 
     @line_magic
     def imagegen_history(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
-        from .history import history_from_line
+        from .history_view import history_from_line
 
         display(history_from_line(line))
 
@@ -235,15 +234,15 @@ class ImageGenMagics(Magics):
         """
         from .login import login
 
-        print(login(line, self.settings.limits()))  # noqa: T201
+        print(login(line))  # noqa: T201
 
     def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun:
         options, text = split_prompt(line) if cell is None else (line, cell.strip())
         if text is None:
             what = "%imagegen: there is no prompt after --"
-            raise InvalidRequestError(what, "Write %imagegen [NAME] [options] -- prompt. Nothing was sent.")
+            raise InvalidRequestError(what, "Write %imagegen [NAME] [options] -- prompt.")
         names = {**self.shell.user_ns, **(local_ns or {})}
-        return CellRun(self.shell, self.settings, parse(options), text, names)
+        return CellRun(self.shell, parse(options), text, names)
 
     def _at_once(self, run: CellRun) -> bool:
         if run.args.dry_run:
@@ -289,9 +288,9 @@ _AWAITED = "await get_ipython().magics_manager.registry['ImageGenMagics'].imageg
 
 def load(shell: InteractiveShell) -> None:
     """Add everything: magics, `%config ImageGen`, completion, the native await."""
+    GradientNotebookError.phrases = formatting.NOTEBOOK
     notice = _notice()
     magics = ImageGenMagics(shell, _settings(shell))
-    magics.settings.apply()
     shell.register_magics(magics)
     shell.configurables.append(magics.settings)
     shell.input_transformers_post.append(magics.await_in_cell)
@@ -305,9 +304,9 @@ def load(shell: InteractiveShell) -> None:
 def _notice() -> str:
     """Return what there is to say of the key before the first request."""
     try:
-        return simulator_notice() if without_key() else ""
+        return f"gradient_notebook: {simulator_notice()}" if without_key() else ""
     except GradientNotebookError as error:
-        return f"{error.what} {error.advice}"
+        return " ".join(describe(error))
 
 
 def _settings(shell: InteractiveShell) -> ImageGen:
@@ -331,5 +330,5 @@ def unload(shell: InteractiveShell) -> None:
     shell.events.unregister("pre_run_cell", magics.cell_begins)
     shell.events.unregister("post_run_cell", magics.cell_ends)
     shell.Completer.custom_matchers.remove(magics.matcher)
-    reset()
-    GradientNotebookError.debug = False
+    magics.settings.reset()
+    GradientNotebookError.phrases = SCRIPT

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..api.errors import InvalidRequestError, nearest
+from ..api.errors import InvalidRequestError
+from ..api.text import nearest
 
-_RAW = "Or use --raw (in a panel, untick Insert {{ }}) to send the braces as they are. Nothing was sent."
+_RAW = "Or use --raw (in a panel, untick Insert {{ }}) to send the braces as they are."
 
 
 def interpolate(text: str, namespace: Mapping[str, Any]) -> str:
@@ -64,7 +65,7 @@ def _is_expression(source: str) -> bool:
 def _value(source: str, namespace: Mapping[str, Any]) -> str:
     shown = f"{{{{{source}}}}}"
     if not _is_expression(source):
-        raise InvalidRequestError(f"{shown}: not a Python expression", _RAW, parameter="prompt")
+        raise InvalidRequestError(f"{shown}: not a Python expression", _RAW, param="prompt")
     try:
         return str(eval(source, dict(namespace)))  # noqa: S307 - the author's own cell, as any other line of it
     except NameError as error:
@@ -75,4 +76,4 @@ def _value(source: str, namespace: Mapping[str, Any]) -> str:
         ) from error
     except Exception as error:
         what = f"{shown}: {type(error).__name__}: {error}"
-        raise InvalidRequestError(what, _RAW, parameter="prompt") from error
+        raise InvalidRequestError(what, _RAW, param="prompt") from error

@@ -7,12 +7,13 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from ..session import session
 from .ledger import Ledger, Record
 
 _FORMATS = ((b"\x89PNG\r\n\x1a\n", ".png"), (b"\xff\xd8\xff", ".jpeg"), (b"RIFF", ".webp"))
@@ -137,15 +138,6 @@ def default_file_mode() -> int:
     return 0o666 & ~mask
 
 
-_choice: Callable[[], Archive | None] = Archive
-
-
-def set_default(choice: Callable[[], Archive | None] = Archive) -> None:
-    """Say where this process keeps what it makes: `choice` is asked for each generation, and None is nowhere."""
-    global _choice
-    _choice = choice
-
-
 def get_default() -> Archive | None:
-    """Return where this process keeps what it makes, or None."""
-    return _choice()
+    """Return where this process keeps what it makes, as the session says, or None."""
+    return Archive(session.archive_dir or None) if session.archive else None

@@ -13,15 +13,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
+
+from .outcome import Outcome
 
 if TYPE_CHECKING:
     from sqlite3 import Connection, Row
 
-Outcome = Literal["done", "refused", "failed", "cancelled", "unfinished"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-
-VERSION = 1
 _BUSY_S = 5.0
 """RetryBudget with other processes that are writing, in seconds; each of them takes milliseconds."""
 
@@ -35,7 +33,7 @@ class ImageRecord:
     """One of a generation's images, by its position from 0."""
 
     position: int
-    outcome: Outcome = "unfinished"
+    outcome: Outcome = "unknown"
     file: str | None = None
     """Name of the original, in the archive's folder."""
     is_partial: bool = False
@@ -57,7 +55,7 @@ class Record:
     id: str
     started_at: float
     ended_at: float | None = None
-    outcome: Outcome = "unfinished"
+    outcome: Outcome = "unknown"
     model: str
     prompt: str
     params: dict[str, Any]
@@ -74,13 +72,22 @@ _GENERATION = _columns(Record)
 _IMAGE = _columns(ImageRecord)
 _IN_JSON = ("params", "usage", "reported", "error")
 
-_SCHEMA = f"""
-CREATE TABLE generations ({", ".join(_GENERATION)}, PRIMARY KEY (id)) WITHOUT ROWID;
-CREATE INDEX generations_by_time ON generations (started_at);
-CREATE TABLE images (generation, {", ".join(_IMAGE)}, thumbnail BLOB, PRIMARY KEY (generation, position)) WITHOUT ROWID;
-CREATE INDEX images_by_file ON images (file);
-PRAGMA user_version = {VERSION};
-"""
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        f"CREATE TABLE generations ({', '.join(_GENERATION)}, PRIMARY KEY (id)) WITHOUT ROWID",
+        "CREATE INDEX generations_by_time ON generations (started_at)",
+        f"CREATE TABLE images (generation, {', '.join(_IMAGE)}, thumbnail BLOB, "  # noqa: ISC004
+        "PRIMARY KEY (generation, position)) WITHOUT ROWID",
+        "CREATE INDEX images_by_file ON images (file)",
+    ),
+    (  # version 1 called it unfinished
+        "UPDATE generations SET outcome = 'unknown' WHERE outcome = 'unfinished'",
+        "UPDATE images SET outcome = 'unknown' WHERE outcome = 'unfinished'",
+    ),
+)
+"""The statements that bring a ledger from each version to the next. What was released is never changed, only added to."""
+
+VERSION = len(_MIGRATIONS)
 
 
 def _upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
@@ -180,9 +187,7 @@ class Ledger:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = FULL")  # what is paid for outlives a power cut, too
             connection.execute("BEGIN IMMEDIATE")
-            if not _version(connection):
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    connection.execute(statement)
+            _migrate(connection)
             yield connection  # closing without COMMIT takes all of it back
             connection.execute("COMMIT")
 
@@ -213,6 +218,14 @@ def _create(path: Path) -> None:
     """Make the file, if there is none: SQLite gives its side files the same permissions."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _migrate(connection: Connection) -> None:
+    """Bring the ledger to this version; each record is kept."""
+    for statements in _MIGRATIONS[_version(connection) :]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _version(connection: Connection) -> int:

@@ -139,7 +139,7 @@ WATCH_PANEL = """() => {
   addEventListener("pointerup", (e) => e.target.closest(".gradient-form-generate") && noted.click.push(now()), true);
   let job = "", source = "";
   const look = () => {
-    const tile = document.querySelector(".gradient-film [data-status='running']");
+    const tile = document.querySelector(".gradient-gallery [data-status='running']");
     if (tile && tile.dataset.name !== job) { job = tile.dataset.name; noted.stands.push(now()); }
     const image = document.querySelector(".gradient-grid .gradient-picture");
     if (image?.complete && image.src && image.src !== source) { source = image.src; noted.pictures.push(now()); }

@@ -49,7 +49,7 @@ def fill_the_panel(notebook: NotebookPage) -> None:
         panel.get_by_role("button", name="Generate").click()
         if prompt in EARLIER:
             panel.get_by_role("button", name=f"{prompt}, done").wait_for()
-    notebook.page.locator(".gradient-film [data-status='running'] .gradient-picture[data-pictures='2']").wait_for()
+    notebook.page.locator(".gradient-gallery [data-status='running'] .gradient-picture[data-pictures='2']").wait_for()
 
 
 def keep(name: str, shown: Locator) -> None:

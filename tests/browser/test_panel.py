@@ -50,7 +50,7 @@ class PanelPage:
         self.words = self.stage.locator(".gradient-foot .gradient-prompt")
         self.line = self.stage.locator(".gradient-foot .gradient-line")
         self.boxes = self.stage.locator(".gradient-box")
-        self.thumbs = self.stage.locator(".gradient-film .gradient-tile")
+        self.thumbs = self.stage.locator(".gradient-gallery .gradient-tile")
         self.position = self.stage.locator(".gradient-position")
         self.alerts = self.root.locator(".gradient-form").get_by_role("alert")
         self.status = self.stage.get_by_role("status")
@@ -118,7 +118,7 @@ class PanelPage:
     def thumb(self, prompt: str, status: str = "") -> Locator:
         """Return the thumbnails of a prompt."""
         has_status = f"[data-status={status}]" if status else ""
-        return self.stage.locator(f".gradient-film .gradient-tile{has_status}[title^='{prompt[:60]}']")
+        return self.stage.locator(f".gradient-gallery .gradient-tile{has_status}[title^='{prompt[:60]}']")
 
     def done(self, *prompts: str) -> None:
         """Wait until each prompt has its finished image in the film."""
@@ -797,7 +797,7 @@ OVER_THE_EDGE = """(root) => {
   const edge = Math.min(innerWidth, root.getBoundingClientRect().right) + 0.5;
   const visible = [...root.querySelectorAll("*")].filter((e) => e.checkVisibility({ visibilityProperty: true }));
   return [root, ...visible]
-    .filter((e) => !e.closest(".gradient-film .gradient-tile, .gradient-spoken, option"))
+    .filter((e) => !e.closest(".gradient-gallery .gradient-tile, .gradient-spoken, option"))
     .filter((e) => e.getBoundingClientRect().right > edge || e.getBoundingClientRect().left < root.getBoundingClientRect().left - 0.5)
     .map((e) => `${e.tagName} ${e.className}: ${e.textContent.slice(0, 30)}`);
 }"""

@@ -66,7 +66,9 @@ def _steps(parameter: Parameter) -> tuple[tuple[str, Any], ...]:
     low, high = parameter.minimum, parameter.maximum
     if parameter.kind is not int or parameter.default is not None or low is None or high is None:
         return ()
-    return ((NOT_GIVEN, ""), *((str(n), n) for n in range(low, high + 1))) if high - low <= _SLIDER_STEPS else ()
+    return (
+        ((NOT_GIVEN, ""), *((str(n), n) for n in range(int(low), int(high) + 1))) if high - low <= _SLIDER_STEPS else ()
+    )
 
 
 def value_of(parameter: Parameter, control: ipywidgets.ValueWidget) -> Any:

@@ -2,11 +2,11 @@
 // What happens in a panel beside the view of its pictures: the form is made of the notebook's own controls.
 
 /** @import { Box, Control, Model } from "./live.mjs" */
-/** @import { FilmTraits } from "./film.mjs" */
+/** @import { GalleryTraits } from "./gallery.mjs" */
 /**
  * The view that a form belongs to, as far as the form knows it.
  * @typedef {{
- *   model: Model<FilmTraits>, el: HTMLElement, card: HTMLElement, signal: AbortSignal, connected: boolean,
+ *   model: Model<GalleryTraits>, el: HTMLElement, card: HTMLElement, signal: AbortSignal, connected: boolean,
  *   tell(...notes: Box[]): void,
  *   walk(event: KeyboardEvent): void,
  *   copyCode(button: HTMLElement, language: "cell" | "python"): void,

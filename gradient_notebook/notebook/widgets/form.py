@@ -243,7 +243,7 @@ class Form:
         try:
             self._value(name)
         except InvalidRequestError as error:
-            return error.what
+            return error.summary
         return ""
 
     def _others(self, name: str) -> dict[str, Any]:
@@ -264,14 +264,14 @@ def _refusal(others: Mapping[str, Any], name: str, value: Any) -> InvalidRequest
         try:
             ImageGenerateParams.of(values)
         except InvalidRequestError as error:
-            if error.parameter == name or values.pop(error.parameter or "", None) is None:
-                return error if error.parameter == name else None
+            if error.param == name or values.pop(error.param or "", None) is None:
+                return error if error.param == name else None
         else:
             return None
 
 
 def _reason(refusal: InvalidRequestError | None) -> str:
-    return refusal.what.partition(": ")[2] if refusal else ""
+    return refusal.reason if refusal else ""
 
 
 def _button(words: str, action: str, tooltip: str, style: str = "") -> ipywidgets.Button:

@@ -1,12 +1,12 @@
 // @ts-check
-// The film: the right half of a panel, which is the card of the live picture with all results and what can be done with
+// The gallery: the right half of a panel, which is the card of the live picture with all results and what can be done with
 // them.
 
 import { asPng, copy, copyText, download } from "./clipboard.mjs";
 import { make, makeButton } from "./dom.mjs";
 import { PanelForm } from "./form.mjs";
 import { Kernel } from "./kernel.mjs";
-import { View, cameToNothing, fraction, widgetOf } from "./live.mjs";
+import { View, cameToNothing, fraction, hasEnded, widgetOf } from "./live.mjs";
 import { Place } from "./pictures.mjs";
 
 /** @import { Box, InView, Job, LiveTraits, Model, Tile } from "./live.mjs" */
@@ -14,7 +14,7 @@ import { Place } from "./pictures.mjs";
 /**
  * @typedef {LiveTraits & {
  *   finished: Job[], selected: string, boxes: Box[], heard: number, controls: Record<string, string>,
- * }} FilmTraits
+ * }} GalleryTraits
  */
 
 const COPIED_MS = 1600;
@@ -43,9 +43,9 @@ export function thumbnails(jobs) {
 
 /**
  * All results of a panel, one of them in view, and what can be done with it.
- * @extends {View<FilmTraits>}
+ * @extends {View<GalleryTraits>}
  */
-class Film extends View {
+class Gallery extends View {
   /** How many partial images the scrubber stands before the end, and of which image. */
   back = 0;
   looked = "";
@@ -63,9 +63,9 @@ class Film extends View {
   copy = makeButton("Copy", this.buttons);
   download = makeButton("Download", this.buttons);
   boxes = make("div", "boxes", this.card);
-  thumbs = make("div", "film", this.card);
+  thumbs = make("div", "gallery", this.card);
 
-  /** @param {Model<FilmTraits>} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
+  /** @param {Model<GalleryTraits>} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
   constructor(model, el, pictures, signal) {
     super(model, el, pictures, signal);
     this.kernel = new Kernel(model, signal);
@@ -97,7 +97,7 @@ class Film extends View {
     return inView(this.jobs, this.model.get("selected"));
   }
 
-  /** @returns {(keyof FilmTraits & string)[]} */
+  /** @returns {(keyof GalleryTraits & string)[]} */
   get shownTraits() {
     return ["finished", "selected", "boxes"];
   }
@@ -172,7 +172,7 @@ class Film extends View {
     super.update();
     if (seen) this.updateTools(seen.job, seen.tile);
     this.updateBoxes([...(seen?.job.boxes ?? []), ...this.model.get("boxes"), ...this.notes]);
-    this.updateFilm(jobs, seen);
+    this.updateGallery(jobs, seen);
   }
 
   /** @param {Job} job @param {number} tile */
@@ -184,7 +184,7 @@ class Film extends View {
       else delete root.dataset.name;
     });
     this.copy.hidden = this.download.hidden = !this.connected || one?.status !== "done";
-    this.use.hidden = !this.connected || job.status === "running";
+    this.use.hidden = !this.connected || !hasEnded(job.status);
     this.all.hidden = !several || tile < 0;
     const partials = one?.status === "done" ? one.keys.length - 1 : 0;
     this.scrubber.hidden = partials < 1;
@@ -212,7 +212,7 @@ class Film extends View {
   }
 
   /** @param {Job[]} jobs @param {InView | null} seen */
-  updateFilm(jobs, seen) {
+  updateGallery(jobs, seen) {
     const thumbs = thumbnails(jobs);
     const names = new Set(thumbs.map(({ name }) => name));
     for (const [name, { root }] of this.strip) {
@@ -288,7 +288,7 @@ class Film extends View {
     return /** @type {HTMLElement[]} */ ([...this.thumbs.children]);
   }
 
-  /** Arrow keys go along the film. @param {KeyboardEvent} event */
+  /** Arrow keys go along the gallery. @param {KeyboardEvent} event */
   walk(event) {
     const { roots } = this;
     const at = roots.indexOf(/** @type {HTMLElement} */ (event.target));
@@ -311,4 +311,4 @@ class Film extends View {
   }
 }
 
-export default widgetOf(Film);
+export default widgetOf(Gallery);

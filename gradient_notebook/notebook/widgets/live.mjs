@@ -7,7 +7,7 @@ import { Pictures, Place } from "./pictures.mjs";
 
 /**
  * What Python sends (`LiveJob.state` and the traits in `live.py`).
- * @typedef {"running" | "done" | "failed" | "cancelled"} Status
+ * @typedef {"queued" | "running" | "done" | "refused" | "failed" | "cancelled" | "unknown"} Status
  * @typedef {{ status: Status, label: string, keys: string[] }} Tile one image; `keys` are those of its pictures
  * @typedef {{ kind: string, what: string, advice: string }} Box
  * @typedef {{ words: string, seconds: number }} Wait why nothing happens, and for how long yet
@@ -85,7 +85,7 @@ export function countdown({ words, seconds }, passed) {
  * @param {Pick<Job, "status" | "tiles" | "steps" | "steps_done" | "note" | "wait">} job
  */
 export function announcement({ status, tiles, steps, steps_done, note, wait }) {
-  if (status !== "running") return `Image ${status}`;
+  if (hasEnded(status)) return `Image ${status === "unknown" ? "failed" : status}`;
   if (wait?.words) return countdown(wait, 0);
   if (tiles.length > 1) return note;
   return steps_done ? `Partial image ${steps_done} of ${steps - 1}` : "Waiting for the first picture";
@@ -100,9 +100,17 @@ export function layout(rows) {
   return { columns, spans: rows.flatMap((count) => Array.from({ length: count }, () => columns / count)) };
 }
 
+/**
+ * Whether nothing more comes.
+ * @param {Status} status
+ */
+export function hasEnded(status) {
+  return status !== "queued" && status !== "running";
+}
+
 /** @param {Tile} tile */
 export function cameToNothing({ status }) {
-  return status === "failed" || status === "cancelled";
+  return hasEnded(status) && status !== "done";
 }
 
 /**
@@ -203,7 +211,7 @@ export class View {
   tick() {
     const job = this.inView?.job;
     if (!job || !this.connected) return;
-    const passed = job.status === "running" ? (performance.now() - this.since) / 1000 : 0;
+    const passed = !hasEnded(job.status) ? (performance.now() - this.since) / 1000 : 0;
     this.clock.textContent = duration(job.elapsed_s + passed);
     if (job.wait?.words) this.settings.textContent = waitingFor(job, passed);
   }
@@ -217,7 +225,7 @@ export class View {
 
   /** @param {Job} job @param {number} tile in view, -1 for all */
   updateJob(job, tile) {
-    const running = job.status === "running";
+    const running = !hasEnded(job.status);
     const alone = job.tiles.length === 1;
     this.updateGrid(job, tile);
     this.prompt.textContent = this.prompt.title = job.prompt;

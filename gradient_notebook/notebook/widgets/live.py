@@ -11,6 +11,7 @@ from traitlets import Dict, Int, List, Unicode
 
 from ...api.errors import InvalidResponseError
 from ...api.params import ImageGenerateParams
+from ...api.text import shortened
 from ...imaging import Preview, open_image, preview, rows
 from ...jobs.image_slot import ImageSlot
 from ...jobs.job import Job
@@ -135,12 +136,12 @@ class LiveJob:
     def state(self, job: Job | None = None, **more: Any) -> dict[str, Any]:
         """Return what is to be shown now, in plain values; None stands for a job that has not begun."""
         params = self._params
-        slots = job.slots if job else [ImageSlot()] * params.n
+        slots = job.slots if job else [ImageSlot("running")] * params.n
         words, seconds = formatting.waiting(job) if job else ("", 0.0)
         return {
             "id": self.id,
             "status": job.status if job else "running",
-            "prompt": formatting.shortened(params.prompt, _PROMPT_CHARACTERS),
+            "prompt": shortened(params.prompt, _PROMPT_CHARACTERS),
             "settings": formatting.summary(params),
             "note": formatting.progress(job) if job else f"0 of {params.n} done",
             "wait": {"words": words, "seconds": seconds},
@@ -195,7 +196,7 @@ class LiveJob:
     def _steps_done(self, slot: ImageSlot) -> int:
         """Fewer partial images than asked for may come: an ended slot has done all its steps."""
         each = self._partial_images
-        return min(len(slot.partials), each) if slot.status == "running" else each + 1
+        return min(len(slot.partials), each) if not slot.has_ended else each + 1
 
     def _slot(self, index: int, slot: ImageSlot) -> dict[str, Any]:
         return {"status": slot.status, "label": formatting.label(index, slot), "keys": self._keys.get(index, [])}

@@ -11,16 +11,19 @@ from typing import Any
 import ipywidgets
 from IPython.core.getipython import get_ipython
 
+from ...api.credentials import refuse_key_in
 from ...api.errors import GradientNotebookError, InvalidRequestError, InvalidResponseError
 from ...api.params import ImageGenerateParams
-from ...api.settings import Settings, simulator_notice, without_key
+from ...api.settings import Settings
+from ...connect import discover, simulator_notice, without_key
+from ...history.entry import DEFAULT_NAME
 from ...jobs import event_loop
 from ...jobs.job import Job
 from ...jobs.runner import client_for
-from ...storage.archive import extension
-from .. import codegen, formatting
-from ..config import session_config
-from ..magic_args import DEFAULT_NAME, complete_given, identifier
+from ...session import session
+from ...storage.archive import extension, get_default
+from .. import codegen, formatting, html
+from ..magic_args import complete_given, identifier
 from ..static_output import StaticFallback, image_of
 from ..templates import interpolate
 from .form import Form
@@ -44,14 +47,13 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self, name: str = DEFAULT_NAME, *, settings: Settings | None = None, raw: bool = True, **params: Any
     ) -> None:
         self._shell = get_ipython()
-        self._config = session_config(self._shell)
         self._settings = settings
         given, name = self._initial(params), identifier(name)  # before anything is made
-        notice = simulator_notice().partition(": ")[2] if settings is None and without_key() else ""
-        self.form = Form(name, self._config.defaults, self._config.price, notice)
-        self._gallery = Gallery(preview_px=self._config.preview_px).add_class("gradient-images")
+        notice = simulator_notice() if settings is None and without_key() else ""
+        self.form = Form(name, session.defaults, session.price, notice)
+        self._gallery = Gallery(preview_px=session.preview_px).add_class("gradient-images")
         self._results = Results(self._gallery)
-        self._behind = StaticFallback(formatting.record([name, "nothing made yet"]))
+        self._behind = StaticFallback(html.record([name, "nothing made yet"]))
         super().__init__([self.form.box, self._gallery])
         self.add_class("gradient-panel")
         self.form.fill(given, interpolates=not raw)
@@ -60,7 +62,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def _initial(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the form begins with: what was given, completed by the session's defaults."""
-        values = complete_given(params, self._config.defaults())
+        values = complete_given(params, session.defaults())
         checked = ImageGenerateParams.of({**values, "prompt": values.get("prompt") or "a"})
         return {**checked.given(), "prompt": values.get("prompt", "")}
 
@@ -74,7 +76,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             "original": self._asked_for_original,
         }
         self._gallery.actions |= {name: self._on_message(action) for name, action in asked.items()}
-        # In a browser the film's own script takes this click, and adds what the form shows there.
+        # In a browser the gallery's own script takes this click, and adds what the form shows there.
         self.form.generate_button.on_click(lambda _: self._gallery.actions["generate"]({}))
 
     @property
@@ -137,7 +139,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         """Return the `%%imagegen` cell that makes the request of the form."""
         given = ImageGenerateParams.of(self.form.given())
         is_template = self.form.interpolates.value and "{{" in given.prompt
-        return codegen.as_cell(given, self.name, session=self._config.defaults(), raw=not is_template)
+        return codegen.as_cell(given, self.name, session=session.defaults(), raw=not is_template)
 
     def as_python(self) -> str:
         """Return the Python call that makes the request of the form."""
@@ -151,11 +153,12 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         Raises InvalidRequestError and InvalidSettingsError before anything is sent; what comes later stands in the panel.
         """
         params, name, settings = self.params, self.name, self._where_to()
+        refuse_key_in(params.given(), settings.key)
         self.form.clear_errors()
-        px = self._config.preview_px
+        px = session.preview_px
         live = LiveJob(self._gallery, params, px, number=self._results.number(), keeps_partials=True)
         result = Result(live, name, self.form.given(), self.form.interpolates.value)
-        result.job = job = Job(params, settings, self._config.get_archive(), lambda job: self._follow(result, job))
+        result.job = job = Job(params, settings, get_default(), lambda job: self._follow(result, job))
         self._gallery.boxes = []
         self._results.add(result)
         job.start()
@@ -163,7 +166,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def _follow(self, result: Result, job: Job) -> None:
         """Show where a job stands; told from a thread of the job's."""
-        if job.status == "running":
+        if not job.has_ended:
             result.live.take_pictures(job)
             self._results.update()
         else:
@@ -179,11 +182,11 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         boxes += formatting.problems(job)
         caption = self._caption(result.name, job)
         self._results.end(result, result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes]))
-        name = getattr(failure, "parameter", None)
+        name = getattr(failure, "param", None)
         if name in self.controls and self.form.still_says(name, result.given):
             self.form.show_error(name, f"{failure}")
-        if job.images and (picture := image_of(job, self._config.preview_px)):
-            self._behind.update(picture, formatting.record(caption, job.params))
+        if job.images and (picture := image_of(job, session.preview_px)):
+            self._behind.update(picture, html.record(caption, job.params))
 
     def _assign(self, name: str, job: Job) -> None:
         if self._shell:
@@ -191,8 +194,8 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def _caption(self, name: str, job: Job) -> list[str]:
         unfinished = [formatting.summary(job.params), formatting.seconds(job.elapsed_s)]
-        known = formatting.caption(name, job, self._config.cost) if job.images else unfinished
-        return [*known, *formatting.extra_settings(job.params, self._config.defaults())]
+        known = formatting.caption(name, job, session.cost) if job.images else unfinished
+        return [*known, *formatting.extra_settings(job.params, session.defaults())]
 
     # What the browser asks for
 
@@ -203,7 +206,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             try:
                 action(content)
             except Exception as error:  # noqa: BLE001 - see above
-                self._complain(error)
+                self._show_error(error)
                 if "id" in content:
                     self._gallery.answer(content, error="")
 
@@ -240,13 +243,13 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         suffix = extension(data)
         self._gallery.answer(content, [data], mime=f"image/{suffix[1:]}", name=f"{name}-{number}-{slot + 1}{suffix}")
 
-    def _complain(self, error: Exception) -> None:
+    def _show_error(self, error: Exception) -> None:
         """Say what is wrong beside the control that it is about, or else under the picture."""
-        if not (isinstance(error, InvalidRequestError) and self.form.show_error(error.parameter, f"{error}")):
+        if not (isinstance(error, InvalidRequestError) and self.form.show_error(error.param, f"{error}")):
             self._gallery.boxes = [formatting.Box.of(error).plain()]
 
     def _where_to(self) -> Settings:
-        return self._settings or Settings.discover(**self._config.limits())
+        return self._settings or discover()
 
     # Models
 

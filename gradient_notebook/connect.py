@@ -1,0 +1,254 @@
+"""The endpoint and key of this process: from arguments, the environment, `.env`, keyring, Colab, login; or the simulator.
+
+The one place that knows of the simulator: it chooses it where there is neither key nor endpoint, and says so.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .api import settings as api_settings
+from .api.credentials import ENDPOINT_VARIABLE, KEY_VARIABLES, Key, first_given
+from .api.errors import GradientNotebookError, InvalidSettingsError
+from .api.settings import DEFAULT_ENDPOINT, shown_endpoint
+from .session import session
+
+SIMULATOR_NOTICE = "No key is set: using the built-in simulator (images are marked, nothing is billed)."
+SIMULATOR = "the simulator"
+_KEYRING_ENTRY = ("gradient_notebook", "model access key")
+
+_logger = logging.getLogger("gradient_notebook")
+
+
+class Settings(api_settings.Settings):
+    """Where requests go, with which key, and how long they may take; `Settings.discover()` finds all of it."""
+
+    @classmethod
+    def discover(
+        cls, *, key: Key | str | None = None, endpoint: str | None = None, found: Found | None = None, **limits: Any
+    ) -> Settings:
+        """Return the settings from the arguments, what was logged in with, the environment, Colab or a `.env` file.
+
+        The system's keyring comes last, if the key was put there. Without a key and an endpoint they are the embedded
+        simulator's, which starts, and one line says so. What `find_key` has `found` is not looked up again. `limits` are the fields of `Settings` in seconds and numbers;
+        the session's where they are not given. Raises InvalidSettingsError: a key of the wrong kind, an endpoint
+        without a key.
+        """
+        given = {**session.limits(), **{name: value for name, value in limits.items() if value is not None}}
+        argument = first_given(key)
+        del key
+        found = Found(argument) if argument else found or find_key()
+        place, where = _found_endpoint(endpoint, found)
+        if found.key is None and place is None:
+            return cls(**_simulated(), **given)
+        if found.key is None:
+            what = f"There is no key for the endpoint {shown_endpoint(place)} from {where}."
+            hint = f"Set {KEY_VARIABLES[0]}, or unset {ENDPOINT_VARIABLE} for the simulator."
+            raise InvalidSettingsError(what, hint)
+        return cls(
+            endpoint=(place or DEFAULT_ENDPOINT).rstrip("/"),
+            key=found.key,
+            endpoint_source=where,
+            key_source=found.key.source,
+            **given,
+        )
+
+
+discover = Settings.discover
+
+
+def _found_endpoint(argument: str | None, found: Found) -> tuple[str | None, str]:
+    if argument:
+        return argument, "argument"
+    if place := os.environ.get(ENDPOINT_VARIABLE):
+        return place, ENDPOINT_VARIABLE
+    if found.endpoint:
+        return found.endpoint, f"{ENDPOINT_VARIABLE} in .env"
+    return None, "default"
+
+
+def without_key() -> bool:
+    """Whether neither a key nor an endpoint is configured, so that the simulator is used."""
+    return not has_key() and _found_endpoint(None, find_key())[0] is None
+
+
+def simulator_notice() -> str:
+    """Return the one line that says that the simulator is used, for somebody who says it now."""
+    global _is_announced
+    _is_announced = True
+    return f"{SIMULATOR_NOTICE} {GradientNotebookError.phrases['log_in']}"
+
+
+_is_announced = False
+
+
+def _simulated() -> dict[str, Any]:
+    """Start the embedded simulator on first use, and return its endpoint and key as fields of `Settings`."""
+    from . import simulator
+
+    if not _is_announced:
+        _logger.warning("gradient_notebook: %s", simulator_notice())
+    return {
+        "endpoint": simulator.shared().url,
+        "key": Key("the-simulator-takes-any-key", SIMULATOR),
+        "endpoint_source": SIMULATOR,
+        "key_source": SIMULATOR,
+    }
+
+
+class Found(NamedTuple):
+    """A key, if there is one, and the endpoint that stands in the same `.env` file."""
+
+    key: Key | None
+    endpoint: str | None = None
+
+
+def find_key() -> Found:
+    """Return the key from the nearest place that has one; only the `.env` file's own may go where the file says."""
+    if key := _remembered or _first(os.getenv, "{}") or _in_colab():
+        return Found(key)
+    beside = _in_dotenv()
+    if beside.key is None and (key := _in_keyring()):
+        return Found(key)
+    return beside
+
+
+def has_key() -> bool:
+    """Whether a key is configured. The keyring is not asked: it may ask back."""
+    return bool(_remembered or _first(os.getenv, "{}") or _in_colab() or _in_dotenv().key or _marker().exists())
+
+
+def _first(get: Callable[[str], Any], source: str) -> Key | None:
+    for name in KEY_VARIABLES:
+        if text := get(name):
+            return Key(text, source.format(name))
+    return None
+
+
+def _in_colab() -> Key | None:
+    return _first(_colab_secret, "Colab's secret {}") if "google.colab" in sys.modules else None
+
+
+def _colab_secret(name: str) -> Any:
+    from google.colab import userdata  # type: ignore[import-not-found, unused-ignore]
+
+    try:
+        return userdata.get(name)
+    except Exception as error:  # noqa: BLE001 - Colab's own classes: no such secret, or access not granted
+        _logger.debug("Colab gives no %s: %s", name, type(error).__name__)
+        return None
+
+
+def _in_dotenv() -> Found:
+    folders = [Path.cwd(), *Path.cwd().parents]
+    nearest = next((folder / ".env" for folder in folders if (folder / ".env").is_file()), None)
+    if nearest is None or not importlib.util.find_spec("dotenv"):
+        return Found(None)
+    from dotenv import dotenv_values
+
+    try:
+        values = dotenv_values(nearest)
+        return Found(_first(values.get, "{} in .env"), values.get(ENDPOINT_VARIABLE))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+    # Out here, without the first error: it holds what stands in the file.
+    raise InvalidSettingsError(f"{nearest} cannot be read: {reason}", "Fix or remove it.")
+
+
+_remembered: Key | None = None
+
+
+def remember(key: Key) -> None:
+    """Keep a key in this process's memory; it comes before those of other places."""
+    global _remembered
+    _remembered = key
+
+
+def forget() -> bool:
+    """Forget the key in this process's memory. Return whether there was one."""
+    global _remembered
+    before, _remembered = _remembered, None
+    return before is not None
+
+
+def get_keyring() -> Any:
+    """Return the optional package `keyring`; raise InvalidSettingsError where it is not installed."""
+    try:
+        import keyring  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        what = "The package keyring is not installed, through which the key is kept in the system's keyring."
+        raise InvalidSettingsError(what, "Install it: pip install keyring.", suggest=_KEEP_IN_MEMORY) from None
+    return keyring
+
+
+def store(key: Key) -> None:
+    """Put a key into the system's keyring, and note that it is there. Raises InvalidSettingsError."""
+
+    def put() -> bool:
+        get_keyring().set_password(*_KEYRING_ENTRY, key.reveal())
+        return bool(get_keyring().get_password(*_KEYRING_ENTRY) == key.reveal())
+
+    if not _ask_keyring(put, suggest=_KEEP_IN_MEMORY):
+        raise InvalidSettingsError("The system's keyring does not keep the key.", suggest=_KEEP_IN_MEMORY)
+    try:
+        _marker().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _marker().write_text("gradient_notebook has put the key into the system's keyring.\n", encoding="utf-8")
+    except OSError as error:
+        what = f"The key is in the system's keyring, but {_marker()} cannot say so: {error.strerror}."
+        raise InvalidSettingsError(what, suggest=_KEEP_IN_MEMORY) from error
+
+
+def remove() -> bool:
+    """Take the key out of the system's keyring, if it was noted to be there. Return whether it was."""
+
+    def take_out() -> None:
+        if get_keyring().get_password(*_KEYRING_ENTRY) is not None:
+            get_keyring().delete_password(*_KEYRING_ENTRY)
+
+    noted = _marker().exists()
+    _marker().unlink(missing_ok=True)
+    if noted:
+        _ask_keyring(take_out, f"Remove its entry {_KEYRING_ENTRY[0]!r} yourself: it is not used any more.")
+    return noted
+
+
+_KEEP_IN_MEMORY = ("keep_in_memory",)
+
+
+def _in_keyring() -> Key | None:
+    if not _marker().exists():
+        return None
+    again = ("log_in_again",)
+    key: Key = _ask_keyring(
+        lambda: Key(get_keyring().get_password(*_KEYRING_ENTRY), "the system's keyring"), suggest=again
+    )
+    if key.reveal() is None:
+        what = f"{_marker()} says that the key is in the system's keyring, but it is not there."
+        raise InvalidSettingsError(what, suggest=again)
+    return key
+
+
+def _ask_keyring(question: Callable[[], Any], hint: str = "", *, suggest: tuple[str, ...] = ()) -> Any:
+    """Return the keyring's answer. Its own errors are not passed on: their frames may hold the key."""
+    try:
+        return question()
+    except InvalidSettingsError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a system's own backend raises
+        reason = type(error).__name__
+    if reason == KeyboardInterrupt.__name__:
+        raise KeyboardInterrupt
+    raise InvalidSettingsError(f"The system's keyring cannot be used ({reason}).", hint, suggest=suggest)
+
+
+def _marker() -> Path:
+    """Return the file that says that the key is in the keyring. It holds no secret."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("gradient_notebook", appauthor=False)) / "key-in-keyring"

@@ -1,0 +1,1 @@
+"""What has been made: usable from any script; imports neither IPython nor httpx."""

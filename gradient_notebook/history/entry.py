@@ -1,0 +1,175 @@
+"""One generation of the history: what was asked for, what came of it, and its images, read from disk when asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..api.errors import GradientNotebookError, InvalidResponseError
+from ..api.events import Usage
+from ..api.params import ImageGenerateParams
+from ..api.text import shortened
+from ..display_hooks import hook
+from ..session import session
+from ..storage.archive import Archive
+from ..storage.ledger import ImageRecord, Record
+from ..storage.outcome import Outcome
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+DEFAULT_NAME = "image"
+"""The variable that code gives an image to, unless it is told another."""
+
+
+class HistoryEntry:
+    """One generation: what was asked for, what came of it, and its images, read from disk when they are asked for."""
+
+    def __init__(self, record: Record, archive: Archive) -> None:
+        self.record = record
+        self._archive = archive
+
+    def __repr__(self) -> str:
+        return f"<HistoryEntry {self.id}: {self.outcome}, {shortened(self.prompt, 60)!r}>"
+
+    @property
+    def id(self) -> str:
+        """The record's id: `history(id)` finds it."""
+        return self.record.id
+
+    @property
+    def prompt(self) -> str:
+        """The prompt as it was sent."""
+        return self.record.prompt
+
+    @property
+    def revised_prompt(self) -> str | None:
+        """The prompt as the service rewrote it, if it says so."""
+        return next((image.revised_prompt for image in self.record.images if image.revised_prompt), None)
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return self.record.model
+
+    @cached_property
+    def params(self) -> ImageGenerateParams:
+        """All that was asked for, to be sent again: `submit(**entry.params.given())`."""
+        return ImageGenerateParams.of(self.record.params)
+
+    @property
+    def outcome(self) -> Outcome:
+        """`done`, `refused`, `failed`, `cancelled`, or `unknown`: no end is recorded, and it may have been billed."""
+        images = self.record.images
+        if self.record.outcome == "unknown" and images and all(image.outcome == "done" for image in images):
+            return "done"  # its process died after the last image was kept
+        return self.record.outcome
+
+    @property
+    def started(self) -> dt.datetime:
+        """When it began, in local time."""
+        return dt.datetime.fromtimestamp(self.record.started_at).astimezone()
+
+    @property
+    def elapsed_s(self) -> float | None:
+        """Seconds from its beginning to its end, if an end is recorded."""
+        return None if self.record.ended_at is None else self.record.ended_at - self.record.started_at
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens that it used, if the service said."""
+        used = [usage for image in self.record.images if (usage := Usage.of(image.usage))]
+        return sum(used[1:], used[0]) if used else None
+
+    @property
+    def request_ids(self) -> list[str]:
+        """What the service's support asks for."""
+        return list(dict.fromkeys(image.request_id for image in self.record.images if image.request_id))
+
+    @property
+    def errors(self) -> list[str]:
+        """Why images did not come, each reason once."""
+        return list(dict.fromkeys(image.error["what"] for image in self.record.images if image.error))
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where the originals of the finished images lie."""
+        return [self._path(image) for image in self._finished]
+
+    @property
+    def image(self) -> Image | None:
+        """The first finished image, decoded anew; None where none came."""
+        return next(_all_opened(self.paths), None)
+
+    @property
+    def images(self) -> list[Image]:
+        """The finished images, decoded anew."""
+        return list(_all_opened(self.paths))
+
+    @property
+    def bytes(self) -> bytes | None:
+        """The first finished image's file as the service sent it; None where none came."""
+        return _read(self.paths[0]) if self.paths else None
+
+    @property
+    def partials(self) -> list[Image]:
+        """The newest partial image of each image that never came, as far as there is one."""
+        return list(_all_opened(self.partial_paths))
+
+    @property
+    def partial_paths(self) -> list[Path]:
+        """Where the partial images lie."""
+        return [self._path(image) for image in self._kept if image.is_partial]
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of its files on disk."""
+        return sum(image.byte_count for image in self._kept)
+
+    def as_cell(self, name: str = DEFAULT_NAME) -> str:
+        """Return the `%%imagegen` cell that asks for the same again."""
+        return str(hook("as_cell")(self.params, name, session=session.defaults()))
+
+    def as_python(self, name: str = DEFAULT_NAME) -> str:
+        """Return the Python that asks for the same again."""
+        return str(hook("as_python")(self.params, name))
+
+    def delete(self) -> None:
+        """Delete the record and its files, for good. A file that another record has as well stays."""
+        self._archive.delete([self.id])
+
+    @property
+    def _kept(self) -> list[ImageRecord]:
+        return [image for image in self.record.images if image.file]
+
+    @property
+    def _finished(self) -> list[ImageRecord]:
+        return [image for image in self._kept if image.outcome == "done" and not image.is_partial]
+
+    def _path(self, image: ImageRecord) -> Path:
+        return self._archive.originals / Path(image.file or "").name  # a name, never a way out of the folder
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return dict(hook("show_history")([self], self._archive))
+
+
+def _all_opened(paths: Iterable[Path]) -> Iterator[Image]:
+    """Yield the images in these files, one after the other; what is no image takes no other along."""
+    from ..imaging import open_image
+
+    for path in paths:
+        with contextlib.suppress(InvalidResponseError):
+            image = open_image(_read(path))
+            image.filename = str(path)
+            yield image
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise GradientNotebookError(f"The original is gone: {path}", "The record of it is what is left.") from error

@@ -1,0 +1,88 @@
+"""Words as HTML for outputs that stay in a notebook. Prompts, model names and messages are data: everything is escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+from ..api.params import ImageGenerateParams
+from ..storage.outcome import Outcome
+from .formatting import DOT, Box
+
+_COLORS: Mapping[Outcome, str] = {
+    "refused": "--jp-warn-color1,#b58100",
+    "cancelled": "--jp-border-color1,#8a8a8a",
+    "failed": "--jp-error-color1,#d32f2f",
+    "unknown": "--jp-error-color1,#d32f2f",
+}
+"""The color that an outcome is marked with, as the inside of `var()`."""
+_FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
+
+STRONG = "color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText))"
+QUIET = (
+    f"{_FONT};color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText));"
+    "font-variant-numeric:tabular-nums;overflow-wrap:anywhere"
+)
+
+
+def line(parts: Sequence[str]) -> dict[str, str]:
+    """Return a caption as something to display."""
+    name, *rest = [html.escape(part) for part in parts]
+    strong = f'<b style="{STRONG}">{name}</b>'
+    return {"text/html": f'<div style="{QUIET}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
+
+
+_ALONE = (
+    "<style>.jp-OutputArea-child:not(:has(.gradient-panel:not(.jupyter-widgets-disconnected)))"
+    ":has(+ .jp-OutputArea-child + .jp-OutputArea-child .gradient-record){display:none}</style>"
+)
+"""Hides what a notebook shows of a panel whose kernel is gone: an error, or a form that does nothing."""
+
+
+def record(caption: Sequence[str], params: ImageGenerateParams | None = None) -> dict[str, str]:
+    """Return what is known of a panel's last image, to stand under it where there is no panel."""
+    below = line(caption)
+    settings = params.body() if params else {}
+    prompt = settings.pop("prompt", "")
+    quiet = [prompt, DOT.join(f"{name} {value}" for name, value in settings.items())]
+    quiet.append("Run this cell to use the panel.")
+    rows = "".join(f'<div style="{QUIET}">{html.escape(words)}</div>' for words in quiet if words)
+    return {
+        "text/html": f'<div class="gradient-record">{below["text/html"]}{rows}{_ALONE}</div>',
+        "text/plain": "\n".join([below["text/plain"], *filter(None, quiet)]),
+    }
+
+
+def color_of(outcome: Outcome) -> str:
+    """Return the color that an outcome is marked with, as the inside of `var()`."""
+    return _COLORS.get(outcome, _COLORS["cancelled"])
+
+
+def box(said: Box) -> dict[str, str]:
+    """Return what went wrong as something to display: a refusal is amber, a cancellation grey, a failure red."""
+    color = color_of(said.kind)
+    style = (
+        f"{_FONT};color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText));padding:8px 14px;"
+        f"border-left:3px solid var({color});border-radius:3px;max-width:768px;box-sizing:border-box;"
+        f"background:color-mix(in srgb,var({color}) 9%,transparent);overflow-wrap:anywhere"
+    )
+    quiet = f'<div style="opacity:.75">{html.escape(said.advice)}</div>' if said.advice else ""
+    return {
+        "text/html": f'<div style="{style}"><b>{html.escape(said.what)}</b>{quiet}</div>',
+        "text/plain": said.text,
+    }
+
+
+def joined(bundles: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Return several things to display as one; of nothing, an empty text."""
+    if not bundles:
+        return {"text/plain": ""}
+    return {
+        "text/html": "".join(bundle["text/html"] for bundle in bundles),
+        "text/plain": "\n".join(bundle["text/plain"] for bundle in bundles),
+    }
+
+
+def _short(file_name: str) -> str:
+    stem, _, suffix = file_name.rpartition(".")
+    return f"{stem[:4]}…{stem[-2:]}.{suffix}"

@@ -1,0 +1,194 @@
+"""What holds for this process: defaults, limits, prices, the archive. One plain object, `session`.
+
+In a notebook `%config ImageGen` shows and sets it, a script or a worker uses `configure(concurrency=8)`, and an
+environment variable `GRADIENT_IMAGE_<NAME>` sets a field before anything else does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .api.errors import GradientNotebookError, InvalidSettingsError
+from .api.events import Usage
+from .api.params import PARAMETERS, Parameter
+from .api.settings import Settings
+from .api.text import nearest
+
+PREFIX = "GRADIENT_IMAGE_"
+SHOWN_DEFAULTS = {"stream": True, "partial_images": 2}
+"""Where somebody is watching, in a cell and in a panel."""
+NOT_FOR_A_SESSION = ("prompt", "n", "extra")
+DEFAULTS: Mapping[str, Parameter] = {name: p for name, p in PARAMETERS.items() if name not in NOT_FOR_A_SESSION}
+"""The parameters that a session has a default for. Cells and panels use them all, `generate` the model alone."""
+
+Observer = Callable[[str, Any], None]
+
+
+def _setting(default: Any, text: str, **bounds: Any) -> Any:
+    return field(default=default, metadata={"parameter": Parameter(help=text, default=default, **bounds)})
+
+
+def _limit(name: str, text: str, **bounds: Any) -> Any:
+    return _setting(Settings.__dataclass_fields__[name].default, text, **bounds)
+
+
+@dataclass(eq=False)
+class Session:
+    """What holds for this process; beside these fields it has one for each parameter in `DEFAULTS`.
+
+    Setting a field checks the value: InvalidSettingsError names what is expected.
+    """
+
+    preview_px: int = _setting(
+        768, "Long edge of the pictures shown and saved in the notebook, pixels.", kind=int, minimum=64, maximum=4096
+    )
+    archive: bool = _setting(
+        default=True, text="Keep every finished image, and a record of what was asked for, on disk.", kind=bool
+    )
+    archive_dir: str = _setting("", "Folder of the archive; empty for the system's own place.")
+    concurrency: int = _setting(4, "Requests under way at once, in the whole process.", kind=int, minimum=1)
+    connect_timeout_s: float = _limit(
+        "connect_timeout_s", "Time for reaching the service, in seconds.", kind=float, minimum=0.001
+    )
+    read_timeout_s: float = _limit(
+        "read_timeout_s", "Silence allowed within an answer, in seconds.", kind=float, minimum=0.001
+    )
+    max_retries: int = _limit("max_retries", "Retries for requests that never reached the model.", kind=int, minimum=0)
+    max_wait_s: float = _limit(
+        "max_wait_s", "Waiting allowed before retries, in all, in seconds.", kind=float, minimum=0
+    )
+    price_input_text_tokens: float | None = _setting(
+        None,
+        "Your price of a million input text tokens; without both prices only tokens are shown.",
+        kind=float,
+        minimum=0,
+    )
+    price_output_image_tokens: float | None = _setting(
+        None,
+        "Your price of a million output image tokens; without both prices only tokens are shown.",
+        kind=float,
+        minimum=0,
+    )
+    currency: str = _setting("$", "Sign of the currency of your prices.")
+    debug: bool = _setting(default=False, text="Show whole tracebacks for mistakes too.", kind=bool)
+
+    def __post_init__(self) -> None:
+        self.__dict__["_observers"] = []
+        for name in DEFAULTS:
+            setattr(self, name, SHOWN_DEFAULTS.get(name))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"There is no setting {name!r}. {nearest(name, FIELDS)}".rstrip())
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in FIELDS:
+            hint = nearest(name, FIELDS) or f"Known are {', '.join(FIELDS)}."
+            raise InvalidSettingsError(f"{name}={value!r}: no such setting", hint)
+        self.__dict__[name] = checked = self.checked(name, value)
+        if name == "debug":
+            GradientNotebookError.debug = checked
+        for observer in list(self.__dict__.get("_observers", ())):
+            observer(name, checked)
+
+    def checked(self, name: str, value: Any) -> Any:
+        """Return a value as the field `name` keeps it; raise InvalidSettingsError if it cannot."""
+        parameter = FIELDS[name]
+        if value is None and (name in DEFAULTS or parameter.default is None):
+            return None
+        try:
+            checked = parameter.check(value)
+            return str(Path(checked).expanduser().absolute()) if name == "archive_dir" and checked else checked
+        except GradientNotebookError as error:
+            raise InvalidSettingsError(error.summary, param=name) from None
+        except RuntimeError as error:  # there is no such user
+            raise InvalidSettingsError(f"{name}={value!r}: {error}", param=name) from None
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Set several fields: all of them, or none where one is wrong."""
+        before = self.values()
+        try:
+            for name, value in values.items():
+                setattr(self, name, value)
+        except InvalidSettingsError:
+            for name in values.keys() & before.keys():
+                setattr(self, name, before[name])
+            raise
+
+    def values(self) -> dict[str, Any]:
+        """Return all fields by name."""
+        return {name: self.__dict__[name] for name in FIELDS}
+
+    def reset(self) -> None:
+        """Set every field to what it is in a new process."""
+        fresh = {name: SHOWN_DEFAULTS.get(name) if name in DEFAULTS else FIELDS[name].default for name in FIELDS}
+        self.update({**fresh, **_from_environment()})
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer(name, value)` after each change."""
+        self.__dict__["_observers"].append(observer)
+
+    def unobserve(self, observer: Observer) -> None:
+        """Call it no more."""
+        self.__dict__["_observers"].remove(observer)
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the defaults of the parameters, as far as there are any."""
+        return {name: self.__dict__[name] for name in DEFAULTS if self.__dict__[name] is not None}
+
+    def limits(self) -> dict[str, Any]:
+        """Return the timeouts and the bounds of retries, as fields of `Settings`."""
+        return {name: self.__dict__[name] for name in LIMITS}
+
+    def cost(self, usage: Usage) -> str:
+        """Return what a request's tokens cost at the session's prices; empty where they are not set."""
+        return self.price(usage.output_tokens, usage.input_tokens_details.text_tokens or usage.input_tokens)
+
+    def price(self, output_tokens: int, text_tokens: int = 0) -> str:
+        """Return what output image tokens and input text tokens cost; empty where prices are not set."""
+        per_text, per_image = self.price_input_text_tokens, self.price_output_image_tokens
+        if per_text is None or per_image is None:
+            return ""
+        cost = (text_tokens * per_text + output_tokens * per_image) / 1e6
+        return f"{self.currency}{cost:.2f}" if cost >= 0.01 else f"{self.currency}{cost:.2g}"
+
+
+def _named(name: str, parameter: Parameter) -> Parameter:
+    return dataclasses.replace(parameter, name=name, label=parameter.label or name)
+
+
+OWN: Mapping[str, Parameter] = {
+    declared.name: _named(declared.name, declared.metadata["parameter"]) for declared in dataclasses.fields(Session)
+}
+"""The settings beside the defaults of parameters, each with its help, its kind and its bounds."""
+FIELDS: Mapping[str, Parameter] = {**DEFAULTS, **OWN}
+LIMITS = tuple(name for name in OWN if name in Settings.__dataclass_fields__)
+
+
+def _from_environment() -> dict[str, Any]:
+    found = {name: os.environ.get(PREFIX + name.upper(), "") for name in FIELDS}
+    return {name: _parsed(name, text) for name, text in found.items() if text}
+
+
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return FIELDS[name].parse(text)
+    except GradientNotebookError as error:
+        raise InvalidSettingsError(f"{error.summary} (from {PREFIX}{name.upper()} in the environment)") from None
+
+
+session = Session()
+session.reset()
+
+
+def configure(**values: Any) -> Session:
+    """Set what holds for this process, and return it: `configure(concurrency=8, archive_dir="images")`.
+
+    Raises InvalidSettingsError for a name or a value that is not known, and changes nothing then.
+    """
+    session.update(values)
+    return session

@@ -1,0 +1,44 @@
+"""How a request stands and how it ends: one set of words for job, ledger, card and history.
+
+    queued ──> running ──> done        an image came
+       │          ├──────> refused     by moderation
+       │          ├──────> failed      any other error, with nothing to be billed for
+       │          ├──────> unknown     sent, and no answer; or the process died: it may have been billed
+       └──────────┴──────> cancelled
+
+A request that fails before it is sent goes from `queued` to `failed` or `refused` directly. What has ended stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from ..api.errors import APIConnectionError, ContentPolicyError, JobCancelledError
+
+Outcome = Literal["queued", "running", "done", "refused", "failed", "cancelled", "unknown"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+ENDED: frozenset[Outcome] = frozenset({"done", "refused", "failed", "cancelled", "unknown"})
+
+TRANSITIONS: Mapping[Outcome, frozenset[Outcome]] = {
+    "queued": frozenset({"running", *ENDED}),
+    "running": frozenset({"queued", *ENDED}),
+}
+"""What may follow; a request that waits for its turn again goes back to `queued`."""
+
+
+def advance(now: Outcome, to: Outcome) -> Outcome:
+    """Return `to`, or raise ValueError where it cannot follow."""
+    if to != now and to not in TRANSITIONS.get(now, frozenset()):
+        msg = f"{to} cannot follow {now}"
+        raise ValueError(msg)
+    return to
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """Return how a request ends that ends with this error."""
+    if isinstance(error, ContentPolicyError):
+        return "refused"
+    if isinstance(error, JobCancelledError):
+        return "cancelled"
+    return "unknown" if isinstance(error, APIConnectionError) and error.sent else "failed"
