@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gradient_notebook.api import retry
+from gradient_notebook.api import rate_limit
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.painter.noise import Noise
 
@@ -27,7 +27,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     Nor is known of rate limits what an earlier test has learned: a port may have been that of its simulator.
     """
-    monkeypatch.setattr(retry, "_rate_limits", {})
+    monkeypatch.setattr(rate_limit, "_rate_limits", {})
     for name in list(os.environ):
         if name.startswith(("GRADIENT_", "MODEL_ACCESS")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

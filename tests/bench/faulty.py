@@ -105,7 +105,7 @@ def _nobody() -> Iterator[str]:
 def _requests(count: int, chance: random.Random, url: str, nobody: str) -> Iterator[gn.Job]:
     """Send each when it is asked for; each has a prompt of its own."""
     limits: dict[str, Any] = {"max_retries": RETRIES, "max_wait_s": 20, "read_timeout_s": READ_TIMEOUT_S}
-    places = [gn.Settings.discover(key="sk-do-reliability", endpoint=place, **limits) for place in (url, nobody)]
+    places = [Settings.discover(key="sk-do-reliability", endpoint=place, **limits) for place in (url, nobody)]
     for number in range(count):
         settings = places[chance.random() < UNREACHED]
         how = {"stream": True, "partial_images": 2} if chance.random() < 0.5 else {"n": chance.choice((1, 1, 2))}

@@ -62,7 +62,7 @@ def shown(job: gn.Job) -> None:
 def main() -> None:
     """Make images until there is nobody to tell."""
     url, name = sys.argv[1:]
-    settings = gn.Settings.discover(key="sk-do-reliability", endpoint=url)
+    settings = Settings.discover(key="sk-do-reliability", endpoint=url)
     watch()
     for number in itertools.count():
         jobs = []

@@ -229,7 +229,7 @@ fails
 %imagegen_panel
 %imagegen_history
 import gradient_notebook as gn; client = gn.Client(); client
-gn.Settings.discover()
+discover()
 gn.Client(access_token="dop_v1_" + __import__("os").environ["GRADIENT_MODEL_ACCESS_KEY"])
 gn.history()[0].params
 import logging; logging.basicConfig(level=0, filename="all.log", force=True); gn.generate("logged", quality="low").size

@@ -80,7 +80,7 @@ def test_what_is_typed_holds_for_all_faces_and_stands_nowhere(listening: Listeni
     assert len(simulator.posts) == 4
     assert keys_used(simulator) == {f"Bearer {KEY}"}
 
-    kernel.run("gn.Settings.discover(), gn.Client(), gn.AsyncClient()")
+    kernel.run("discover(), gn.Client(), gn.AsyncClient()")
     kernel.run("%config ImageGen.debug = True\n%xmode Verbose")
     simulator.script([{"status": 401, "body": {"id": "unauthorized", "message": f"No such key: {KEY}"}}] * 2)
     assert kernel.run("%%imagegen\nA house").status == "error"

@@ -19,8 +19,9 @@ import pytest
 
 import gradient_notebook as gn
 from gradient_notebook import imaging
+from gradient_notebook.api.errors import describe
 from gradient_notebook.api.params import ImageGenerateParams
-from gradient_notebook.api.settings import Settings
+from gradient_notebook.connect import discover
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage import ledger as ledger_module
@@ -46,7 +47,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
 
 def launch(archive: Archive | None, **params: Any) -> Job:
     checked = ImageGenerateParams.of({"prompt": "hills", "quality": "low", **params})
-    job = Job(checked, Settings.discover(max_retries=0), archive)
+    job = Job(checked, discover(max_retries=0), archive)
     job.start()
     return job
 
@@ -161,7 +162,7 @@ def test_what_came_of_nothing_is_recorded_too(
     job = made(archive)
     found, image = the_only(archive)
     assert found.outcome == image.outcome == outcome
-    assert image.error["what"] == job.failure.what
+    assert image.error["what"] == describe(job.failure)[0]
     assert found.ended_at
 
 
@@ -169,7 +170,7 @@ def test_what_may_have_been_billed_names_its_record(configured: Simulator, archi
     """The error says where the record is."""
     configured.script([{"cut": "before_headers"}])
     job = made(archive)
-    assert f"%imagegen_history {job.id}" in job.failure.advice
+    assert f"%imagegen_history {job.id}" in describe(job.failure)[1]
 
 
 def test_a_broken_streams_newest_partial_image_is_kept_and_marked(configured: Simulator, archive: Archive) -> None:
@@ -188,7 +189,7 @@ def test_a_cancelled_streams_newest_partial_image_is_kept_and_marked(
     configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What had come of a stream before somebody cancelled it is on disk."""
-    job = Job(ImageGenerateParams.of({"prompt": "x", **STREAMED}), Settings.discover(), archive)
+    job = Job(ImageGenerateParams.of({"prompt": "x", **STREAMED}), discover(), archive)
     job.observe(lambda job: job.cancel() if job.partials and job.status == "running" else None)
     configured.script([{"drip": 1000}])
     job.wait()
@@ -199,7 +200,7 @@ def test_a_cancelled_streams_newest_partial_image_is_kept_and_marked(
 
 def test_what_was_never_begun_is_not_recorded(configured: Simulator, archive: Archive) -> None:
     """A job that is cancelled before its first step has asked for nothing."""
-    job = Job(ImageGenerateParams.of({"prompt": "x"}), Settings.discover(), archive)
+    job = Job(ImageGenerateParams.of({"prompt": "x"}), discover(), archive)
     job.cancel()
     with pytest.raises(gn.JobCancelledError):
         job.result()

@@ -19,11 +19,12 @@ from PIL import Image
 import gradient_notebook as gn
 from gradient_notebook.api import retry
 from gradient_notebook.api import settings as settings_module
-from gradient_notebook.api.errors import api_error
+from gradient_notebook.api.error_responses import error_from
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.retry import Wait
 from gradient_notebook.api.settings import Settings
+from gradient_notebook.connect import discover
 from gradient_notebook.simulator import Simulator
 
 KEY = "sk-do-for-tests-only"
@@ -145,7 +146,7 @@ def test_an_error_is_raised_as_its_class(
     """Asked for as a stream or not; without retries its request is sent once."""
     configured.script([{"status": status, "body": body, "headers": {"x-request-id": "abc-1", "retry-after": "3"}}])
     with pytest.raises(gn.APIError, match="It is wrong") as caught:
-        run(generate(Settings.discover(max_retries=0), **wanted))
+        run(generate(discover(max_retries=0), **wanted))
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.request_id, caught.value.code) == (status, "abc-1", "bad")
     assert caught.value.retry_after_s == 3.0
@@ -224,7 +225,7 @@ def test_a_slow_drip_is_read_to_its_end(configured: Simulator) -> None:
 def test_silence_ends_with_the_read_timeout(configured: Simulator) -> None:
     """A service that never answers is given up after the configured time, as sent and perhaps billed."""
     configured.script([{"silence": True}])
-    client = gn.Client(settings=Settings.discover(read_timeout_s=0.3))
+    client = gn.Client(settings=discover(read_timeout_s=0.3))
     with pytest.raises(gn.NoResponseError, match=r"no answer within 0\.3 s; may have been billed"):
         client.images.generate(prompt="x")
 
@@ -237,7 +238,7 @@ def test_nobody_listening_is_said_to_be_unsent(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
     with pytest.raises(gn.APIConnectionError, match=r"was not reached.*Nothing was sent"):
-        run(generate(Settings.discover(max_retries=0)))
+        run(generate(discover(max_retries=0)))
 
 
 @pytest.fixture
@@ -301,7 +302,7 @@ def test_what_was_answered_once_is_not_said_to_be_unsent(
         configured.stop() if wait else None
 
     async def send() -> None:
-        async with gn.AsyncClient(settings=Settings.discover(max_retries=1)) as client:
+        async with gn.AsyncClient(settings=discover(max_retries=1)) as client:
             await client.images.send(ImageGenerateParams.of({"prompt": "x"}), waiting=go)
 
     with pytest.raises(gn.APIConnectionError, match=r"was not reached .*Nothing was painted\.") as caught:
@@ -359,7 +360,7 @@ def test_an_error_of_the_service_has_its_class_and_says_whether_it_may_have_been
     headers = {"x-request-id": "abc-1", **({"retry-after": retry_after} if retry_after else {})}
     inner = {"message": "It is wrong.", "code": code}
     for body in ({"error": inner}, {"id": code, "message": "It is wrong."}, inner | {"request_id": "abc-1"}):
-        error = api_error(
+        error = error_from(
             body, status=status, headers=headers if "request_id" not in body else {**headers, "x-request-id": "x"}
         )
         assert (type(error), error.status, error.code, error.request_id) == (kind, status, code, "abc-1")
@@ -434,7 +435,7 @@ def test_a_dotenv_file_that_is_no_text_is_told(tmp_path: Any) -> None:
     pytest.importorskip("dotenv")
     (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(gn.InvalidSettingsError, match=r"\.env cannot be read"):
-        Settings.discover()
+        discover()
 
 
 def test_closing_a_client_leaves_the_others_alone(slow: Simulator) -> None:
@@ -473,7 +474,7 @@ def test_without_a_key_the_simulator_paints_and_one_line_says_so(
     """Nothing configured: the embedded simulator, announced once."""
     monkeypatch.setattr(settings_module, "_announced", False)
     with caplog.at_level(logging.WARNING):
-        first, second = Settings.discover(), Settings.discover()
+        first, second = discover(), discover()
     assert first == second
     assert first.is_loopback
     assert [record.getMessage().count("\n") for record in caplog.records] == [0]
@@ -484,7 +485,7 @@ def test_without_a_key_the_simulator_paints_and_one_line_says_so(
 def test_with_a_key_it_is_never_the_simulator(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A key alone means the real service."""
     monkeypatch.setenv(name, KEY)
-    settings = Settings.discover()
+    settings = discover()
     assert (settings.endpoint, settings.key_source) == ("https://inference.do-ai.run", name)
 
 
@@ -492,7 +493,7 @@ def test_the_sdks_variable_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two keys the one in the SDK's own variable is taken."""
     monkeypatch.setenv("MODEL_ACCESS_KEY", "sk-do-second")
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
-    assert Settings.discover().key.reveal() == KEY
+    assert discover().key.reveal() == KEY
 
 
 def test_a_secret_of_colab_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -505,7 +506,7 @@ def test_a_secret_of_colab_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     colab.userdata = types.SimpleNamespace(get=get)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
     monkeypatch.setitem(sys.modules, "google.colab", colab)
-    settings = Settings.discover()
+    settings = discover()
     assert (settings.key.reveal(), settings.key_source) == (KEY, "Colab's secret MODEL_ACCESS_KEY")
 
 
@@ -513,14 +514,14 @@ def test_a_dotenv_file_gives_a_key_and_its_own_endpoint_only(monkeypatch: pytest
     """A key may come from `.env`; a key from elsewhere is never sent where a `.env` says."""
     pytest.importorskip("dotenv")
     (tmp_path / ".env").write_text(f"MODEL_ACCESS_KEY={KEY}\nGRADIENT_INFERENCE_ENDPOINT=https://own.example/\n")
-    found = Settings.discover()
+    found = discover()
     assert (found.key.reveal(), found.endpoint, found.key_source) == (
         KEY,
         "https://own.example",
         "MODEL_ACCESS_KEY in .env",
     )
     monkeypatch.setenv("MODEL_ACCESS_KEY", "sk-do-other")
-    assert Settings.discover().endpoint == "https://inference.do-ai.run"
+    assert discover().endpoint == "https://inference.do-ai.run"
 
 
 @pytest.mark.parametrize(
@@ -544,7 +545,7 @@ def test_settings_that_cannot_be_used_are_refused_before_anything_is_sent(
 ) -> None:
     """The message says what is wrong and where it came from, never the key."""
     with pytest.raises(gn.InvalidSettingsError, match=words) as caught:
-        Settings.discover(key=key, endpoint=endpoint)
+        discover(key=key, endpoint=endpoint)
     assert "0123" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -553,4 +554,4 @@ def test_an_endpoint_without_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) -
     """Half a configuration is a mistake, not the simulator."""
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", "https://own.example")
     with pytest.raises(gn.InvalidSettingsError, match="no key for the endpoint"):
-        Settings.discover()
+        discover()

@@ -20,9 +20,10 @@ from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
 from gradient_notebook.notebook import codegen
 from gradient_notebook.notebook.codegen import as_cell, as_python
-from gradient_notebook.notebook.config import NOTEBOOK_DEFAULTS, SESSION_PARAMETERS, ImageGen
+from gradient_notebook.notebook.config import SESSION_PARAMETERS, ImageGen
 from gradient_notebook.notebook.magic_args import parse
 from gradient_notebook.notebook.magics import CellRun, ImageGenMagics
+from gradient_notebook.session import SHOWN_DEFAULTS
 
 from .examples import of_full
 
@@ -83,7 +84,7 @@ class Notebook:
         self.shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
         self.magics = ImageGenMagics(self.shell, ImageGen(parent=self.shell))
 
-    def read(self, cell: str, session: Mapping[str, Any] = NOTEBOOK_DEFAULTS, **names: Any) -> CellRun:
+    def read(self, cell: str, session: Mapping[str, Any] = SHOWN_DEFAULTS, **names: Any) -> CellRun:
         for name in SESSION_PARAMETERS:
             setattr(self.magics.settings, name, session.get(name))
         self.shell.user_ns.update(names)
@@ -192,7 +193,7 @@ def test_a_cell_sends_the_parameters_that_it_was_made_from(
 ) -> None:
     """In its session and in a new notebook: what was given is the same, and the rest is as the service does it."""
     cell = as_cell(params, "otter", session=session)
-    for defaults in (session, NOTEBOOK_DEFAULTS):
+    for defaults in (session, SHOWN_DEFAULTS):
         run = notebook.read(cell, defaults)
         assert run.order.name == "otter"
         assert params.body().items() <= run.params.body().items()

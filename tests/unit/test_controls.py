@@ -206,7 +206,7 @@ def without_conflicts(values: dict[str, Any]) -> ImageGenerateParams:
     try:
         return ImageGenerateParams.of(values)
     except InvalidRequestError as error:
-        return without_conflicts({name: value for name, value in values.items() if name != error.parameter})
+        return without_conflicts({name: value for name, value in values.items() if name != error.param})
 
 
 @settings(max_examples=of_full(80))
@@ -280,7 +280,7 @@ def test_what_the_browser_says_and_cannot_be_is_told(form: Form, said: dict[str,
     """Nothing that somebody has chosen is left out or replaced in silence; and the form can be used afterwards."""
     with pytest.raises(InvalidRequestError) as caught:
         form.accept({**said, "prompt": "x"})
-    assert caught.value.parameter == culprit
+    assert caught.value.param == culprit
     form.show_error(culprit, f"{caught.value} {HTML}")
     assert 'role="alert"' in note(form, culprit)
     assert "<img" not in note(form, culprit)

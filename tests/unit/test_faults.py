@@ -27,7 +27,7 @@ from PIL import EpsImagePlugin, Image
 
 import gradient_notebook as gn
 from gradient_notebook.api import retry
-from gradient_notebook.api.settings import Settings
+from gradient_notebook.connect import discover
 from gradient_notebook.jobs import event_loop
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.faults import CUTS
@@ -77,7 +77,7 @@ def heard(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 def order(params: dict[str, Any], **limits: Any) -> gn.Job:
     usual = {"max_retries": 2, "max_wait_s": 5, "read_timeout_s": 60}
-    return gn.submit("hills", settings=Settings.discover(**usual | limits), quality="low", **params)
+    return gn.submit("hills", settings=discover(**usual | limits), quality="low", **params)
 
 
 def ended(params: dict[str, Any], **limits: Any) -> gn.Job:

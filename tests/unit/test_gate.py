@@ -10,7 +10,7 @@ import pytest
 
 import gradient_notebook as gn
 from gradient_notebook.jobs import event_loop
-from gradient_notebook.jobs.concurrency import DEFAULT_CONCURRENCY, Gate, bound
+from gradient_notebook.jobs.concurrency import place
 from gradient_notebook.notebook import formatting
 from gradient_notebook.simulator import Simulator
 
@@ -18,7 +18,7 @@ from gradient_notebook.simulator import Simulator
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     yield
-    bound(DEFAULT_CONCURRENCY)
+    gn.session.reset()
 
 
 class Visitors:

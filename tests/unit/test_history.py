@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from gradient_notebook.notebook.history import SHOWN, ordered
 from PIL import Image
 
 import gradient_notebook as gn
-from gradient_notebook.notebook.history import SHOWN, ordered
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage.archive import Archive
 from gradient_notebook.storage.ledger import ImageRecord, Ledger, LedgerError, Record

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gradient_notebook import imaging
-from gradient_notebook.api.errors import InvalidResponseError
+from gradient_notebook.api.errors import InvalidResponseError, describe
 from gradient_notebook.imaging import contact_sheet, open_image, preview, rows
 
 from .examples import of_full
@@ -125,8 +125,8 @@ def animated(kind: str) -> bytes:
 def refused(data: bytes) -> str:
     with pytest.raises(InvalidResponseError, match="no image that can be opened") as caught:
         open_image(data)
-    assert f"({len(data):,} bytes)" in caught.value.what
-    return caught.value.advice
+    assert f"({len(data):,} bytes)" in describe(caught.value)[0]
+    return describe(caught.value)[1]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

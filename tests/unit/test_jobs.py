@@ -18,7 +18,7 @@ from PIL import Image
 
 import gradient_notebook as gn
 from gradient_notebook.api.params import ImageGenerateParams
-from gradient_notebook.api.settings import Settings
+from gradient_notebook.connect import discover
 from gradient_notebook.jobs import event_loop
 from gradient_notebook.jobs.concurrency import Gate
 from gradient_notebook.jobs.job import Job
@@ -33,7 +33,7 @@ def params(**values: Any) -> ImageGenerateParams:
 
 
 def launch(params: ImageGenerateParams, **how: Any) -> Job:
-    job = Job(params, Settings.discover(), **how)
+    job = Job(params, discover(), **how)
     job.start()
     return job
 

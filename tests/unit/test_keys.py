@@ -21,8 +21,10 @@ from PIL import Image
 import gradient_notebook as gn
 from gradient_notebook.api import credentials, settings
 from gradient_notebook.api.credentials import Key, refuse_key_in
+from gradient_notebook.api.errors import describe
 from gradient_notebook.api.events import LONGEST_NAME, LONGEST_PROMPT
-from gradient_notebook.api.settings import Settings, without_key
+from gradient_notebook.api.settings import Settings
+from gradient_notebook.connect import discover, without_key
 from gradient_notebook.notebook import login as login_module
 from gradient_notebook.notebook.login import login
 from gradient_notebook.simulator import Simulator
@@ -58,7 +60,7 @@ WAYS: dict[str, Callable[[Any, str | None], Any]] = {
     "Client, SDK": lambda key, endpoint: gn.Client(access_token=key, inference_endpoint=endpoint),
     "AsyncClient": lambda key, endpoint: gn.AsyncClient(model_access_key=key, inference_endpoint=endpoint),
     "AsyncClient, SDK": lambda key, endpoint: gn.AsyncClient(access_token=key, inference_endpoint=endpoint),
-    "discover": lambda key, endpoint: Settings.discover(key=key, endpoint=endpoint),
+    "discover": lambda key, endpoint: discover(key=key, endpoint=endpoint),
     "Settings": lambda key, endpoint: Settings(key=key, endpoint=endpoint or ADDRESS),
 }
 WRONG: dict[str, tuple[Any, str | None]] = {
@@ -101,7 +103,7 @@ def test_a_limit_that_is_refused_shows_no_key(name: str) -> None:
 
 def test_settings_show_no_key() -> None:
     """Whatever is made of settings, the key stands in none of it."""
-    found = Settings.discover(key=KEY)
+    found = discover(key=KEY)
     copies = (found, copy.copy(found), copy.deepcopy(found), dataclasses.replace(found, max_retries=1))
     views = [f"{each!r} {vars(each)!r} {dataclasses.asdict(each)!r} {dataclasses.astuple(each)!r}" for each in copies]
     assert KEY not in f"{views} {found} {found.key!s} {found.key:}"
@@ -111,7 +113,7 @@ def test_settings_show_no_key() -> None:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_key_goes_into_no_file(protocol: int) -> None:
     """Neither a key nor what holds one can be pickled: not by `%store`, not by a cache on disk."""
-    found = Settings.discover(key=KEY)
+    found = discover(key=KEY)
     for each in (found.key, found, {"settings": [found]}):
         with pytest.raises(TypeError, match="cannot be pickled: it would lie in a file"):
             pickle.dumps(each, protocol)
@@ -129,7 +131,7 @@ def test_a_broken_dotenv_file_is_told_without_what_stands_in_it(tmp_path: Path) 
     pytest.importorskip("dotenv")
     (tmp_path / ".env").write_bytes(f"MODEL_ACCESS_KEY={KEY}\n".encode() + b"\xff")
     with pytest.raises(gn.InvalidSettingsError, match=r"\.env cannot be read: it is no UTF-8 text") as caught:
-        Settings.discover()
+        discover()
     assert KEY not in shown(caught.value)
     assert len(list(causes(caught.value))) == 1
 
@@ -138,7 +140,7 @@ def test_an_endpoint_that_is_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch)
     """Who mixes the two variables up is told so without the key."""
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", KEY)
     with pytest.raises(gn.InvalidSettingsError, match=r"There is no key for the endpoint \*\*\*"):
-        Settings.discover()
+        discover()
 
 
 def test_nothing_is_logged_of_a_key(configured: Simulator, caplog: pytest.LogCaptureFixture) -> None:
@@ -186,7 +188,7 @@ def test_a_key_that_the_service_repeats_is_kept_nowhere(
     """Whatever of an answer holds the key: no message, repr, event, log or file of the archive does."""
     configured.script([REPEATED[repeated]])
     with caplog.at_level(logging.INFO):
-        job = gn.submit("a house", quality="low", settings=Settings.discover(key=KEY, max_retries=0))
+        job = gn.submit("a house", quality="low", settings=discover(key=KEY, max_retries=0))
         job.wait()
     said = [f"{job!r} {job.slots!r} {job.notices!r} {job.failure!r}"]
     said += [f"{tile.event!r} {tile.request_id} {tile.error} {tile.error and vars(tile.error)!r}" for tile in job.slots]
@@ -201,7 +203,7 @@ def test_a_key_that_the_service_repeats_is_kept_nowhere(
 
 def test_a_key_that_the_service_repeats_stands_in_no_event(configured: Simulator) -> None:
     """What a caller of the client gets, as an answer and as a stream, is told without it."""
-    settings = Settings.discover(key=KEY)
+    settings = discover(key=KEY)
     configured.script([{"body": {"data": [_ENTRY], **_REPORTED}, "status": 200}] * 2)
     answer = gn.Client(settings=settings).images.generate(prompt="x")
     (event,) = gn.Client(settings=settings).images.generate(prompt="x", stream=True, partial_images=1)
@@ -241,7 +243,7 @@ def test_a_prompt_with_the_key_is_refused_in_short_whoever_debugs(
     """The frames of such a request hold the prompt, and so the key: no whole traceback is shown of it."""
     monkeypatch.setattr(gn.GradientNotebookError, "debug", debug)
     with pytest.raises(gn.InvalidRequestError) as caught:
-        gn.generate(f"a cat {KEY}", settings=Settings.discover(key=KEY))
+        gn.generate(f"a cat {KEY}", settings=discover(key=KEY))
     lines = caught.value._render_traceback_()
     assert "prompt: it holds your model access key" in lines[0]
     assert KEY not in "".join(lines)
@@ -265,8 +267,8 @@ def test_a_request_that_holds_the_key_is_refused(values: dict[str, Any], name: s
     """A key in a prompt, a value or a name is told by the parameter's name, and not shown."""
     with pytest.raises(gn.InvalidRequestError) as caught:
         refuse_key_in(values, Key(KEY, "test"))
-    assert (caught.value.parameter, caught.value.what) == (name, f"{name}: it holds your model access key")
-    assert caught.value.advice.startswith("Take it out: what is sent is kept in the ledger")
+    assert (caught.value.param, describe(caught.value)[0]) == (name, f"{name}: it holds your model access key")
+    assert describe(caught.value)[1].startswith("Take it out: what is sent is kept in the ledger")
     assert KEY not in shown(caught.value)
 
 
@@ -279,9 +281,9 @@ def test_a_request_without_the_key_is_let_through(key: str) -> None:
 
 def test_the_simulators_own_key_is_no_word() -> None:
     """What is masked in messages and refused in prompts does not stand in any by chance."""
-    assert not Settings.discover().key.is_in("A simulated picture, simulated by the simulator")
+    assert not discover().key.is_in("A simulated picture, simulated by the simulator")
     with pytest.raises(gn.InvalidRequestError):
-        refuse_key_in({"prompt": Settings.discover().key.reveal()}, Settings.discover().key)
+        refuse_key_in({"prompt": discover().key.reveal()}, discover().key)
 
 
 # Where keys come from.
@@ -291,14 +293,14 @@ def test_the_order_of_the_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     """An argument, what was logged in with, the environment, `.env`, the keyring: the first that has one."""
     pytest.importorskip("dotenv")
     credentials.store(Key("sk-do-keyring", "test"))
-    assert Settings.discover().key_source == "the system's keyring"
+    assert discover().key_source == "the system's keyring"
     (tmp_path / ".env").write_text("MODEL_ACCESS_KEY=sk-do-dotenv\n")
-    assert Settings.discover().key_source == "MODEL_ACCESS_KEY in .env"
+    assert discover().key_source == "MODEL_ACCESS_KEY in .env"
     monkeypatch.setenv("MODEL_ACCESS_KEY", "sk-do-environment")
-    assert Settings.discover().key_source == "MODEL_ACCESS_KEY"
+    assert discover().key_source == "MODEL_ACCESS_KEY"
     credentials.remember(Key("sk-do-typed", credentials.LOGIN))
-    assert (Settings.discover().key_source, Settings.discover().key.reveal()) == (credentials.LOGIN, "sk-do-typed")
-    assert Settings.discover(key=KEY).key_source == "argument"
+    assert (discover().key_source, discover().key.reveal()) == (credentials.LOGIN, "sk-do-typed")
+    assert discover(key=KEY).key_source == "argument"
 
 
 @pytest.mark.parametrize("place", ["memory", "keyring"])
@@ -308,7 +310,7 @@ def test_a_key_from_elsewhere_does_not_go_where_a_dotenv_file_says(place: str, t
     (tmp_path / ".env").write_text("GRADIENT_INFERENCE_ENDPOINT=https://elsewhere.example\n")
     key = Key(KEY, "test")
     credentials.remember(key) if place == "memory" else credentials.store(key)
-    assert Settings.discover().endpoint == settings.DEFAULT_ENDPOINT
+    assert discover().endpoint == settings.DEFAULT_ENDPOINT
 
 
 # %imagegen_login
@@ -351,7 +353,7 @@ def test_a_key_that_works_is_kept_in_memory(without_environment: Simulator, type
     assert said.startswith("The key is kept in this kernel's memory only; it works: ")
     assert said.endswith(f"image models at {without_environment.url}.")
     assert KEY not in said
-    assert (Settings.discover().key.reveal(), Settings.discover().key_source) == (KEY, "%imagegen_login")
+    assert (discover().key.reveal(), discover().key_source) == (KEY, "%imagegen_login")
     assert without_environment.posts == []
     gn.generate("hills", quality="low")
     assert without_environment.posts[0].headers["authorization"] == f"Bearer {KEY}"
@@ -378,7 +380,7 @@ def test_a_key_that_the_service_refuses_is_not_kept(
     monkeypatch.setattr("gradient_notebook.simulator.handlers.CONTROL_PLANE_TOKENS", "sk-do-for")
     with pytest.raises(gn.AuthenticationError, match=r"came from %imagegen_login.*The key was not kept") as caught:
         login(option, {})
-    assert Settings.discover().key.reveal() == OTHER
+    assert discover().key.reveal() == OTHER
     assert keyring == {}
     assert KEY not in shown(caught.value)
 
@@ -400,7 +402,7 @@ def test_a_key_that_could_not_be_tried_is_kept(typed: Callable[[str], None], mon
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", "http://127.0.0.1:1")
     said = login("", {})
     assert said.startswith("The key is kept in this kernel's memory only; it could not be tried: The service at http")
-    assert Settings.discover().key.reveal() == KEY
+    assert discover().key.reveal() == KEY
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
@@ -409,7 +411,7 @@ def test_nothing_typed_changes_nothing(typed: Callable[[str], None], text: str) 
     credentials.remember(Key(OTHER, credentials.LOGIN))
     typed(text)
     assert login("", {}) == "Nothing was typed, and nothing has changed."
-    assert Settings.discover().key.reveal() == OTHER
+    assert discover().key.reveal() == OTHER
 
 
 def test_an_interrupt_at_the_prompt_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,7 +462,7 @@ def test_the_keyring_keeps_the_key_for_other_sessions(
     assert "this kernel's memory and the system's keyring; it works" in login("--keyring", {})
     assert list(keyring.values()) == [KEY]
     credentials.forget()  # as another session
-    assert (Settings.discover().key.reveal(), Settings.discover().key_source) == (KEY, "the system's keyring")
+    assert (discover().key.reveal(), discover().key_source) == (KEY, "the system's keyring")
     notes = [path for path in (tmp_path / "config").rglob("*") if path.is_file()]
     assert len(notes) == 1
     assert KEY not in notes[0].read_text()
@@ -545,4 +547,4 @@ def test_a_key_that_is_gone_from_the_keyring_is_missed(keyring: Any) -> None:
     credentials.store(Key(KEY, "test"))
     keyring.clear()
     with pytest.raises(gn.InvalidSettingsError, match="and it is not"):
-        Settings.discover()
+        discover()

@@ -28,6 +28,7 @@ import gradient_notebook
 from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.api.settings import Key, Settings
+from gradient_notebook.connect import discover
 from gradient_notebook.jobs import event_loop
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.notebook.static_output import image_of
@@ -304,4 +305,4 @@ def test_there_is_no_image_of_nothing(configured: Simulator) -> None:
     """Without a job, or before the first picture, nothing stands for it."""
     params = ImageGenerateParams(prompt="x")
     assert image_of(None, 64) is None
-    assert image_of(Job(params, Settings.discover()), 64) is None
+    assert image_of(Job(params, discover()), 64) is None

@@ -80,7 +80,7 @@ def test_a_mistake_names_the_thing_the_value_and_what_is_allowed(values: dict[st
     """Every wrong value is refused with one short message, and the parameter that is wrong."""
     with pytest.raises(InvalidRequestError, match=re.escape(message)) as caught:
         make(**values)
-    assert caught.value.parameter in values
+    assert caught.value.param in values
     assert len(str(caught.value)) < 300
 
 

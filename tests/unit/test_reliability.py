@@ -18,6 +18,7 @@ import gradient_notebook as gn
 from gradient_notebook.api import retry
 from gradient_notebook.api.client import AsyncClient
 from gradient_notebook.api.decoders import StreamDecoder
+from gradient_notebook.api.errors import describe
 from gradient_notebook.jobs.recorder import Recorder
 
 SENT_AGAIN = "SENT AGAIN after what may have reached the model"
@@ -55,7 +56,7 @@ def hardly_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counts(figures: Iterable[Figure]) -> dict[str, float]:
-    return {figure.what: figure.count for figure in figures}
+    return {describe(figure)[0]: figure.count for figure in figures}
 
 
 # What is broken off in the moment of its beginning, asyncio and anyio leave behind unclosed or never awaited.

@@ -28,8 +28,12 @@ from PIL import Image
 
 import gradient_notebook as gn
 from gradient_notebook.api import retry, transport
-from gradient_notebook.api.retry import RateLimitState, RetryBudget, Wait, delay_s, demanded_s, rate_limit_for
+from gradient_notebook.api.errors import describe
+from gradient_notebook.api.headers import demanded_s
+from gradient_notebook.api.rate_limit import RateLimitState, rate_limit_for
+from gradient_notebook.api.retry import RetryBudget, Wait, delay_s
 from gradient_notebook.api.settings import Settings
+from gradient_notebook.connect import discover
 from gradient_notebook.simulator import Simulator
 
 KEY = "sk-do-for-tests-only"
@@ -55,7 +59,7 @@ def hardly_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def limited(**limits: Any) -> Settings:
-    return Settings.discover(**{"max_retries": 2, "max_wait_s": 20, "read_timeout_s": 30, **limits})
+    return discover(**{"max_retries": 2, "max_wait_s": 20, "read_timeout_s": 30, **limits})
 
 
 async def paint(settings: Settings, told: list[Wait | None] | None = None, **params: Any) -> list[Any]:
@@ -173,10 +177,10 @@ def test_advice_fits_what_has_happened(configured: Simulator) -> None:
     """What was turned away was not painted; where waiting does not help, nobody is told to wait."""
     configured.script([busy(status=503), {"status": 503}, FAULTS["429 without credit"][0]])
     once = limited(max_retries=0)
-    assert "Nothing was painted" in failed(once).advice
-    assert "billed is unknown" in failed(once).advice
+    assert "Nothing was painted" in describe(failed(once))[1]
+    assert "billed is unknown" in describe(failed(once))[1]
     error = failed(once)
-    assert (error.waiting_helps, "Waiting does not help" in error.advice) == (False, True)
+    assert (error.waiting_helps, "Waiting does not help" in describe(error)[1]) == (False, True)
 
 
 # ---------------------------------------------------------------------------------------------- how far it came
@@ -282,8 +286,8 @@ def test_a_service_that_stays_away_is_given_up(keyed: None) -> None:
     """The message says that nothing was sent, and how often that was tried."""
     error = failed(at(free_port()))
     assert type(error) is gn.APIConnectionError
-    assert "Nothing was sent." in error.what
-    assert "Tried 3 times." in error.advice
+    assert "Nothing was sent." in describe(error)[0]
+    assert "Tried 3 times." in describe(error)[1]
 
 
 def test_a_connection_that_is_reset_early_may_have_carried_the_request(keyed: None) -> None:
@@ -291,7 +295,7 @@ def test_a_connection_that_is_reset_early_may_have_carried_the_request(keyed: No
     with Raw(reset_early) as server:
         error = failed(at(server.port))
         assert type(error) is gn.NoResponseError
-        assert "may have been billed" in error.what
+        assert "may have been billed" in describe(error)[0]
         assert server.connections == 1
 
 
@@ -469,8 +473,8 @@ def test_a_wait_that_does_not_fit_is_not_begun(configured: Simulator, demanded: 
     told: list[Wait | None] = []
     error = failed(limited(max_wait_s=20), told)
     words = {"30": "Wait 30 s", "4000": "Wait until "}.get(demanded, "Wait a long time")
-    assert words in error.advice
-    assert "Nothing was painted" in error.advice
+    assert words in describe(error)[1]
+    assert "Nothing was painted" in describe(error)[1]
     assert told == []
     assert len(configured.posts) == 1
 
@@ -479,7 +483,7 @@ def test_waits_are_bounded_together(configured: Simulator) -> None:
     """Not each wait but all waits of a request have to fit."""
     configured.script([busy("0.2")] * 9)
     error = failed(limited(max_wait_s=0.35, max_retries=9))
-    assert "Tried 2 times." in error.advice
+    assert "Tried 2 times." in describe(error)[1]
     assert len(configured.posts) == 2
 
 
@@ -538,8 +542,8 @@ def test_a_window_that_is_full_for_long_is_told_before_anything_is_sent(
         assert type(error) is gn.RateLimitError
         assert service.posts == []
     assert told == []
-    assert "used up until " in error.what
-    assert "Nothing was sent." in error.what
+    assert "used up until " in describe(error)[0]
+    assert "Nothing was sent." in describe(error)[0]
     assert 3_000 < error.retry_after_s <= 3_601
 
 
@@ -692,7 +696,7 @@ def test_no_header_raises_or_stops_anything_for_ever(headers: dict[str, str]) ->
     pace.update_from_headers(headers)
     until_s = pace.enter()
     assert until_s is None or until_s <= time.monotonic() + retry.LONGEST_WINDOW_S
-    gn.api.errors.api_error({}, status=429, headers=headers)
+    gn.api.errors.error_from({}, status=429, headers=headers)
 
 
 @given(st.one_of(st.none(), st.floats(0)), st.floats(0), st.integers(0, 5))

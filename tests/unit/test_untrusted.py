@@ -18,21 +18,22 @@ from hypothesis import strategies as st
 
 from gradient_notebook.api import base64_stream, decoders
 from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
+from gradient_notebook.api.error_responses import error_from
 from gradient_notebook.api.errors import (
     BadRequestError,
     ContentPolicyError,
     GradientNotebookError,
     InvalidResponseError,
-    api_error,
-    clean,
+    describe,
 )
 from gradient_notebook.api.events import Model, texts, whole_numbers
 from gradient_notebook.api.params import ImageGenerateParams
+from gradient_notebook.api.text import clean
 from gradient_notebook.notebook.formatting import Box, joined, line, record
 
 from .examples import of_full
 
-make_error = functools.partial(api_error, status=None, headers={})
+make_error = functools.partial(error_from, status=None, headers={})
 DECODERS = (StreamDecoder, ResponseDecoder)
 
 # Anything, and what is nearly an answer: the parts of one in any order.
@@ -246,10 +247,10 @@ def test_an_error_says_nothing_but_plain_words(field: str) -> None:
     """Whatever the service puts where: what is shown is short, on two lines, and controls nothing."""
     for value, status in itertools.product(ANYTHING, (None, 400, 503)):
         body = {"code": "moderation_blocked", "message": "No.", field: value}
-        error = api_error({"error": body}, status=status, headers={"x-request-id": HOSTILE})
-        said = [error.what, error.advice, error.code or "", error.request_id or ""]
+        error = error_from({"error": body}, status=status, headers={"x-request-id": HOSTILE})
+        said = [describe(error)[0], describe(error)[1], error.code or "", error.request_id or ""]
         if isinstance(error, BadRequestError):
-            said.append(error.parameter or "")
+            said.append(error.param or "")
         if isinstance(error, ContentPolicyError):
             said += [error.stage, *error.categories]
         assert [words for words in said if not is_showable(words)] == []
@@ -258,7 +259,7 @@ def test_an_error_says_nothing_but_plain_words(field: str) -> None:
 
 def test_where_a_redirect_leads_is_plain_words() -> None:
     """A header is the service's, too."""
-    error = api_error({}, status=302, headers={"location": HOSTILE + "x" * 100_000, "x-request-id": "y" * 100_000})
+    error = error_from({}, status=302, headers={"location": HOSTILE + "x" * 100_000, "x-request-id": "y" * 100_000})
     assert is_showable(str(error).replace("\n", ""))
     assert len(str(error)) < 1000
 
@@ -306,7 +307,7 @@ class Page(HTMLParser):
 
 def refusal() -> ContentPolicyError:
     body = {"code": "moderation_blocked", "message": SCRIPT, "safety_violations": [SCRIPT], "id": SCRIPT}
-    error = api_error(body, status=400, headers={"x-request-id": SCRIPT})
+    error = error_from(body, status=400, headers={"x-request-id": SCRIPT})
     assert isinstance(error, ContentPolicyError)
     return error
 
