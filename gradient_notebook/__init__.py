@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 from .display_hooks import register
@@ -107,6 +109,17 @@ _MODULES = {
     ),
 }
 """Where a public name lives, if it is no error: importing the package loads nothing else."""
+
+
+class _Package(types.ModuleType):
+    """Python sets a module of ours as an attribute when it is loaded: `history` and `session` stay what users import."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _MODULES and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,9 @@
-"""The rules of the house: who imports whom, by which door a library enters, what loads when."""
+"""The structure of the package: who imports whom, who imports which library, what loads when."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
 import re
 import subprocess
@@ -21,27 +22,45 @@ from gradient_notebook.notebook.magic_args import PARSER
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "gradient_notebook"
 
-# From the bottom up: a room imports from itself and from those before it.
-ROOMS = ("api", "imaging", "storage", "jobs", "notebook")
-DOORS = {
+# From the bottom up: a module imports from its own package and from those before it.
+LAYERS = (
+    "api",
+    "simulator",
+    "session",
+    "connect",
+    "display_hooks",
+    "imaging",
+    "storage",
+    "jobs",
+    "clients",
+    "history",
+    "notebook",
+)
+ALONE = {"simulator": {"simulator", "api.params"}}
+"""Packages that take less than the layers allow: the simulator reads the protocol for itself."""
+IMPORTERS = {
     "IPython": {"notebook"},
-    "PIL": {"imaging", "simulator"},
+    "PIL": {"imaging", "simulator.painter"},
+    "anyio": {"jobs.concurrency"},
     "anywidget": {"notebook.widgets.live"},
     "httpx": {"api.transport"},
     "ipywidgets": {"notebook.widgets.controls", "notebook.widgets.form", "notebook.widgets.panel"},
     "nest_asyncio2": {"jobs.event_loop"},
-    "platformdirs": {"api.credentials", "storage.archive"},
-    "pybase64": {"api", "notebook.history_view", "notebook.static_output", "simulator"},
+    "platformdirs": {"connect", "storage.archive"},
+    "pybase64": {"api", "notebook.history_view", "notebook.static_output", "simulator.generations"},
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
+    "gradient_notebook.simulator": {"connect"},
+    "sqlite3": {"storage.ledger"},
 }
+"""Who may import what: one package, or one module of it."""
 OPTIONAL = {
-    "dotenv": {"api.credentials"},
-    "google": {"api.credentials"},
-    "keyring": {"api.credentials"},
-    "pandas": {"notebook.history"},
+    "dotenv": {"connect"},
+    "google": {"connect"},
+    "keyring": {"connect"},
+    "pandas": {"history.query"},
 }
-THE_CHOICE_OF_THE_SIMULATOR = ("api.settings", "simulator")
+TYPES = "TYPE_CHECKING"
 LATE = {"httpx", "PIL", "ipywidgets", "anywidget", "tornado", "IPython", "traitlets", "asyncio", "dataclasses"}
 
 
@@ -51,83 +70,111 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
         yield name, ast.parse(path.read_text(encoding="utf-8"))
 
 
-def runs(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield the nodes of what runs: not what only a type checker sees."""
+NAMES = {name for name, _ in modules()}
+
+
+def for_types_only(tree: ast.Module) -> set[ast.AST]:
+    """Return the nodes that only a type checker sees."""
+    blocks = (node for node in ast.walk(tree) if isinstance(node, ast.If) and getattr(node.test, "id", "") == TYPES)
+    return {inner for block in blocks for statement in block.body for inner in ast.walk(statement)}
+
+
+def imports(name: str, tree: ast.Module) -> Iterator[tuple[str, bool]]:
+    """Yield what a module imports, anywhere in it, and whether it is of the package; a library's types load nothing."""
+    skipped = for_types_only(tree)
+    package = name.split(".") if (PACKAGE / name.replace(".", "/")).is_dir() else name.split(".")[:-1]
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            node.body = []
-    yield from ast.walk(tree)
-
-
-def imports(name: str, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, bool]]:
-    """Yield what a module imports, and whether it is of the package."""
-    package = name.split(".")[:-1] if (PACKAGE / f"{name.replace('.', '/')}.py").exists() else name.split(".")
-    for node in nodes:
         if isinstance(node, ast.Import):
-            yield from ((alias.name, False) for alias in node.names)
+            yield from ((alias.name, False) for alias in node.names if node not in skipped)
         elif isinstance(node, ast.ImportFrom) and node.level:
-            base = package[: len(package) - node.level + 1] if node.level > 1 else package
+            base = package[: len(package) - node.level + 1]
             target = ".".join(filter(None, [*base, node.module or ""]))
-            yield from ((target or alias.name, True) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                module = ".".join(filter(None, [target, alias.name]))
+                yield (module if module in NAMES else target), True
+        elif isinstance(node, ast.ImportFrom) and node not in skipped:
             yield node.module or "", False
 
 
-def inside(module: str, places: set[str]) -> bool:
+IMPORTED = {name: set(imports(name, tree)) for name, tree in modules()}
+
+
+def inside(module: str, places: Iterable[str]) -> bool:
     return any(module == place or module.startswith(f"{place}.") for place in places)
 
 
 def test_imports_go_down_only() -> None:
-    """A room imports from itself and from the rooms below; the simulator only the declaration."""
+    """A module imports from its own package and from the layers below, wherever in the file the import stands."""
     wrong = []
-    for name, tree in modules():
-        room = name.split(".")[0]
-        for target, ours in imports(name, ast.walk(tree)):
-            if not ours or not name or (name, target.split(".")[0]) == THE_CHOICE_OF_THE_SIMULATOR:
-                continue
-            allowed = {"simulator", "api.params"} if room == "simulator" else set(ROOMS[: ROOMS.index(room) + 1])
-            if not inside(target, allowed):
+    for name, found in IMPORTED.items():
+        layer = name.split(".")[0]
+        if not layer:
+            continue  # the package itself stands above all
+        allowed = ALONE.get(layer, LAYERS[: LAYERS.index(layer) + 1])
+        wrong += [f"{name} imports {target}" for target, ours in found if ours and not inside(target, allowed)]
+    assert wrong == []
+
+
+def test_there_is_no_circle() -> None:
+    """No module imports itself by way of others, for types or in a function either."""
+    graph = {name: {target for target, ours in found if ours} - {name} for name, found in IMPORTED.items()}
+    graph.pop("")
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"They import one another: {' <- '.join(error.args[1])}")
+
+
+def test_no_front_end_imports_another() -> None:
+    """Neither the cell's output nor the panel knows of the other: they share the live view."""
+    assert "notebook.widgets.panel" not in {target for target, _ in IMPORTED["notebook.cell_output"]}
+    assert "notebook.cell_output" not in {target for target, _ in IMPORTED["notebook.widgets.panel"]}
+
+
+def test_each_library_has_its_importer() -> None:
+    """What has a line in the table is imported there only; what has none comes with Python, or is a mistake."""
+    wrong = []
+    for name, found in IMPORTED.items():
+        for target, ours in found:
+            library = f"gradient_notebook.{target.split('.')[0]}" if ours else target.split(".")[0]
+            known = (IMPORTERS | OPTIONAL).get(library)
+            is_free = ours or library in sys.stdlib_module_names
+            if (known is None and not is_free) or (known is not None and not inside(name, {*known, *own(library)})):
                 wrong.append(f"{name} imports {target}")
     assert wrong == []
 
 
-def test_no_face_imports_another() -> None:
-    """Neither the card nor the panel knows of the other: they share the live picture."""
-    seen = {name: {target for target, ours in imports(name, ast.walk(tree)) if ours} for name, tree in modules()}
-    assert "notebook.widgets.panel" not in seen["notebook.cell_output"]
-    assert "notebook.cell_output" not in seen.get("notebook.widgets.panel", set())
+def own(library: str) -> set[str]:
+    return {library.removeprefix("gradient_notebook.")} if library.startswith("gradient_notebook.") else set()
 
 
-def test_a_library_enters_by_one_door() -> None:
-    """What is not in the standard library is imported in its own place only, and is a declared dependency."""
-    wrong = []
-    for name, tree in modules():
-        for target, ours in imports(name, runs(tree)):
-            library = target.split(".")[0]
-            if ours or library in sys.stdlib_module_names or library in ("gradient_notebook", "__future__"):
-                continue
-            if not inside(name, (DOORS | OPTIONAL).get(library, set())):
-                wrong.append(f"{name} imports {target}")
-    assert wrong == []
-
-
-def test_dependencies_are_those_with_a_door() -> None:
-    """The dependencies are the declared doors' and no more."""
+def test_dependencies_are_those_with_an_importer() -> None:
+    """The dependencies are the libraries of the table and no more."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[<>=\[]", text)[0].lower().replace("-", "_") for text in project["dependencies"]}
     names = {"PIL": "pillow", "IPython": "ipython"}
-    assert declared == {names.get(door, door) for door in DOORS} - {"traitlets"}  # which comes with IPython
+    libraries = {name for name in IMPORTERS if "." not in name and name not in sys.stdlib_module_names}
+    assert declared == {names.get(name, name) for name in libraries} - {"traitlets"}  # which comes with IPython
 
 
 def test_public_names_are_sorted_and_true() -> None:
     """`__all__` is sorted, each name exists, and what a type checker sees is the same list."""
     names = gradient_notebook.__all__
     assert names == sorted(names)
-    assert all(getattr(gradient_notebook, name).__name__ == name for name in names)
+    assert all(getattr(gradient_notebook, name).__name__ == name for name in names if name != "session")
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert seen == set(names)
+
+
+def test_a_module_of_the_same_name_hides_no_public_name() -> None:
+    """`history` and `session` are what they are, whichever of the package's modules have been loaded before."""
+    loads = "import gradient_notebook.history.query, gradient_notebook.session, gradient_notebook as g"
+    told = loaded_by(
+        f"{loads}; assert callable(g.history); g.session.concurrency; from gradient_notebook import history; history()"
+    )
+    assert "gradient_notebook.history.query" in told
 
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:
@@ -136,20 +183,29 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
         _ = gradient_notebook.generat
 
 
+def loaded_by(code: str) -> set[str]:
+    """Return the modules that a new Python loads for this."""
+    told = f"import sys; before = set(sys.modules); {code}; print(*(set(sys.modules) - before))"
+    return set(subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.split())
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     """`import gradient_notebook` loads none of the libraries; each is loaded at its first use."""
-    code = "import sys; before = set(sys.modules); import gradient_notebook; print(*(set(sys.modules) - before))"
-    loaded = set(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    )
-    assert {"gradient_notebook"} == {name for name in loaded if name.startswith("gradient_notebook")}
+    loaded = loaded_by("import gradient_notebook")
+    ours = {name for name in loaded if name.startswith("gradient_notebook")}
+    assert ours == {"gradient_notebook", "gradient_notebook.display_hooks"}
     assert loaded & LATE == set()
+
+
+def test_the_history_is_for_any_script() -> None:
+    """`from gradient_notebook import history` loads neither IPython nor httpx."""
+    assert loaded_by("from gradient_notebook import history") & {"IPython", "httpx", "PIL", "traitlets"} == set()
 
 
 def test_the_error_tree_is_drawn_as_it_is() -> None:
     """The tree in the docstring of `api/errors.py` has the classes that there are, each under its parent."""
     drawn: list[tuple[int, str]] = []
-    for line in (errors.__doc__ or "").splitlines():
+    for line in (errors.__doc__ or "").split("\n\n")[1].splitlines():
         if match := re.match(r"^([│ ]*(?:[├└]── )?)([A-Z]\w+)(?: |$)", line):
             drawn.append((len(match[1]) // 4, match[2]))
     drawn = drawn[next(at for at, (_, name) in enumerate(drawn) if name == "GradientNotebookError") :]
