@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.simulator.painter.noise import Noise
 
 from .kernel import Kernel, pointed_at
 
@@ -44,6 +46,21 @@ def simulator(simulate: Callable[..., Simulator]) -> Simulator:
 def slow(simulate: Callable[..., Simulator]) -> Simulator:
     """A simulator whose images take ten minutes: nobody waits for one to its end."""
     return simulate(seconds_per_image=600)
+
+
+@pytest.fixture
+def paint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """No picture is painted until the test says `paint(1)`: so many more, partial ones included."""
+    allowed = threading.Semaphore(0)
+
+    class Held(Noise):
+        def encoded(self, *how: Any, **more: Any) -> bytes:
+            assert allowed.acquire(timeout=60)
+            return super().encoded(*how, **more)
+
+    monkeypatch.setattr(Simulator, "default_painter", Held)
+    yield allowed.release
+    allowed.release(1_000)  # nobody waits for ever
 
 
 @pytest.fixture

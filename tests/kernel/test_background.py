@@ -8,7 +8,7 @@ import pytest
 
 from gradient_notebook.simulator import Simulator
 
-from .kernel import Kernel
+from .kernel import Cell, Kernel
 
 pytestmark = pytest.mark.kernel
 
@@ -21,41 +21,49 @@ house = submit("A red house", quality="low", stream=True, partial_images=3)
 _COMPUTE = """\
 import time
 job, ends, sum_ = {job}, time.monotonic() + 20, 0
+print("computing", flush=True)
 while not ({condition}) and time.monotonic() < ends:
     sum_ += sum(range(1000))
 print({condition})
 """
 
 
-@pytest.fixture
-def paced(kernel: Kernel, simulate: Callable[..., Simulator]) -> Simulator:
-    """A simulator whose images take a second, and the kernel pointed at it."""
-    simulator = simulate(seconds_per_image=1)
-    kernel.use(simulator)
-    return simulator
+def _computing(kernel: Kernel, job: str, condition: str) -> Cell:
+    """Start a cell that computes until the condition holds."""
+    cell = kernel.start(_COMPUTE.format(job=job, condition=condition))
+    kernel.wait_for(lambda: cell.printed)
+    return cell
 
 
 @pytest.mark.parametrize("code", [_NO_WAIT, _SUBMIT])
-def test_a_job_goes_on_while_another_cell_computes(kernel: Kernel, paced: Simulator, code: str) -> None:
+def test_a_job_goes_on_while_another_cell_computes(
+    kernel: Kernel, simulator: Simulator, paint: Callable[[int], None], code: str
+) -> None:
     """A cell that computes in the main thread sees partial images come, and then the image."""
     begun = kernel.run(code)
     assert begun.status == "ok", begun
     assert kernel.value("type(house).__name__") == "Job"
-    assert not any(post.answered for post in paced.posts)
+    assert not any(post.answered for post in simulator.posts)
 
-    seen = kernel.run(_COMPUTE.format(job="house", condition="len(job.partials) > 0"))
-    finished = kernel.run(_COMPUTE.format(job="job", condition="len(job.images) == 1"))
+    seen = _computing(kernel, "house", "len(job.partials) > 0")
+    paint(1)
+    kernel.wait(seen)
+    finished = _computing(kernel, "job", "len(job.images) == 1")
+    paint(3)
+    kernel.wait(finished)
 
-    assert (seen.printed, finished.printed) == ("True\n", "True\n")
+    assert (seen.printed, finished.printed) == ("computing\nTrue\n", "computing\nTrue\n")
     assert kernel.value("job.images[0].size") == (1024, 1024)
-    assert len(paced.posts) == 1
+    assert len(simulator.posts) == 1
 
 
-def test_what_comes_later_lands_under_the_cell_that_ordered_it(kernel: Kernel, paced: Simulator) -> None:
+def test_what_comes_later_lands_under_the_cell_that_ordered_it(kernel: Kernel, paint: Callable[[int], None]) -> None:
     """The image and the caption of a background job stand under its own cell; the next one shows only its own."""
     first = kernel.run(_NO_WAIT)
     assert first.views
-    second = kernel.run(_COMPUTE.format(job="house", condition="job.status == 'done'"))
+    second = _computing(kernel, "house", "job.status == 'done'")
+    paint(4)
+    kernel.wait(second)
     third = kernel.run("job.wait()")
     kernel.wait_for(lambda: first.images and "PIL" in first.texts[-1])
 
@@ -63,26 +71,28 @@ def test_what_comes_later_lands_under_the_cell_that_ordered_it(kernel: Kernel, p
     assert not first.views
     assert first.texts[0].startswith("house · PIL 1024×1024 png")
     assert [output["output_type"] for output in second.outputs] == ["stream"]
-    assert second.printed == "True\n"
+    assert second.printed == "computing\nTrue\n"
     assert third.outputs == []
 
 
-def test_the_variable_holds_the_job_and_then_the_image(kernel: Kernel, paced: Simulator) -> None:
+def test_the_variable_holds_the_job_and_then_the_image(kernel: Kernel, paint: Callable[[int], None]) -> None:
     """With `--no-wait` the name is the job's until the image is there."""
     kernel.run(_NO_WAIT)
     kernel.run("job = house")
     assert kernel.value("type(house).__name__") == "Job"
 
+    paint(4)
     kernel.run("await job")
 
     kernel.wait_for(lambda: kernel.value("type(house).__name__") == "PngImageFile")
     assert kernel.value("house is job.images[0]")
 
 
-def test_a_name_that_is_used_anew_is_left_alone(kernel: Kernel, paced: Simulator) -> None:
+def test_a_name_that_is_used_anew_is_left_alone(kernel: Kernel, paint: Callable[[int], None]) -> None:
     """If the variable is something else when the image comes, it stays so; the image is in the output and the job."""
     cell = kernel.run(_NO_WAIT)
     kernel.run("job, house = house, 'mine'")
+    paint(4)
     kernel.run("job.wait()")
     kernel.wait_for(lambda: cell.images)
 
@@ -94,12 +104,12 @@ def test_a_background_failure_is_told_under_its_own_cell(kernel: Kernel, simulat
     """A failed job puts its box under the cell that ordered it, and prints nothing anywhere."""
     simulator.script([{"delay": 0.3, "status": 500, "body": {"message": "Out of paint."}}])
     first = kernel.run(_NO_WAIT)
-    second = kernel.run(_COMPUTE.format(job="house", condition="job.status == 'failed'"))
+    second = kernel.wait(_computing(kernel, "house", "job.status == 'failed'"))
     kernel.wait_for(lambda: "Out of paint." in first.said and "in the background" not in first.said)
 
     assert not first.views
     assert first.error == []
-    assert second.printed == "True\n"
+    assert second.printed == "computing\nTrue\n"
     assert len(second.outputs) == 1
 
 
@@ -132,23 +142,21 @@ def test_an_interrupt_of_another_cell_leaves_the_job_alone(kernel: Kernel, slow:
     kernel.run("house.cancel(); house.wait()")
 
 
-def test_several_jobs_run_at_once(kernel: Kernel, simulator: Simulator) -> None:
+def test_several_jobs_run_at_once(kernel: Kernel, simulator: Simulator, paint: Callable[[int], None]) -> None:
     """Jobs do not wait for one another: all are sent before the first is answered."""
-    simulator.script([{"delay": 1}] * 3)
-
-    cell = kernel.run("""\
+    cell = kernel.start("""\
 import asyncio, gradient_notebook
 jobs = [gradient_notebook.submit(f"House {number}", quality="low") for number in range(3)]
 async def all_of_them():
     return [await job for job in jobs]
 images = await all_of_them()
 """)
+    kernel.wait_for(lambda: len(simulator.posts) == 3)
+    paint(3)
+    kernel.wait(cell)
 
     assert cell.status == "ok", cell
     assert kernel.value("[image.size for image in images]") == [(1024, 1024)] * 3
-    sent = [post.at for post in simulator.posts]
-    assert len(sent) == 3
-    assert max(sent) - min(sent) < 1
 
 
 def test_a_restart_hangs_up(start_kernel: Callable[..., Kernel], slow: Simulator) -> None:
@@ -197,27 +205,32 @@ status = os.waitpid(child, 0)[1]
     assert [post.body["prompt"] for post in simulator.posts] == ["A red house", "A blue house"]
 
 
-def test_a_quiet_background_failure_is_still_told(kernel: Kernel, paced: Simulator) -> None:
+def test_a_quiet_background_failure_is_still_told(kernel: Kernel, simulator: Simulator) -> None:
     """Quiet hides what goes well: what failed is said, wherever one looks."""
-    paced.script([{"status": 500, "body": {"id": "server_error", "message": "It broke."}}])
+    simulator.script([{"status": 500, "body": {"id": "server_error", "message": "It broke."}}])
     cells = [kernel.run("%%imagegen house --no-wait --quiet\nA red house")]
     cells.append(kernel.run("while house.status == 'running': pass\nhouse.cancel()"))
     kernel.wait_for(lambda: any("It broke." in cell.printed for cell in cells))
 
 
-def test_a_job_saves_where_its_cell_said(kernel: Kernel, paced: Simulator) -> None:
+def test_a_job_saves_where_its_cell_said(kernel: Kernel, paint: Callable[[int], None]) -> None:
     """A relative --save is meant where the cell ran, wherever the kernel has gone meanwhile."""
     kernel.run("import os, pathlib\nstart = pathlib.Path.cwd()\n(start / 'here').mkdir()\nos.chdir('here')")
     kernel.run("%%imagegen house --no-wait --quality low --save house.png\nA red house")
-    kernel.run("os.chdir(start)\njob = house if hasattr(house, 'wait') else None\njob and job.wait()")
+    kernel.run("os.chdir(start)")
+    paint(3)
     kernel.wait_for((kernel.folder / "here" / "house.png").exists)
 
 
-def test_all_that_a_background_job_has_to_say_stands_under_its_cell(kernel: Kernel, paced: Simulator) -> None:
+def test_all_that_a_background_job_has_to_say_stands_under_its_cell(
+    kernel: Kernel, simulator: Simulator, paint: Callable[[int], None]
+) -> None:
     """What did not come is told beside the line of what came, and nothing lands in a later cell."""
-    paced.script([None, {"status": 500, "body": {"id": "server_error", "message": "It broke."}}, None])
+    simulator.script([None, {"status": 500, "body": {"id": "server_error", "message": "It broke."}}, None])
     first = kernel.run("%%imagegen trio --no-wait --quality low -n 3\nA red house")
-    second = kernel.run("job = trio\njob.wait()")
+    second = kernel.start("job = trio\njob.wait()")
+    paint(6)
+    kernel.wait(second)
     kernel.wait_for(lambda: first.images and "PIL" in first.texts[-1])
     assert "trio · 2 PIL images" in first.texts[-1]
     assert "1 of 3 did not come. It broke." in first.texts[-1]

@@ -56,14 +56,15 @@ def test_a_click_makes_what_the_browser_shows_and_assigns_it(kernel: Kernel, sim
     )
 
 
-def test_a_generation_goes_on_while_a_cell_computes(kernel: Kernel, simulate: Callable[..., Simulator]) -> None:
+def test_a_generation_goes_on_while_a_cell_computes(kernel: Kernel, paint: Callable[[int], None]) -> None:
     """Partial images and the end come while the kernel's main thread is busy, and the variable is there after."""
-    kernel.use(simulate(seconds_per_image=1))
     kernel.run(PANEL.format(more=", prompt='A fox'"))
     busy = kernel.start("panel.generate()\nwhile panel.job.status == 'running': pass")
     picture = kernel.comms[film(kernel)]
+    paint(1)
     kernel.wait_for(lambda: any(tile["keys"] for job in picture.state["running"] for tile in job["tiles"]))
     assert busy.status == "running"
+    paint(2)
     kernel.wait(busy)
     kernel.wait_for(lambda: picture.state["finished"])
     assert kernel.value("otter.size") == (1024, 1024)

@@ -110,7 +110,7 @@ def test_every_way_to_wait_gives_a_whole_image_for_one_request(kernel: Kernel, s
     assert [post.answered for post in simulator.posts] == [True]
 
 
-@pytest.mark.parametrize("form", ["cell", "line", "line among others", "time"])
+@pytest.mark.parametrize("form", ["cell", "line among others", "time"])
 def test_without_autoawait_the_magic_waits_by_itself(kernel: Kernel, simulator: Simulator, form: str) -> None:
     """`%autoawait off` changes nothing."""
     kernel.run("%autoawait off")
@@ -192,10 +192,19 @@ def _interrupted(kernel: Kernel, slow: Simulator, code: str) -> Cell:
 
 @pytest.mark.parametrize("form", _INTERRUPTED)
 def test_an_interrupt_ends_every_way_to_wait(kernel: Kernel, simulator: Simulator, slow: Simulator, form: str) -> None:
-    """An interrupt hangs up, assigns nothing, and leaves a kernel in which the next cells run."""
+    """An interrupt hangs up, assigns nothing, and leaves a kernel in which the next cells run.
+
+    A magic tells it in one line without a traceback, and what it may have cost with it; an interrupt of a person's own
+    code may show that code, but not the insides of the package.
+    """
     cell = _interrupted(kernel, slow, _FORMS[form])
 
     assert cell.error, cell
+    if form in _OURS:
+        assert len(cell.error) == 1, cell
+        assert cell.error[0].startswith("KeyboardInterrupt: image was not assigned."), cell
+        assert "may be billed" in cell.error[0]
+    assert "gradient_notebook/" not in "\n".join(cell.error), "\n".join(cell.error)
     assert cell.status == ("ok" if form == "capture" else "error"), cell  # `%%capture` is content with showing it
     kernel.wait_for(lambda: slow.disconnected == 1)
     assert [post.answered for post in slow.posts] == [False]
@@ -203,7 +212,7 @@ def test_an_interrupt_ends_every_way_to_wait(kernel: Kernel, simulator: Simulato
     _usable(kernel, simulator)
 
 
-@pytest.mark.parametrize("form", ["cell", "line", "time"])
+@pytest.mark.parametrize("form", ["cell", "time"])
 def test_an_interrupt_without_autoawait(kernel: Kernel, simulator: Simulator, slow: Simulator, form: str) -> None:
     """With `%autoawait off` an interrupt does the same."""
     kernel.run("%autoawait off")
@@ -223,24 +232,6 @@ def _usable(kernel: Kernel, simulator: Simulator) -> None:
     assert following.status == "ok", following
     assert kernel.value("following.size") == (1024, 1024)
     assert len(simulator.posts) == 1
-
-
-@pytest.mark.parametrize("form", _OURS)
-def test_an_interrupted_magic_says_so_in_a_line(kernel: Kernel, slow: Simulator, form: str) -> None:
-    """An interrupt is told in one line without a traceback, and what it may have cost with it."""
-    cell = _interrupted(kernel, slow, _FORMS[form])
-
-    assert len(cell.error) == 1, cell
-    assert cell.error[0].startswith("KeyboardInterrupt: image was not assigned."), cell
-    assert "may be billed" in cell.error[0]
-
-
-@pytest.mark.parametrize("form", [form for form in _INTERRUPTED if form not in _OURS])
-def test_an_interrupt_shows_no_line_of_ours(kernel: Kernel, slow: Simulator, form: str) -> None:
-    """An interrupt of a person's own code may show that code, but not the insides of the package."""
-    cell = _interrupted(kernel, slow, _FORMS[form])
-
-    assert "gradient_notebook/" not in "\n".join(cell.error), "\n".join(cell.error)
 
 
 @pytest.mark.parametrize(

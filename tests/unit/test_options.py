@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
+from gradient_notebook.notebook.config import ImageGen
 from gradient_notebook.notebook.magic_args import complete_given, numbered, parse, save_path, split_prompt
+from gradient_notebook.notebook.magics import ImageGenMagics
 from gradient_notebook.notebook.templates import interpolate
 
 NAMES = {"colour": "blue", "table": {"a": {"b": 1}}, "sly": "{{colour}} {{1/0}}"}
@@ -50,15 +55,24 @@ def test_a_line_is_read_as_a_shell_would() -> None:
         ("--size big", "size='big': expected one of auto"),
         ("--n three", "n='three': expected a whole number, 1 to 10"),
         ("--n 1.5", "n=1.5: expected a whole number"),
+        ("-n true", "n=True: expected a whole number"),
+        ("--partial-images=-1", "partial_images=-1: expected a whole number, 0 or more"),
+        ("--partial-images -1", "partial_images=-1: expected a whole number, 0 or more"),
+        ("--model ''", "model='': expected text"),
+        ("--stream=maybe", "--stream"),
         ("--siz auto", "--siz: no such option\nDid you mean --size?"),
         ("--guidance 5", "--guidance: no such option\n%imagegen? shows all options"),
         ("--help", "%imagegen? shows all options"),
         ("--size", "%imagegen: --size/-s: expected one argument"),
         ("--extra seed", "extra='seed': expected KEY=JSON"),
         ("--extra size=1", "size is a parameter of its own"),
+        ("--extra size=big", "extra='size=big': expected KEY=JSON"),
         ("--extra a=b", "extra='a=b': expected KEY=JSON"),
         ("a b", "%imagegen: 'b' is one word too many"),
         ("class", "NAME='class': a Python keyword"),
+        ("None", "NAME='None': a Python keyword"),
+        ("2cats", "NAME='2cats': no Python name"),
+        ("my.cat", "NAME='my.cat': no Python name"),
         ("my-image", "NAME='my-image': no Python name"),
         ("'open", "No closing quotation"),
         ("--output-compression x", "output_compression='x': expected a whole number, 0 to 100"),
@@ -69,6 +83,45 @@ def test_a_mistake_in_the_line_is_told_in_two_lines(line: str, message: str) -> 
     with pytest.raises(InvalidRequestError, match=re.escape(message)) as caught:
         parse(line)
     assert str(caught.value).count("\n") <= 1
+
+
+@pytest.fixture(scope="module")
+def magics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageGenMagics]:
+    """The magics in a shell that runs nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+        shell.user_ns["color"] = "red"
+        yield ImageGenMagics(shell, ImageGen(parent=shell))
+
+
+@pytest.mark.parametrize(
+    ("line", "cell", "message"),
+    [
+        ("", None, "there is no prompt after --\nWrite %imagegen [NAME] [options] -- prompt."),
+        ("house", None, "there is no prompt"),
+        ("A red house", None, "there is no prompt"),
+        ("house --", None, "prompt=''"),
+        ("house", "", "prompt=''"),
+        ("house", "\n   \n", "prompt=''"),
+        ("house --    ", None, "prompt=''"),
+        ("", "{{''}}", "prompt=''"),
+        ("", "{{'x' * 32_001}}", "(32,001 characters)"),
+        ("", "{{chr(0xD800)}}", "prompt='\\ud800'"),
+        ("", "A {{colr}} house", "{{colr}}: there is no 'colr'\nDid you mean color?"),
+        ("-- A {{1 / 0}} house", None, "ZeroDivisionError"),
+        ("--save nowhere/house.png", "A house", "there is no folder 'nowhere'"),
+        ("--save '{{missing}}.png'", "A house", "there is no 'missing'"),
+        ("--stream --partial-images 0", "A house", "needs partial_images of 1 or more"),
+        ("--background transparent -f jpeg", "A house", "needs output_format png or webp"),
+    ],
+)
+def test_what_a_cell_cannot_ask_for_is_told(magics: ImageGenMagics, line: str, cell: str | None, message: str) -> None:
+    """No prompt, or one that is none once it is filled in, options that exclude each other, a place that is none."""
+    with pytest.raises(InvalidRequestError, match=re.escape(message)) as caught:
+        magics._run(line, cell, None)
+    assert str(caught.value).count("\n") <= 1
+    assert len(str(caught.value)) < 400
 
 
 def test_braces_in_the_line_stay_as_they_are() -> None:
