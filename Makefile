@@ -3,6 +3,7 @@ VENV := .venv
 IN := $(VENV)/bin
 NODE := build/node
 TYPESCRIPT := 5.9
+PYRIGHT := 1.1
 BENCH := .venv-bench
 PEERS := openai gradient pydo httpx httpx-sse pybase64
 # A worker for each core; a file's tests share a kernel or a JupyterLab, and stay together.
@@ -10,14 +11,14 @@ PYTEST := $(IN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-l
 DEMO := demo
 QUICKSTART := notebooks/01-quickstart.ipynb
 
-# The types of the JavaScript are checked where there is npm, which brings TypeScript.
-TYPES_OF_JS := $(if $(shell command -v npm 2>/dev/null),$(NODE)/typescript-$(TYPESCRIPT))
+# What npm brings checks types where there is npm: TypeScript those of the JavaScript, pyright those that a user's editor shows.
+CHECKERS := $(if $(shell command -v npm 2>/dev/null),$(NODE)/typescript-$(TYPESCRIPT)-pyright-$(PYRIGHT))
 
 # JupyterLab opens a browser where there is a display, and prints its address where there is none.
 HEADLESS := $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname))),,--no-browser)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab demo test test-all lint compat bench reliability picture clean
+.PHONY: lab demo test test-all lint compat bench figures reliability picture clean
 
 lab: $(VENV)/lab ## JupyterLab on the quickstart
 	$(IN)/jupyter lab $(HEADLESS) $(AS_ROOT) --LabApp.default_url=/lab/tree/$(QUICKSTART)
@@ -36,11 +37,16 @@ test-all: $(VENV)/test ## everything, with all of Hypothesis's examples
 compat: $(VENV)/bin/python ## the main forms with the oldest versions that are allowed, and on each Python that is found
 	$(IN)/python tests/compat.py $(ON)
 
-lint: $(VENV)/test $(TYPES_OF_JS) ## style and types
+lint: $(VENV)/test $(CHECKERS) ## style and types
 	$(IN)/ruff check
 	$(IN)/ruff format --check
 	$(IN)/mypy
-	$(if $(TYPES_OF_JS),$(NODE)/node_modules/.bin/tsc --project tests/js,@echo "Skipped: the types of the JavaScript (there is no npm).")
+ifeq ($(CHECKERS),)
+	@echo "Skipped: the types of the JavaScript, and pyright (there is no npm)."
+else
+	$(NODE)/node_modules/.bin/tsc --project tests/js
+	$(NODE)/node_modules/.bin/pyright --project tests/pyright.json
+endif
 
 bench: $(VENV)/test $(BENCH)/bin/python ## speed, beside the newest of its peers, as ratios measured in one run
 	-$(BENCH)/bin/python -m pip install --quiet --upgrade $(PEERS)
@@ -51,6 +57,10 @@ reliability: $(VENV)/test ## nothing lost, nothing sent twice: thousands of faul
 
 picture: $(VENV)/test ## the README's pictures, taken anew
 	$(IN)/python tests/browser/picture.py
+
+figures: $(VENV)/test $(BENCH)/bin/python ## what a person waits for in Chromium, beside a cell that uses the SDK
+	-$(BENCH)/bin/python -m pip install --quiet --upgrade $(PEERS)
+	PYTHONPATH=tests/bench $(IN)/python tests/browser/figures.py
 
 $(VENV)/bin/python $(BENCH)/bin/python: %/bin/python:
 	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.11' if sys.version_info < (3, 11) else 0)"
@@ -66,10 +76,10 @@ $(VENV)/test: $(VENV)/bin/python pyproject.toml
 	$(IN)/python tests/browser/chromium.py
 	touch $(VENV)/lab $@
 
-$(NODE)/typescript-$(TYPESCRIPT):
+$(NODE)/typescript-$(TYPESCRIPT)-pyright-$(PYRIGHT):
 	rm -rf $(NODE)
 	mkdir -p $(NODE)
-	npm install --prefix $(NODE) --no-save --no-audit --no-fund --loglevel=error typescript@$(TYPESCRIPT)
+	npm install --prefix $(NODE) --no-save --no-audit --no-fund --loglevel=error typescript@$(TYPESCRIPT) pyright@$(PYRIGHT)
 	touch $@
 
 clean:

@@ -128,11 +128,13 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(msg)
     module = importlib.import_module(f".{_MODULES.get(name, 'api.errors')}", __name__)
     found = globals()[name] = getattr(module, name)
+    if isinstance(found, (type, types.FunctionType)):
+        found.__module__ = __name__  # as it is imported, so that a repr reads gradient_notebook.Client
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, "__version__", "load_ipython_extension", "unload_ipython_extension"})
 
 
 register("show_history", "gradient_notebook.notebook.history_view:show_history")

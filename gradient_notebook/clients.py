@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from .api import client as api_client
-from .api.credentials import first_given
-from .connect import Settings, discover
+from .api.credentials import Key, first_given
+from .api.errors import InvalidSettingsError
+from .connect import Settings, discover, key_for_inference
 from .jobs import sync_client
+
+if TYPE_CHECKING:
+    from .api.transport import HTTPClient
 
 
 class AsyncClient(api_client.AsyncClient):
-    """The image generation API, asynchronously.
+    """The image generation API, asynchronously, with the SDK's names. Usable from any event loop.
 
-    Without arguments, key and endpoint come from the environment (`Settings.discover`). `access_token` is another
-    name for the key, so that code for the SDK moves over. Usable from any event loop.
+    Args:
+        model_access_key: the key; from the environment and the other places of `Settings.discover` unless given.
+        access_token: another name for it. A control-plane token gives way to a model access key in the environment.
+        inference_endpoint: where requests go; `base_url` is another name for it.
+        settings: all of that, and the limits, in one.
+        timeout: seconds of silence allowed within an answer, 300 unless given.
+        max_retries: retries of requests that never reached the model, 4 unless given; no other is sent again.
+        default_headers: further headers of each request.
+        http_client: an httpx.AsyncClient of your own, which you close yourself.
+
+    Raises:
+        InvalidSettingsError: a key or an endpoint that cannot be used.
+
+    >>> import asyncio
+    >>> from gradient_notebook import AsyncClient
+    >>> async def main():
+    ...     async with AsyncClient() as client:
+    ...         return await client.images.generate(prompt="A red fox", quality="low")
+    >>> len(asyncio.run(main()).data)
+    1
     """
 
     settings: Settings
@@ -23,17 +48,31 @@ class AsyncClient(api_client.AsyncClient):
         model_access_key: str | None = None,
         access_token: str | None = None,
         inference_endpoint: str | None = None,
+        base_url: str | None = None,
         settings: Settings | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        http_client: HTTPClient | None = None,
     ) -> None:
-        key = first_given(model_access_key, access_token)
+        key = key_for_inference(first_given(model_access_key), first_given(access_token))
         del model_access_key, access_token
-        super().__init__(settings or discover(key=key, endpoint=inference_endpoint))
+        found = _settings(key, inference_endpoint or base_url, settings, timeout, max_retries)
+        super().__init__(found, default_headers=default_headers, http_client=http_client)
 
 
 class Client(sync_client.Client):
     """The image generation API, synchronously; also inside a running loop. Arguments as of `AsyncClient`.
 
     Its connections are the package's, shared by all that has the same settings.
+
+    Raises:
+        InvalidSettingsError: a key or an endpoint that cannot be used; an `http_client`.
+
+    >>> from gradient_notebook import Client
+    >>> response = Client().images.generate(prompt="A red fox", quality="low", size="1024x1024")
+    >>> response.size, len(response.data)
+    ('1024x1024', 1)
     """
 
     settings: Settings
@@ -44,8 +83,24 @@ class Client(sync_client.Client):
         model_access_key: str | None = None,
         access_token: str | None = None,
         inference_endpoint: str | None = None,
+        base_url: str | None = None,
         settings: Settings | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        http_client: Any = None,
     ) -> None:
-        key = first_given(model_access_key, access_token)
+        key = key_for_inference(first_given(model_access_key), first_given(access_token))
         del model_access_key, access_token
-        super().__init__(settings or discover(key=key, endpoint=inference_endpoint))
+        if http_client is not None:
+            what = "http_client: the synchronous client has no connections of its own"
+            raise InvalidSettingsError(what, "Give an httpx.AsyncClient to AsyncClient, or leave it out.")
+        found = _settings(key, inference_endpoint or base_url, settings, timeout, max_retries)
+        super().__init__(found, default_headers=default_headers)
+
+
+def _settings(
+    key: Key | None, endpoint: str | None, settings: Settings | None, timeout: float | None, max_retries: int | None
+) -> Settings:
+    found = settings or discover(key=key, endpoint=endpoint)
+    return found.replace(timeout=timeout, max_retries=max_retries)

@@ -27,7 +27,13 @@ _logger = logging.getLogger("gradient_notebook")
 
 
 class Settings(api_settings.Settings):
-    """Where requests go, with which key, and how long they may take; `Settings.discover()` finds all of it."""
+    """Where requests go, with which key, and how long they may take; `Settings.discover()` finds all of it.
+
+    >>> from gradient_notebook import Settings
+    >>> settings = Settings(endpoint="https://inference.do-ai.run", key="sk-do-example-key", read_timeout_s=60)
+    >>> settings.key
+    Key(***)
+    """
 
     @classmethod
     def discover(
@@ -119,6 +125,13 @@ def find_key() -> Found:
     return beside
 
 
+def key_for_inference(model_access_key: Key | None, access_token: Key | None) -> Key | None:
+    """Return the key that a client is given; a control-plane token gives way to a key of the environment, as in the SDK."""
+    if model_access_key is None and access_token is not None and access_token.is_control_plane:
+        return _first(os.getenv, "{}") or access_token
+    return model_access_key or access_token
+
+
 def has_key() -> bool:
     """Whether a key is configured. The keyring is not asked: it may ask back."""
     return bool(_remembered or _first(os.getenv, "{}") or _in_colab() or _in_dotenv().key or _marker().exists())
@@ -156,7 +169,7 @@ def _in_dotenv() -> Found:
         values = dotenv_values(nearest)
         return Found(_first(values.get, "{} in .env"), values.get(ENDPOINT_VARIABLE))
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
     # Out here, without the first error: it holds what stands in the file.
     raise InvalidSettingsError(f"{nearest} cannot be read: {reason}", "Fix or remove it.")
 
@@ -182,7 +195,7 @@ def get_keyring() -> Any:
     try:
         import keyring  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
-        what = "The package keyring is not installed, through which the key is kept in the system's keyring."
+        what = "The package keyring, which stores keys in the system's keyring, is not installed."
         raise InvalidSettingsError(what, "Install it: pip install keyring.", suggest=_KEEP_IN_MEMORY) from None
     return keyring
 
@@ -195,12 +208,12 @@ def store(key: Key) -> None:
         return bool(get_keyring().get_password(*_KEYRING_ENTRY) == key.reveal())
 
     if not _ask_keyring(put, suggest=_KEEP_IN_MEMORY):
-        raise InvalidSettingsError("The system's keyring does not keep the key.", suggest=_KEEP_IN_MEMORY)
+        raise InvalidSettingsError("The system's keyring did not store the key.", suggest=_KEEP_IN_MEMORY)
     try:
         _marker().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _marker().write_text("gradient_notebook has put the key into the system's keyring.\n", encoding="utf-8")
     except OSError as error:
-        what = f"The key is in the system's keyring, but {_marker()} cannot say so: {error.strerror}."
+        what = f"The key is in the system's keyring, but {_marker()} could not be written: {error.strerror}."
         raise InvalidSettingsError(what, suggest=_KEEP_IN_MEMORY) from error
 
 
@@ -214,7 +227,7 @@ def remove() -> bool:
     noted = _marker().exists()
     _marker().unlink(missing_ok=True)
     if noted:
-        _ask_keyring(take_out, f"Remove its entry {_KEYRING_ENTRY[0]!r} yourself: it is not used any more.")
+        _ask_keyring(take_out, f"Remove its entry {_KEYRING_ENTRY[0]!r} yourself: it is no longer used.")
     return noted
 
 

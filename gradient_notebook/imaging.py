@@ -21,9 +21,9 @@ MAX_PIXELS = 50_000_000
 _MOST_READS = 100_000  # an image of MAX_IMAGE_BYTES in the usual pieces takes some 50,000
 _MOST_PASSES = 100  # a progressive JPEG has some 10
 _JPEG_QUALITY = 80
-_PALETTE_COLOURS = 256
+_PALETTE_COLORS = 256
 _SHEET_GAP_PX = 4
-_GAP_COLOUR = {"RGB": (128, 128, 128), "RGBA": (0, 0, 0, 0)}  # a grey that is quiet on white and on black
+_GAP_COLOR = {"RGB": (128, 128, 128), "RGBA": (0, 0, 0, 0)}  # a gray that is quiet on white and on black
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
         return _decoded(data)
     except Exception as error:  # Pillow raises whatever it stumbles over
         begins = f"it begins with {data[:16]!r}" if data else "it is empty"
-        what = f"The answer is no image that can be opened: {begins} ({len(data):,} bytes)."
-        raise InvalidResponseError(what, f"The reason: {clean(str(error) or type(error).__name__, 200)}") from error
+        what = f"The image in the response cannot be opened: {begins} ({len(data):,} bytes)."
+        raise InvalidResponseError(what, f"Reason: {clean(str(error) or type(error).__name__, 200)}") from error
 
 
 def _decoded(data: bytes) -> ImageFile.ImageFile:
@@ -56,7 +56,7 @@ def _decoded(data: bytes) -> ImageFile.ImageFile:
     image = _opener(data)(_Pieces(data))
     _check_size(*image.size)
     if getattr(image, "n_frames", 1) > 1:
-        raise ValueError("it is animated; only single images are allowed.")
+        raise ValueError("it is animated; only still images are allowed.")
     image.load()
     return image
 
@@ -71,7 +71,7 @@ def _opener(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
     if not data.startswith(b"\xff\xd8\xff"):
         raise ValueError("it is neither PNG, JPEG nor WebP.")
     if data.count(b"\xff\xda") > _MOST_PASSES:
-        raise ValueError(f"it is painted in more than {_MOST_PASSES} passes.")  # each goes over the whole picture
+        raise ValueError(f"it has more than {_MOST_PASSES} passes.")  # each goes over the whole picture
     return JpegImagePlugin.JpegImageFile
 
 
@@ -99,7 +99,7 @@ class _Pieces(BytesIO):
     def read(self, size: int | None = -1) -> bytes:
         self._reads += 1
         if self._reads > _MOST_READS:
-            raise ValueError(f"it is made of more than {_MOST_READS:,} pieces.")
+            raise ValueError(f"it consists of more than {_MOST_READS:,} pieces.")
         return super().read(size)
 
 
@@ -125,7 +125,7 @@ def contact_sheet(images: Sequence[Image.Image], width: int = PREVIEW_PX) -> Pre
 def _row(images: Sequence[Image.Image], width: int, mode: str) -> Image.Image:
     room = width - _SHEET_GAP_PX * (len(images) - 1)
     height = max(1, round(room / sum(image.width / image.height for image in images)))
-    sheet = Image.new(mode, (width, height), _GAP_COLOUR[mode])
+    sheet = Image.new(mode, (width, height), _GAP_COLOR[mode])
     x = 0
     for image in images:
         size = (max(1, round(height * image.width / image.height)), height)
@@ -136,7 +136,7 @@ def _row(images: Sequence[Image.Image], width: int, mode: str) -> Image.Image:
 
 def _stacked(lines: Sequence[Image.Image], mode: str) -> Image.Image:
     height = sum(line.height for line in lines) + _SHEET_GAP_PX * (len(lines) - 1)
-    sheet = Image.new(mode, (lines[0].width, height), _GAP_COLOUR[mode])
+    sheet = Image.new(mode, (lines[0].width, height), _GAP_COLOR[mode])
     y = 0
     for line in lines:
         sheet.paste(line, (0, y))
@@ -169,7 +169,7 @@ def _encoded(image: Image.Image) -> Preview:
     transparent = _is_transparent(image)
     if transparent:
         # A palette takes a quarter of the bytes, which would all stay in the saved notebook.
-        palette = image.convert("RGBA").quantize(_PALETTE_COLOURS, Image.Quantize.FASTOCTREE)
+        palette = image.convert("RGBA").quantize(_PALETTE_COLORS, Image.Quantize.FASTOCTREE)
         palette.save(buffer, "PNG")
     else:
         image.convert("RGB").save(buffer, "JPEG", quality=_JPEG_QUALITY)

@@ -45,37 +45,35 @@ class Session:
     """
 
     preview_px: int = _setting(
-        768, "Long edge of the pictures shown and saved in the notebook, pixels.", kind=int, minimum=64, maximum=4096
+        768, "Long edge of the images shown and saved in the notebook, in pixels.", kind=int, minimum=64, maximum=4096
     )
     archive: bool = _setting(
-        default=True, text="Keep every finished image, and a record of what was asked for, on disk.", kind=bool
+        default=True, text="Keep every finished image, and a record of its request, on disk.", kind=bool
     )
-    archive_dir: str = _setting("", "Folder of the archive; empty for the system's own place.")
-    concurrency: int = _setting(4, "Requests under way at once, in the whole process.", kind=int, minimum=1)
+    archive_dir: str = _setting("", "Folder of the archive; empty for the system's default.")
+    concurrency: int = _setting(4, "Requests that run at the same time, in the whole process.", kind=int, minimum=1)
     connect_timeout_s: float = _limit(
-        "connect_timeout_s", "Time for reaching the service, in seconds.", kind=float, minimum=0.001
+        "connect_timeout_s", "Timeout for connecting to the service, in seconds.", kind=float, minimum=0.001
     )
     read_timeout_s: float = _limit(
-        "read_timeout_s", "Silence allowed within an answer, in seconds.", kind=float, minimum=0.001
+        "read_timeout_s", "Timeout for silence within a response, in seconds.", kind=float, minimum=0.001
     )
     max_retries: int = _limit("max_retries", "Retries for requests that never reached the model.", kind=int, minimum=0)
-    max_wait_s: float = _limit(
-        "max_wait_s", "Waiting allowed before retries, in all, in seconds.", kind=float, minimum=0
-    )
+    max_wait_s: float = _limit("max_wait_s", "Longest total wait before retries, in seconds.", kind=float, minimum=0)
     price_input_text_tokens: float | None = _setting(
         None,
-        "Your price of a million input text tokens; without both prices only tokens are shown.",
+        "Your price per million input text tokens; without both prices only tokens are shown.",
         kind=float,
         minimum=0,
     )
     price_output_image_tokens: float | None = _setting(
         None,
-        "Your price of a million output image tokens; without both prices only tokens are shown.",
+        "Your price per million output image tokens; without both prices only tokens are shown.",
         kind=float,
         minimum=0,
     )
-    currency: str = _setting("$", "Sign of the currency of your prices.")
-    debug: bool = _setting(default=False, text="Show whole tracebacks for mistakes too.", kind=bool)
+    currency: str = _setting("$", "Currency symbol of your prices.")
+    debug: bool = _setting(default=False, text="Show full tracebacks for all errors.", kind=bool)
 
     def __post_init__(self) -> None:
         self.__dict__["_observers"] = []
@@ -86,9 +84,6 @@ class Session:
         raise AttributeError(f"There is no setting {name!r}. {nearest(name, FIELDS)}".rstrip())
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in FIELDS:
-            hint = nearest(name, FIELDS) or f"Known are {', '.join(FIELDS)}."
-            raise InvalidSettingsError(f"{name}={value!r}: no such setting", hint)
         self.__dict__[name] = checked = self.checked(name, value)
         if name == "debug":
             GradientNotebookError.debug = checked
@@ -97,6 +92,9 @@ class Session:
 
     def checked(self, name: str, value: Any) -> Any:
         """Return a value as the field `name` keeps it; raise InvalidSettingsError if it cannot."""
+        if name not in FIELDS:
+            hint = nearest(name, FIELDS) or f"Known settings: {', '.join(FIELDS)}."
+            raise InvalidSettingsError(f"{name}={value!r}: no such setting", hint)
         parameter = FIELDS[name]
         if value is None and (name in DEFAULTS or parameter.default is None):
             return None
@@ -110,14 +108,9 @@ class Session:
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Set several fields: all of them, or none where one is wrong."""
-        before = self.values()
-        try:
-            for name, value in values.items():
-                setattr(self, name, value)
-        except InvalidSettingsError:
-            for name in values.keys() & before.keys():
-                setattr(self, name, before[name])
-            raise
+        checked = {name: self.checked(name, value) for name, value in values.items()}
+        for name, value in checked.items():
+            setattr(self, name, value)
 
     def values(self) -> dict[str, Any]:
         """Return all fields by name."""
@@ -126,7 +119,21 @@ class Session:
     def reset(self) -> None:
         """Set every field to what it is in a new process."""
         fresh = {name: SHOWN_DEFAULTS.get(name) if name in DEFAULTS else FIELDS[name].default for name in FIELDS}
-        self.update({**fresh, **_from_environment()})
+        self.update({**fresh, **self._from_environment()})
+
+    def _from_environment(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, parameter in FIELDS.items():
+            variable = PREFIX + name.upper()
+            if not (text := os.environ.get(variable)):
+                continue
+            try:
+                value = parameter.parse(text.lower() if parameter.kind is bool else text)  # True as well as true
+                found[name] = self.checked(name, value)
+            except GradientNotebookError as error:
+                what = f"{error.summary} (from {variable} in the environment)"
+                raise InvalidSettingsError(what, param=name) from None
+        return found
 
     def observe(self, observer: Observer) -> None:
         """Call `observer(name, value)` after each change."""
@@ -169,18 +176,6 @@ FIELDS: Mapping[str, Parameter] = {**DEFAULTS, **OWN}
 LIMITS = tuple(name for name in OWN if name in Settings.__dataclass_fields__)
 
 
-def _from_environment() -> dict[str, Any]:
-    found = {name: os.environ.get(PREFIX + name.upper(), "") for name in FIELDS}
-    return {name: _parsed(name, text) for name, text in found.items() if text}
-
-
-def _parsed(name: str, text: str) -> Any:
-    try:
-        return FIELDS[name].parse(text)
-    except GradientNotebookError as error:
-        raise InvalidSettingsError(f"{error.summary} (from {PREFIX}{name.upper()} in the environment)") from None
-
-
 session = Session()
 session.reset()
 
@@ -189,6 +184,10 @@ def configure(**values: Any) -> Session:
     """Set what holds for this process, and return it: `configure(concurrency=8, archive_dir="images")`.
 
     Raises InvalidSettingsError for a name or a value that is not known, and changes nothing then.
+
+    >>> from gradient_notebook import configure
+    >>> configure(concurrency=8, max_retries=2).concurrency
+    8
     """
     session.update(values)
     return session

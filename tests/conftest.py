@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gradient_notebook.api import rate_limit
+from gradient_notebook.session import session
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.painter.noise import Noise
 
@@ -39,6 +40,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
+def fresh_session(clean_environment: None) -> None:
+    """The session is that of a new process, whatever an earlier test has set."""
+    session.reset()
+
+
+@pytest.fixture(autouse=True)
 def cheap_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulators make noise, unless the test is marked `painted`: it looks at what they paint."""
     if not request.node.get_closest_marker("painted"):
@@ -47,7 +54,7 @@ def cheap_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def service() -> Iterator[Simulator]:
-    """A simulator that paints as fast as it can."""
+    """A simulator that answers as fast as it can."""
     with Simulator(seconds_per_image=0) as simulator:
         yield simulator
 

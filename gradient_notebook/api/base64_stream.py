@@ -60,7 +60,7 @@ class Base64Stream:
         try:
             return pybase64.b64decode("".join(value.split()), validate=True)
         except (binascii.Error, ValueError, AttributeError) as error:
-            raise InvalidResponseError("The answer holds an image whose base64 is broken.", suggest=REPORT) from error
+            raise InvalidResponseError("The response contains an image with invalid base64.", suggest=REPORT) from error
 
     def salvage(self, text: bytes) -> Iterator[bytes]:
         """Yield the images in a text that is cut off behind them: they are whole, and paid for."""
@@ -120,7 +120,7 @@ class Base64Stream:
         self._waiting_bytes += len(data) + _PER_IMAGE_BYTES
         if self._waiting_bytes > MAX_WAITING_BYTES:
             raise InvalidResponseError(
-                f"The answer has images of over {MAX_WAITING_BYTES:,} bytes in all.", suggest=REPORT
+                f"The response contains more than {MAX_WAITING_BYTES:,} bytes of images.", suggest=REPORT
             )
         return key + mark.encode()
 
@@ -169,6 +169,8 @@ class _Base64:
         self._padded = len(data) * 4 < whole * 3
         self._decoded.write(data)
         if self._decoded.tell() > MAX_IMAGE_BYTES:
-            raise InvalidResponseError(f"The answer has an image of over {MAX_IMAGE_BYTES:,} bytes.", suggest=REPORT)
+            raise InvalidResponseError(
+                f"The response contains an image of more than {MAX_IMAGE_BYTES:,} bytes.", suggest=REPORT
+            )
         self._waiting, self._waiting_bytes = [text[whole:]], len(text) - whole
         return True

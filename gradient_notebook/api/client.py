@@ -1,6 +1,6 @@
 """`AsyncClient().images.generate(**params)` and `.models.list()`: the documented methods over httpx.
 
-A request that may have reached the model may have been billed, and is never sent again. One that surely has not (no
+A request that may have reached the model may have been billed, and is never sent again. One that has not (no
 connection, 429, a 503 that says when to come back) is sent again after a wait, within the bounds of the settings.
 """
 
@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, NoReturn, Self, Unpack, overload
 
 from .credentials import Key, refuse_key_in
 from .error_responses import error_from
@@ -21,6 +21,7 @@ from .errors import (
     AuthenticationError,
     GradientNotebookError,
     InternalServerError,
+    InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
@@ -36,11 +37,13 @@ from .events import (
     whole_numbers,
 )
 from .headers import request_id_of
-from .params import ImageGenerateParams
+from .params import PARAMETERS, CallOptions, ImageGenerateParams, with_parameters_in_sight
 from .rate_limit import RateLimitState, rate_limit_for
 from .retry import RetryBudget, WaitCallback, ignore
 from .settings import Settings
-from .transport import Body, Response, Transport, is_permanent, read_capped
+from .transport import NO_OPTIONS, Body, HTTPClient, RequestOptions, Response, Transport, is_permanent, read_capped
+
+WITHOUT_STREAMING_RESPONSE = "with_streaming_response is left out: use generate(stream=True, partial_images=2)."
 
 _logger = logging.getLogger("gradient_notebook")
 
@@ -48,11 +51,25 @@ _logger = logging.getLogger("gradient_notebook")
 class AsyncClient:
     """The image generation API with these settings, asynchronously. Usable from any event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        default_headers: Mapping[str, str] | None = None,
+        http_client: HTTPClient | None = None,
+    ) -> None:
         self.settings = settings
         self.images = Images(self)
         self.models = Models(self)
-        self._transport = Transport(self.settings)
+        self._more: dict[str, Any] = {"default_headers": default_headers, "http_client": http_client}
+        self._transport = Transport(self.settings, default_headers, http_client)
+
+    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> AsyncClient:
+        """Return a client with another time allowed for an answer (seconds), or another number of retries.
+
+        `max_retries` counts requests that never reached the model; no other is sent again.
+        """
+        return AsyncClient(self.settings.replace(timeout=timeout, max_retries=max_retries), **self._more)
 
     def __repr__(self) -> str:
         return f"AsyncClient({getattr(self, 'settings', None)!r})"
@@ -67,6 +84,8 @@ class AsyncClient:
         """Close the connections of this loop."""
         await self._transport.aclose()
 
+    close = aclose
+
     @property
     def _rate_limit(self) -> RateLimitState:
         return rate_limit_for(self.settings.endpoint, self.settings.key)
@@ -77,17 +96,23 @@ class AsyncClient:
         self._rate_limit.update_from_headers(response.headers)
         return await self._checked(response)
 
-    async def post(self, path: str, body: Mapping[str, Any], waiting: WaitCallback = ignore) -> Response:
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        waiting: WaitCallback = ignore,
+        options: RequestOptions = NO_OPTIONS,
+    ) -> Response:
         """Send a request that may cost, and return its answer as `open` does.
 
-        It is sent again only where it surely has not reached the model; `waiting` is told of each wait.
+        It is sent again only where it certainly has not reached the model; `waiting` is told of each wait.
         """
         retries = RetryBudget(self.settings.max_retries, self.settings.max_wait_s)
         content = json.dumps(body, ensure_ascii=False).encode()
         while True:
             await self._turn(retries, waiting)
             try:
-                return await self._checked(await self._post_once(path, content))
+                return await self._checked(await self._post_once(path, content, options))
             except APIError as error:
                 error.attempts = retries.attempt
                 wait = retries.retry(_reason_to_send_again(error), error.retry_after_s)
@@ -104,12 +129,12 @@ class AsyncClient:
                 raise _rate_limit_reached(until_s, retries)
             await retries.rest(wait, waiting, partial(rate_limit.has_opened_before, until_s))
 
-    async def _post_once(self, path: str, content: bytes) -> Response:
+    async def _post_once(self, path: str, content: bytes, options: RequestOptions) -> Response:
         """Send a request that `_turn` has counted, and return its answer when the headers are here."""
         rate_limit = self._rate_limit
         headers: Mapping[str, str] = {}
         try:
-            response = await self._transport.send("POST", path, content)
+            response = await self._transport.send("POST", path, content, options)
             headers = response.headers
         finally:
             rate_limit.leave(headers)
@@ -147,18 +172,33 @@ class Models:
 
     async def list(self) -> ModelListResponse:
         """Return the models that the service offers."""
-        response = await self._client.open("GET", "/v1/models")
+        told = await self._get("/v1/models")
+        return ModelListResponse(data=[_model(entry) for entry in told["data"] if isinstance(entry.get("id"), str)])
+
+    async def retrieve(self, model: str) -> Model:
+        """Return one model of those that the service offers; raises NotFoundError where it does not."""
+        listed = await self.list()
+        for found in listed.data:
+            if found.id == model:
+                return found
+        known = tuple(listed.image_models)
+        raise NotFoundError("The service does not list this model.", status_code=404, model=model, image_models=known)
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        response = await self._client.open("GET", path)
         text = await read_capped(response, self._client.settings)
         try:
             told = _without(self._client.settings.key, json.loads(text))
-            entries = [entry for entry in told["data"] if isinstance(entry.get("id"), str)]
+            [entry.get("id") for entry in told["data"]]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            what = "The list of models is not what the API documents."
+            what = "The list of models is not in the documented format."
             hint = f"Is {response.request.url.host} the image generation API?"
             raise InvalidResponseError(what, hint, sent=None, request_id=request_id_of(response.headers)) from error
-        return ModelListResponse(
-            data=[Model(**texts(entry, "id", "owned_by"), **whole_numbers(entry, "created")) for entry in entries]
-        )
+        return told
+
+
+def _model(entry: Mapping[str, Any]) -> Model:
+    return Model(**texts(entry, "id", "owned_by"), **whole_numbers(entry, "created"))
 
 
 class Images:
@@ -167,46 +207,81 @@ class Images:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
+    @property
+    def with_raw_response(self) -> RawImages:
+        """The same methods, returning the status and the headers beside the answer."""
+        return RawImages(self)
+
+    @property
+    def with_streaming_response(self) -> NoReturn:
+        """Left out: `stream=True` streams."""
+        raise AttributeError(WITHOUT_STREAMING_RESPONSE)
+
     @overload
-    async def generate(self, *, stream: Literal[True], **params: Any) -> EventStream | MergedStream: ...
+    async def generate(
+        self,
+        *,
+        prompt: str,
+        stream: Literal[True],
+        n: int | None = None,
+        **options: Unpack[CallOptions],
+    ) -> EventStream | MergedStream: ...
     @overload
-    async def generate(self, *, stream: Literal[False] | None = None, **params: Any) -> ImageGenerateResponse: ...
-    async def generate(self, **params: Any) -> ImageGenerateResponse | EventStream | MergedStream:
-        """Send one `POST /v1/images/generations`; the parameters are those of `ImageGenerateParams`.
+    async def generate(
+        self,
+        *,
+        prompt: str,
+        stream: Literal[False] | None = None,
+        n: int | None = None,
+        **options: Unpack[CallOptions],
+    ) -> ImageGenerateResponse: ...
+    @with_parameters_in_sight
+    async def generate(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the SDK's name
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> ImageGenerateResponse | EventStream | MergedStream:
+        """Send one `POST /v1/images/generations`.
 
-        Returns the answer or, with `stream=True`, an asynchronous iterator of events. Streaming, n images are n
-        requests at once, and `image_index` of each event says which image it is of.
-
-        Raises InvalidRequestError before anything is sent; APIConnectionError, APIError, NoResponseError, StreamInterruptedError,
-        InvalidResponseError. Where only some of n images came, they are returned, and a warning is logged.
-
-        What may have reached the model is not sent again; what surely has not is, after a wait, at most
+        What may have reached the model is not sent again; what certainly has not is, after a wait, at most
         `Settings.max_retries` times and waiting `Settings.max_wait_s` seconds in all.
+
+        Args:
+            timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given.
+            extra_headers: further headers of the request.
+            extra_query: further parameters of its address.
+            extra_body: further fields of its body; a declared parameter's name acts as if given by name.
+            **options: the parameters of `ImageGenerateParams`.
+
+        Returns:
+            The answer or, with `stream=True`, an asynchronous iterator of events. Streaming, n images are n requests at
+            once, and `image_index` of each event says which image it is of. Where only some of n images came, they are
+            returned, and a warning is logged.
+
+        Raises:
+            InvalidRequestError: before anything is sent.
+            APIError: what the service and the way to it cause.
         """
-        checked = ImageGenerateParams.of(params)
-        refuse_key_in(checked.given(), self._client.settings.key)
+        checked = ImageGenerateParams.of(with_extra_body(options, extra_body))
+        more = RequestOptions(extra_headers or {}, extra_query or {}, timeout)
+        refuse_key_in({**checked.given(), **more.extra_headers, **more.extra_query}, self._client.settings.key)
         requests = requests_of(checked)
         if len(requests) > 1:
-            return MergedStream([partial(self.send, one, first) for one, first in requests])
-        if checked.stream:
-            return await self.send(checked)
-        return ImageGenerateResponse.of(await self._finished(checked))
-
-    async def _finished(self, params: ImageGenerateParams) -> list[ImageGenCompletedEvent]:
-        """Return the images of an answer. Those that came are paid for, and no error of another takes them along."""
-        finished: list[ImageGenCompletedEvent] = []
-        try:
-            async with await self.send(params) as events:
-                async for event in events:
-                    finished += [event] if isinstance(event, ImageGenCompletedEvent) else []
-        except GradientNotebookError as error:
-            if not finished:
-                raise
-            _logger.warning("%d of %d images came: %s", len(finished), params.n, error)
-        return finished
+            return MergedStream([partial(self.send, one, first, options=more) for one, first in requests])
+        events = await self.send(checked, options=more)
+        return events if checked.stream else await _answer_of(events, checked.n)
 
     async def send(
-        self, params: ImageGenerateParams, image_index: int = 0, *, waiting: WaitCallback = ignore
+        self,
+        params: ImageGenerateParams,
+        image_index: int = 0,
+        *,
+        waiting: WaitCallback = ignore,
+        options: RequestOptions = NO_OPTIONS,
     ) -> EventStream:
         """Send one request, streaming or not, and return the events of its answer, from image `image_index` on.
 
@@ -214,16 +289,16 @@ class Images:
         with None when that is over, however it ended.
         """
         try:
-            response = await self._client.post("/v1/images/generations", params.body(), waiting)
+            response = await self._client.post("/v1/images/generations", params.body(), waiting, options)
         except NotFoundError as error:
             names = await self._image_models()
             if names and params.model not in names:
                 error.model, error.image_models = params.model, names
             raise
-        body = Body(response, self._client.settings)
+        body = Body(response, self._client.settings.replace(timeout=options.timeout_s))
         if content_type(body.headers) not in DECODERS:
             await body.aclose()
-            what = f"The answer is {content_type(body.headers) or 'of no type'}, not an image."
+            what = f"The response is {content_type(body.headers) or 'of unknown type'}, not an image."
             hint = f"Is {response.request.url.host} the image generation API?"
             raise InvalidResponseError(what, hint, request_id=request_id_of(body.headers))
         make_error = partial(self._client.error, status=None, headers=body.headers)
@@ -236,10 +311,60 @@ class Images:
             return ()  # the first error is the one to tell
 
 
+class RawImages:
+    """`client.images.with_raw_response`."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    async def generate(self, **options: Any) -> RawResponse:
+        """Send one request without streaming, as `Images.generate` does."""
+        if options.get("stream"):
+            what = "stream=True: a raw response is not streamed"
+            raise InvalidRequestError(what, "Use generate(stream=True) without with_raw_response.", param="stream")
+        return RawResponse(await self._images.generate(**options))
+
+
+class RawResponse:
+    """An answer with its status and its headers, without the key."""
+
+    def __init__(self, answer: ImageGenerateResponse) -> None:
+        self._answer = answer
+        self.status_code = 200
+        self.headers = answer.headers
+        self.request_id = answer.request_id
+
+    def parse(self) -> ImageGenerateResponse:
+        """Return the answer itself."""
+        return self._answer
+
+
+def with_extra_body(options: Mapping[str, Any], extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the options with the SDK's `extra_body` in them: declared names by name, all else in `extra`."""
+    body = dict(extra_body or {})
+    known = {name: body.pop(name) for name in list(body) if name in PARAMETERS and name != "extra"}
+    extra = {"extra": {**(options.get("extra") or {}), **body}} if body else {}
+    return {**options, **known, **extra}
+
+
+async def _answer_of(events: EventStream, n: int) -> ImageGenerateResponse:
+    """Return the images of an answer. Those that came are paid for, and no error of another takes them along."""
+    finished: list[ImageGenCompletedEvent] = []
+    try:
+        async with events:
+            async for event in events:
+                finished += [event] if isinstance(event, ImageGenCompletedEvent) else []
+    except GradientNotebookError as error:
+        if not finished:
+            raise
+        _logger.warning("%d of %d images came: %s", len(finished), n, error)
+    return ImageGenerateResponse.of(finished, events.headers)
+
+
 def _reason_to_send_again(error: APIError) -> str:
     """Return in words why a request may go out again; nothing where it may not, or where waiting would not help."""
     if isinstance(error, APIConnectionError) and error.sent is False:
-        return "" if is_permanent(error) else "The service could not be reached"
+        return "" if is_permanent(error) else "Could not reach the service"
     if isinstance(error, RateLimitError) and error.waiting_helps:
         return "The service is busy (429)"
     if isinstance(error, InternalServerError) and error.retry_after_s is not None:
@@ -248,7 +373,7 @@ def _reason_to_send_again(error: APIError) -> str:
 
 
 def _rate_limit_reached(until_s: float, retries: RetryBudget) -> RateLimitError:
-    error = RateLimitError("Rate limit reached.", "A longer max_wait_s waits for it.", sent=False)
+    error = RateLimitError("Rate limit reached.", "Raise max_wait_s to wait for it.", sent=False)
     error.retry_after_s, error.attempts = until_s - time.monotonic(), retries.attempt
     return error
 

@@ -15,7 +15,7 @@ KEY_VARIABLES = ("GRADIENT_MODEL_ACCESS_KEY", "MODEL_ACCESS_KEY")
 ENDPOINT_VARIABLE = "GRADIENT_INFERENCE_ENDPOINT"
 CONTROL_PLANE_PREFIXES = ("dop_v1_", "doo_v1_", "dor_v1_")
 
-_SHORTEST_SECRET = 8  # characters: what is shorter stands in for a key on this machine, and in many a prompt
+_SHORTEST_SECRET = 8  # characters: what is shorter is used for a key on this machine only, and stands in many a prompt
 
 
 class Key:
@@ -43,6 +43,12 @@ class Key:
         """Return the key itself, for the one header that it goes into."""
         return self._reveal()  # type: ignore[no-any-return] # text, once it is checked
 
+    @property
+    def is_control_plane(self) -> bool:
+        """Whether it is a token of the control plane, by its beginning."""
+        text = self._reveal()
+        return isinstance(text, str) and text.startswith(CONTROL_PLANE_PREFIXES)
+
     def check(self) -> Self:
         """Return this key; raise InvalidSettingsError if it cannot be one, and never show it."""
         if problem := self._problem():
@@ -53,12 +59,15 @@ class Key:
         """Return what is wrong with the key, and what to do."""
         text: Any = self._reveal()
         if not isinstance(text, str):
-            return f"is no text but {type(text).__name__}", "Give it as a str."
+            return f"is {type(text).__name__}, not text", "Pass it as a str."
         if prefix := next(filter(text.startswith, CONTROL_PLANE_PREFIXES), None):
-            make_one = "Make a model access key in the control panel; it starts with sk-do-."
-            return f"starts with {prefix}: a control-plane token, which does not paint", make_one
+            make_one = "Create a model access key in the control panel; it starts with sk-do-."
+            return f"starts with {prefix}: a control-plane token, which can't be used for inference", make_one
         if not re.fullmatch(r"[!-~]+", text):
-            return "is empty or has characters that no key has", "Copy it again, without quotes, spaces or line ends."
+            return (
+                "is empty or contains characters that no key has",
+                "Copy it again, without quotes, spaces or line breaks.",
+            )
         return None
 
     def is_in(self, value: Any) -> bool:
@@ -83,8 +92,10 @@ class Key:
         return hash(self.reveal())
 
     def __reduce__(self) -> NoReturn:
-        what = "A model access key cannot be pickled: it would lie in a file. Keep it in the environment, and make "
-        raise TypeError(what + "settings and clients anew where they are used.")
+        what = (
+            "A model access key cannot be pickled: it would end up in a file. Keep it in the environment, and create "
+        )
+        raise TypeError(what + "settings and clients where they are used.")
 
     def __copy__(self) -> Self:
         return self
@@ -94,7 +105,7 @@ class Key:
 
 
 def first_given(*keys: Any) -> Key | None:
-    """Return the first argument that was given, wrapped: whoever calls lets go of all of them next."""
+    """Return the first argument that was given, wrapped: the caller drops all of them next."""
     return next((Key.of(key) for key in keys if key is not None), None)
 
 
@@ -109,7 +120,7 @@ def refuse_key_in(values: Mapping[str, Any], key: Key) -> None:
     name = next(("extra" if key.is_in(culprit) else culprit for culprit in culprits), None)
     del values, culprits
     if name is not None:
-        advice = "Take it out: what is sent is kept in the ledger and may be logged."
-        error = InvalidRequestError(f"{name}: it holds your model access key", advice, param=name)
+        advice = "Remove it: requests are kept in the history and may be logged."
+        error = InvalidRequestError(f"{name} contains your model access key", advice, param=name)
         error.is_always_short = True
         raise error

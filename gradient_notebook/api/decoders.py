@@ -119,7 +119,7 @@ class ResponseDecoder:
         self._text += self._images.feed(chunk)
         if len(self._text) > MAX_TEXT_BYTES:
             raise InvalidResponseError(
-                f"The answer has over {MAX_TEXT_BYTES:,} bytes beside its images.", suggest=REPORT
+                f"The response has more than {MAX_TEXT_BYTES:,} bytes besides its images.", suggest=REPORT
             )
         return iter(())
 
@@ -136,7 +136,7 @@ class ResponseDecoder:
             raise self._make_error(error)
         entries = message.get("data")
         if not isinstance(entries, list) or not entries:
-            raise InvalidResponseError("The answer holds no image: it has no data.", suggest=REPORT)
+            raise InvalidResponseError("The response contains no image: it has no data.", suggest=REPORT)
         usage = Usage.of(message.get("usage"))
         created = whole_numbers(message, "created").get("created", 0)
         failures: list[InvalidResponseError] = []
@@ -161,7 +161,7 @@ class ResponseDecoder:
     def _image(self, entry: Any) -> bytes:
         if not isinstance(entry, Mapping) or "b64_json" not in entry:
             raise InvalidResponseError(
-                "The answer holds no image: an entry of its data has no b64_json.", suggest=REPORT
+                "The response contains no image: an entry of its data has no b64_json.", suggest=REPORT
             )
         return self._images.take(entry["b64_json"])
 
@@ -177,16 +177,18 @@ def _json_object(data: bytes) -> dict[str, Any]:
     try:
         message = _loaded(data)
     except ValueError as error:
-        raise InvalidResponseError("The answer is not JSON.", suggest=REPORT) from error
+        raise InvalidResponseError("The response is not JSON.", suggest=REPORT) from error
     if not isinstance(message, dict):
-        raise InvalidResponseError(f"The answer is a JSON {type(message).__name__}, not an object.", suggest=REPORT)
+        raise InvalidResponseError(f"The response is a JSON {type(message).__name__}, not an object.", suggest=REPORT)
     return message
 
 
 def _loaded(data: bytes) -> Any:
     """Return the value of a JSON text; raise ValueError where it is none, InvalidResponseError where it has no end."""
     if len(data) > MAX_PARTS and sum(map(data.count, (b",", b"[", b"{"))) > MAX_PARTS:
-        raise InvalidResponseError(f"The answer has over {MAX_PARTS:,} values beside its images.", suggest=REPORT)
+        raise InvalidResponseError(
+            f"The response has more than {MAX_PARTS:,} values besides its images.", suggest=REPORT
+        )
     try:
         return json.loads(data)
     except RecursionError as error:

@@ -50,7 +50,7 @@ def error_from(answer: Mapping[str, Any], *, status: int | None, headers: Mappin
     body = inner if isinstance(inner, Mapping) else answer
     code = next((clean(body[name], SHORT) for name in ("code", "id", "type") if body.get(name)), None)
     kind = _class_of(status, code)
-    message = clean(body.get("message") or "The service gives no reason.")
+    message = clean(body.get("message") or "The service gave no reason.")
     error = kind(
         message,
         _HINTS.get(kind, ""),

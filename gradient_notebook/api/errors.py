@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, ClassVar
 
 SCRIPT: Mapping[str, str] = {
@@ -38,7 +38,8 @@ SCRIPT: Mapping[str, str] = {
     "allow_more": "Reword the prompt, or try moderation='low'.",
     "show_record": "Its record: history('{record_id}')",
     "report": "If it happens again, report it to the service.",
-    "wait_longer": "A longer read_timeout_s waits longer.",
+    "keep_history": "Call configure(archive=True), or pass archive_dir=.",
+    "wait_longer": "Raise read_timeout_s to wait longer.",
 }
 """What to do about an error, in a script. A notebook has its own words for the same (`notebook.formatting`)."""
 
@@ -185,6 +186,11 @@ class InvalidResponseError(APIError):
 
     sent: bool | None = True
 
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether an image was asked for, and not a list of models."""
+        return bool(self.sent)
+
 
 class APIStatusError(APIError):
     """The service answered with an error: `status_code` is the HTTP status, `headers` are the answer's, without the key."""
@@ -193,6 +199,11 @@ class APIStatusError(APIError):
     headers: Mapping[str, str] = _NOTHING
     key_source: str = ""
     """Where the key came from that was refused."""
+
+    @property
+    def response(self) -> SimpleNamespace:
+        """The answer's `status_code` and `headers`, as SDK code reads them."""
+        return SimpleNamespace(status_code=self.status_code, headers=self.headers)
 
     @property
     def may_be_billed(self) -> bool:
@@ -274,11 +285,11 @@ def describe(error: GradientNotebookError, phrases: Mapping[str, str] | None = N
         f"Wait {_duration(error.retry_after_s)}, then run it again." if error.retry_after_s is not None else "",
         _outcome(error),
         f"Tried {error.attempts} times." if error.attempts > 1 else "",
-        f"The bytes that came are in {error.path}." if error.path else "",
+        f"The received bytes are in {error.path}." if error.path else "",
         *(words[name] for name in error.suggest),
         words["show_record"].format(record_id=error.record_id) if error.record_id and error.may_be_billed else "",
         error.remark,
-        f"Request {error.request_id}." if error.request_id else "",
+        f"Request ID: {error.request_id}." if error.request_id else "",
     ]
     return what, " ".join(filter(None, advice))
 
@@ -330,3 +341,8 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
     while link is not None:
         yield link
         link = link.__cause__
+
+
+for _kind in [kind for kind in vars().values() if isinstance(kind, type) and issubclass(kind, GradientNotebookError)]:
+    _kind.__module__ = "gradient_notebook"  # where users import them from, and what a traceback shows
+del _kind

@@ -61,6 +61,7 @@ class EventStream(_AsyncClosing):
     """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up."""
 
     def __init__(self, body: Body, make_error: ErrorMaker, image_index: int = 0, masked: Mask | None = None) -> None:
+        self.headers: Mapping[str, str] = body.headers
         self.request_id = request_id_of(body.headers)
         self._body = body
         decoder = DECODERS[content_type(body.headers)]

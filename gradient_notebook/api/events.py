@@ -1,16 +1,19 @@
 """What the service answers, as plain frozen values with the SDK's field names.
 
-The base64 text of an image is never kept: the bytes are, and `b64_json` encodes them anew when it is asked for.
+The base64 text of an image is never kept: the bytes are, and `b64_json` encodes them when it is asked for.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import pybase64
 
+from .headers import request_id_of
 from .text import clean
 
 PARTIAL_IMAGE: Final = "image_generation.partial_image"
@@ -24,19 +27,60 @@ _LARGEST_NUMBER = 2**53  # a number of tokens or seconds is smaller, and what is
 _IMAGE_MODEL_WORDS = ("image", "dall-e", "flux", "diffusion", "sdxl")
 
 
+class _Convertible:
+    """The SDK's ways to plain values. Images are base64 text there, as on the wire."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """Return it as plain values, None where something is not known."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, without what is not known."""
+        known: dict[str, Any] = _without_none(_plain(self))
+        return known
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return it as JSON text, without what is not known."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def model_dump_json(self, *, indent: int | None = None) -> str:
+        """Return it as JSON text, null where something is not known."""
+        return json.dumps(self.model_dump(), indent=indent, ensure_ascii=False)
+
+
+_OURS = ("image_bytes", "image_index", "headers")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    names = [declared.name for declared in dataclasses.fields(value) if declared.name not in _OURS]
+    encoded = {"b64_json": value.b64_json} if isinstance(value, _Encoded) else {}
+    return encoded | {name: _plain(getattr(value, name)) for name in names}
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_none(each) for name, each in value.items() if each is not None}
+    return [_without_none(each) for each in value] if isinstance(value, list) else value
+
+
 @dataclass(frozen=True, kw_only=True)
-class _Encoded:
+class _Encoded(_Convertible):
     image_bytes: bytes = field(repr=False)
     """The file as the service sent it: PNG, WebP or JPEG."""
 
     @property
     def b64_json(self) -> str:
-        """The image as base64 text, encoded anew each time: keep `image_bytes` instead."""
+        """The image as base64 text, encoded each time: keep `image_bytes` instead."""
         return pybase64.b64encode_as_string(self.image_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputTokensDetails:
+class InputTokensDetails(_Convertible):
     """Input tokens by kind."""
 
     text_tokens: int = 0
@@ -44,7 +88,7 @@ class InputTokensDetails:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class Usage(_Convertible):
     """Tokens that a request has used."""
 
     input_tokens: int = 0
@@ -92,7 +136,7 @@ def texts(answer: Mapping[str, Any], *names: str, lines: bool = False) -> dict[s
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reported:
+class _Reported(_Convertible):
     """The settings that the service reports to have used; None where it says nothing."""
 
     size: str | None = None
@@ -143,21 +187,33 @@ class ImageGenerateResponse(_Reported):
     """Unix seconds."""
     data: list[GeneratedImage]
     usage: Usage | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The answer's headers, without the key."""
+
+    @property
+    def request_id(self) -> str | None:
+        """What the service's support asks for, if the service said it; `_request_id` is the same."""
+        return request_id_of(self.headers)
+
+    _request_id = request_id
 
     @classmethod
-    def of(cls, finished: Sequence[ImageGenCompletedEvent]) -> ImageGenerateResponse:
+    def of(
+        cls, finished: Sequence[ImageGenCompletedEvent], headers: Mapping[str, str] | None = None
+    ) -> ImageGenerateResponse:
         """Return the answer that says the same as these events, of which there is one at least."""
         used = [event.usage for event in finished if event.usage]
         return cls(
             created=finished[-1].created_at,
             data=[GeneratedImage(image_bytes=e.image_bytes, revised_prompt=e.revised_prompt) for e in finished],
             usage=sum(used[1:], used[0]) if used else None,
+            headers=dict(headers or {}),
             **{name: getattr(finished[-1], name) for name in REPORTED},
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(_Convertible):
     """A model that the service offers."""
 
     id: str
@@ -167,7 +223,7 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelListResponse:
+class ModelListResponse(_Convertible):
     """The models that the service offers."""
 
     data: list[Model]
@@ -175,7 +231,7 @@ class ModelListResponse:
 
     @property
     def image_models(self) -> list[str]:
-        """The ids of the models that paint, as far as their names tell."""
+        """The ids of the image models, as far as their names tell."""
         return [model.id for model in self.data if any(word in model.id.lower() for word in _IMAGE_MODEL_WORDS)]
 
 

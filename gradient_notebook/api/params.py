@@ -8,6 +8,7 @@ adding a parameter is one line in `ImageGenerateParams`.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import math
 import operator
@@ -16,7 +17,7 @@ import typing
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 from .errors import InvalidRequestError
 from .text import nearest
@@ -36,7 +37,7 @@ def _bounds(low: float | None, high: float | None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """What is known of one parameter beside its type: the seam that every face is made from."""
+    """What is known of one parameter beside its type: every front end is made from it."""
 
     help: str
     default: Any = None
@@ -79,7 +80,7 @@ class Parameter:
         if self.kind is str:
             text = "text" if self.multiline else "text on one line"
             return f"{text}, {_bounds(self.min_length, self.max_length)} characters"
-        return "a mapping that JSON can hold"
+        return "a mapping of JSON values"
 
     def check(self, value: Any) -> Any:
         """Return `value` in its plain type, or raise InvalidRequestError."""
@@ -145,7 +146,7 @@ class Parameter:
         copy = json.loads(text.encode())  # a lone surrogate cannot be sent
         if known := copy.keys() & PARAMETERS.keys():
             name = min(known)
-            advice = f"Give {name} by its own name, or rename it."
+            advice = f"Pass {name} as its own parameter, or rename the field."
             what = f"{self.name}={value!r}: {name} is a parameter of its own"
             raise InvalidRequestError(what, advice, param=self.name)
         return typing.cast("dict[str, Any]", copy)
@@ -167,19 +168,19 @@ class ImageGenerateParams:
     """
 
     # fmt: off
-    prompt: Annotated[str, Parameter(often=True, multiline=True, min_length=1, max_length=32_000, help="Text description of the image, in words.")]
-    model: Annotated[str, Parameter(short="m", listed=True, min_length=1, help="Model that paints; %imagegen_models lists them.")] = DEFAULT_MODEL
-    n: Annotated[int, Parameter(label="Images", short="n", often=True, minimum=1, maximum=10, help="Number of images. Each one costs.")] = 1
+    prompt: Annotated[str, Parameter(often=True, multiline=True, min_length=1, max_length=32_000, help="Text description of the image.")]
+    model: Annotated[str, Parameter(short="m", listed=True, min_length=1, help="Image model; %imagegen_models lists them.")] = DEFAULT_MODEL
+    n: Annotated[int, Parameter(label="Images", short="n", often=True, minimum=1, maximum=10, help="Number of images; each one is billed.")] = 1
     size: Annotated[Literal["auto", "1024x1024", "1536x1024", "1024x1536"] | None, Parameter(short="s", often=True, default="auto", help="Width x height in pixels; auto lets the service choose.")] = None
-    quality: Annotated[Literal["auto", "high", "medium", "low"] | None, Parameter(short="q", often=True, default="auto", help="More quality takes more time and more tokens.")] = None
+    quality: Annotated[Literal["auto", "high", "medium", "low"] | None, Parameter(short="q", often=True, default="auto", help="Higher quality takes more time and more tokens.")] = None
     background: Annotated[Literal["auto", "transparent", "opaque"] | None, Parameter(short="b", default="auto", help="Background of the image; transparent needs png or webp.")] = None
     moderation: Annotated[Literal["auto", "low"] | None, Parameter(default="auto", help="How strictly content is filtered.")] = None
     output_format: Annotated[Literal["png", "webp", "jpeg"] | None, Parameter(label="Format", short="f", often=True, default="png", help="File format of the image.")] = None
-    output_compression: Annotated[int | None, Parameter(label="Compression", often=True, minimum=0, maximum=100, help="Quality of the compression in percent, for webp and jpeg only.")] = None
-    stream: Annotated[bool | None, Parameter(default=False, help="Send partial images while the image is being made.")] = None
+    output_compression: Annotated[int | None, Parameter(label="Compression", often=True, minimum=0, maximum=100, help="Compression quality in percent, for webp and jpeg only.")] = None
+    stream: Annotated[bool | None, Parameter(default=False, help="Send partial images while the image is being generated.")] = None
     partial_images: Annotated[int | None, Parameter(short="p", often=True, only_with="stream", default=0, minimum=0, help="Number of partial images in a stream; about 100 tokens each.")] = None
-    user: Annotated[str | None, Parameter(max_length=256, help="Id of your end user, for the service's abuse monitoring.")] = None
-    extra: Annotated[dict[str, Any], Parameter(help="Further fields, for what another server understands; sent as they are.")] = field(default_factory=dict)
+    user: Annotated[str | None, Parameter(max_length=256, help="ID of your end user, for the service's abuse monitoring.")] = None
+    extra: Annotated[dict[str, Any], Parameter(help="Additional fields that another server understands; sent as they are.")] = field(default_factory=dict)
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -187,16 +188,17 @@ class ImageGenerateParams:
             value = getattr(self, name)
             if value is not None or name in ALWAYS_SENT:
                 object.__setattr__(self, name, parameter.check(value))
-        for rule in RULES:
-            rule.check(self)
+        values = self.given()
+        if rule := broken_rule(values):
+            raise rule.error(values)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> ImageGenerateParams:
         """Return the parameters that `values` names; an unknown name raises InvalidRequestError with the nearest one."""
         for name, value in values.items():
             if name not in PARAMETERS:
-                hint = nearest(name, PARAMETERS) or f"Known are {', '.join(PARAMETERS)}."
-                advice = f"{hint} What another server understands goes into extra={{{name!r}: {value!r}}}."
+                hint = nearest(name, PARAMETERS) or f"Known parameters: {', '.join(PARAMETERS)}."
+                advice = f"{hint} A field for another server goes into extra={{{name!r}: {value!r}}}."
                 raise InvalidRequestError(f"{name}={value!r}: no such parameter", advice, param=name)
         return cls(**{"prompt": "", **{name: value for name, value in values.items() if value is not None}})
 
@@ -219,6 +221,70 @@ class ImageGenerateParams:
         given = self.given()
         extra = given.pop("extra", {})
         return {**given, **extra}
+
+
+class ImageOptions(TypedDict, total=False):
+    """The parameters as keyword arguments, for type checkers; held against the declaration by a test."""
+
+    model: str | None
+    size: str | None
+    quality: str | None
+    background: str | None
+    moderation: str | None
+    output_format: str | None
+    output_compression: int | None
+    partial_images: int | None
+    user: str | None
+    extra: Mapping[str, Any]
+
+
+class CallOptions(ImageOptions, total=False):
+    """The same for one call of a client, with what the SDK takes beside the parameters."""
+
+    timeout: float | None
+    extra_headers: Mapping[str, str] | None
+    extra_query: Mapping[str, Any] | None
+    extra_body: Mapping[str, Any] | None
+
+
+class StreamableOptions(ImageOptions, total=False):
+    """The same with `stream`, where that does not change what is returned."""
+
+    stream: bool | None
+
+
+class GenerateOptions(StreamableOptions, total=False):
+    """All of them."""
+
+    n: int | None
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_parameters_in_sight(function: F) -> F:
+    """Give a function that takes `**options` the signature that completion and `help()` show: one made of the declaration."""
+    own = inspect.signature(function)
+    kept = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(name))
+        for name in PARAMETERS
+        if name not in own.parameters
+    ]
+    required = [one for one in options if one.name == "prompt"]
+    if required:
+        options = [
+            required[0].replace(default=inspect.Parameter.empty),
+            *(one for one in options if one.name != "prompt"),
+        ]
+    function.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
+    return function
+
+
+def _annotation(name: str) -> Any:
+    parameter = PARAMETERS[name]
+    kind = Mapping[str, Any] if parameter.kind is dict else parameter.kind
+    return kind if name == "prompt" else kind | None
 
 
 def _declared() -> dict[str, Parameter]:
@@ -251,40 +317,47 @@ ALWAYS_SENT = frozenset({"prompt", "model", "n"})
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule between parameters: what `parameter` needs, when it is out of place, and what to do."""
+    """A rule between parameters, on the given values by name: what `parameter` needs, when it is broken, what to do."""
 
     parameter: str
-    broken: Callable[[ImageGenerateParams], bool]
+    broken: Callable[[Mapping[str, Any]], bool]
     needs: str
     advice: str
 
-    def check(self, params: ImageGenerateParams) -> None:
-        """Raise InvalidRequestError where the rule is broken."""
-        if self.broken(params):
-            what = f"{self.parameter}={getattr(params, self.parameter)!r}: {self.needs}"
-            raise InvalidRequestError(what, self.advice, param=self.parameter, reason=self.needs)
+    def error(self, values: Mapping[str, Any]) -> InvalidRequestError:
+        """Return what to raise where `values` break the rule."""
+        what = f"{self.parameter}={values[self.parameter]!r}: {self.needs}"
+        return InvalidRequestError(what, self.advice, param=self.parameter, reason=self.needs)
 
 
 RULES = (
     Rule(
         "stream",
-        lambda p: bool(p.stream) and not p.partial_images,
+        lambda given: bool(given.get("stream")) and not given.get("partial_images"),
         "needs partial_images of 1 or more",
         "Add partial_images=2, or leave stream out.",
     ),
     Rule(
         "background",
-        lambda p: p.background == "transparent" and p.output_format == "jpeg",
-        "needs output_format png or webp, and jpeg has no transparency",
+        lambda given: given.get("background") == "transparent" and given.get("output_format") == "jpeg",
+        "needs output_format png or webp (jpeg has no transparency)",
         "Use output_format='png' or 'webp', or background='opaque'.",
     ),
     Rule(
         "output_compression",
-        lambda p: p.output_compression is not None and p.effective("output_format") == "png",
-        "needs output_format webp or jpeg, and png is always lossless",
+        lambda given: (
+            given.get("output_compression") is not None
+            and (given.get("output_format") or PARAMETERS["output_format"].default) == "png"
+        ),
+        "needs output_format webp or jpeg (png is always lossless)",
         "Use output_format='webp' or 'jpeg', or leave output_compression out.",
     ),
 )
+
+
+def broken_rule(values: Mapping[str, Any]) -> Rule | None:
+    """Return the first rule that the given values break, or None."""
+    return next((rule for rule in RULES if rule.broken(values)), None)
 
 
 PARTIAL_IMAGE_TOKENS = 100

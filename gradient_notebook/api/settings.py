@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from .credentials import Key, looks_like_key
@@ -36,7 +37,7 @@ class Settings:
     """Where requests go, with which key, and how long they may take (seconds).
 
     `connect_timeout_s` bounds the way to the service, `read_timeout_s` the silence between two pieces of an answer:
-    an image can take a minute and more. A request that surely never reached the model is sent again, at most
+    an image can take a minute and more. A request that never reached the model is sent again, at most
     `max_retries` times and waiting `max_wait_s` in all.
     """
 
@@ -54,22 +55,31 @@ class Settings:
         url = _address(self.endpoint)
         if url is None:
             what = f"endpoint={shown_endpoint(self.endpoint)} from {self.endpoint_source}: expected https://host or https://host:port"
-            raise InvalidSettingsError(what, f"The service's own is {DEFAULT_ENDPOINT}.")
+            raise InvalidSettingsError(what, f"The default is {DEFAULT_ENDPOINT}.")
         if url.username or url.password:
             raise InvalidSettingsError(
-                "The endpoint holds a user name or a password.", "Leave them out: the key is sent."
+                "The endpoint contains a user name or a password.", "Remove them: the key is sent instead."
             )
         if self.key.is_in(self.endpoint):
-            raise InvalidSettingsError("The endpoint holds the key.", "Leave it out: it goes into a header.")
+            raise InvalidSettingsError("The endpoint contains the key.", "Remove it: the key is sent in a header.")
         if url.scheme == "http" and not self.is_loopback:
-            what = f"endpoint={shown_endpoint(self.endpoint)} from {self.endpoint_source}: http would show the key to everybody"
-            raise InvalidSettingsError(what, "Use https, or http on this machine (127.0.0.1) only.")
+            what = f"endpoint={shown_endpoint(self.endpoint)} from {self.endpoint_source}: http would expose the key"
+            raise InvalidSettingsError(what, "Use https; http is only for this machine (127.0.0.1).")
         for name in ("connect_timeout_s", "read_timeout_s"):
             if not getattr(self, name) > 0:
-                raise InvalidSettingsError(f"{name}={getattr(self, name)!r}: expected seconds, more than 0")
+                raise InvalidSettingsError(f"{name}={getattr(self, name)!r}: expected more than 0 seconds")
         for name in ("max_retries", "max_wait_s"):
             if not getattr(self, name) >= 0:
                 raise InvalidSettingsError(f"{name}={getattr(self, name)!r}: expected 0 or more")
+
+    def replace(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
+        """Return settings with another time allowed for an answer (seconds), or another number of retries."""
+        changes: dict[str, Any] = {}
+        if timeout is not None:
+            changes = {"read_timeout_s": timeout, "connect_timeout_s": min(timeout, self.connect_timeout_s)}
+        if max_retries is not None:
+            changes["max_retries"] = max_retries
+        return dataclasses.replace(self, **changes) if changes else self
 
     @property
     def is_loopback(self) -> bool:

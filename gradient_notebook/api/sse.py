@@ -43,7 +43,8 @@ class SSEParser:
         self._size += len(line)
         if self._size > MAX_TEXT_BYTES:
             raise InvalidResponseError(
-                f"The answer has an event of over {MAX_TEXT_BYTES:,} bytes beside its image.", suggest=REPORT
+                f"The response contains an event of more than {MAX_TEXT_BYTES:,} bytes besides its image.",
+                suggest=REPORT,
             )
         self._line += line
 

@@ -11,6 +11,7 @@ import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -26,6 +27,7 @@ LONGEST_TEXT_BYTES = 4 * 1024 * 1024
 
 
 Response = httpx.Response
+HTTPClient = httpx.AsyncClient
 
 
 @cache
@@ -45,42 +47,71 @@ class _KeyAuth(httpx.Auth):
         yield request
 
 
+@dataclass(frozen=True)
+class RequestOptions:
+    """What one request has beside its body."""
+
+    extra_headers: Mapping[str, str] = field(default_factory=dict)
+    extra_query: Mapping[str, Any] = field(default_factory=dict)
+    timeout_s: float | None = None
+    """Seconds of silence allowed; the settings' own where it is None."""
+
+
+NO_OPTIONS = RequestOptions()
+
+
 class Transport:
     """The connections to one endpoint with one key. Usable from any event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        default_headers: Mapping[str, str] | None = None,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
         self._settings = settings
+        self._default_headers = dict(default_headers or {})
+        self._given = http_client
         # A connection belongs to the loop that opened it.
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient]
         self._by_loop = weakref.WeakKeyDictionary()
 
-    async def send(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
+    async def send(
+        self, method: str, path: str, content: bytes | None = None, more: RequestOptions = NO_OPTIONS
+    ) -> httpx.Response:
         """Send a request once, with this JSON if any, and return its answer when the headers are here.
 
         Raises APIConnectionError and APITimeoutError; `sent` is True as soon as any of the body may have gone out.
         """
         outgoing = None if content is None else SingleUseBody(content)
-        headers = {} if content is None else {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        own = {} if content is None else {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        headers = {**self._default_headers, **more.extra_headers, **own}
         url = self._settings.endpoint + path
-        request = self._http.build_request(method, url, content=outgoing, headers=headers)
+        settings = self._settings.replace(timeout=more.timeout_s)
+        timeout = httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s)
+        request = self._http.build_request(
+            method, url, content=outgoing, headers=headers, params=dict(more.extra_query) or None, timeout=timeout
+        )
 
         def is_sent() -> bool | None:
             return None if outgoing is None else outgoing.is_begun
 
-        with translate_errors(self._settings, is_sent=is_sent):
-            response = await self._http.send(request, stream=True)
+        with translate_errors(settings, is_sent=is_sent):
+            response = await self._http.send(request, stream=True, auth=_KeyAuth(self._settings.key))
         for name, value in response.headers.items():
             if self._settings.key.is_in(value):  # some services repeat it
                 response.headers[name] = self._settings.key.hidden_in(value)
         return response
 
     async def aclose(self) -> None:
-        """Close the connections of this loop."""
+        """Close the connections of this loop, unless they are the user's own."""
         if http := self._by_loop.pop(asyncio.get_running_loop(), None):
             await http.aclose()
 
     @property
     def _http(self) -> httpx.AsyncClient:
+        if self._given is not None:
+            return self._given
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
             self._by_loop[loop] = self._connected()
@@ -90,16 +121,14 @@ class Transport:
         settings = self._settings
         try:
             return httpx.AsyncClient(
-                auth=_KeyAuth(settings.key),
                 # Loopback is never behind a proxy, and what is wrong with proxies and authorities is not its concern.
                 trust_env=not settings.is_loopback,
                 verify=settings.endpoint.startswith("https:") and _ssl_context(),
-                timeout=httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
                 limits=httpx.Limits(max_connections=None),
             )
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-            what = f"The proxy or the certificates of the environment cannot be used: {error}"
-            raise InvalidSettingsError(what, "Look at HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.") from error
+            what = f"The proxy or the certificates set in the environment cannot be used: {error}"
+            raise InvalidSettingsError(what, "Check HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.") from error
 
 
 async def read_capped(response: httpx.Response, settings: Settings) -> bytes:
@@ -122,7 +151,7 @@ class SingleUseBody:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self.is_begun:
-            raise RuntimeError("The transport has tried to send a request for the second time.")
+            raise RuntimeError("The transport tried to send a request twice.")
         self.is_begun = True
         yield self._content
 
@@ -211,9 +240,10 @@ def is_permanent(error: BaseException) -> bool:
 
 
 def _drop_frames(error: BaseException, outside: BaseException | None) -> None:
-    """Drop all frames below the one that catches, of `error` and what led to it; what was `outside` is not ours."""
-    if error.__traceback__ is not None:
-        error.__traceback__.tb_next = None
+    """Drop all frames below the `with` that catches, of `error` and what led to it; what was `outside` is not ours."""
+    # The first frame is the context manager's own. The second holds the `with`, and is what contextlib passes on.
+    if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+        error.__traceback__.tb_next.tb_next = None
     for link in causes(error, outside):
         link.__traceback__ = None
 

@@ -102,12 +102,12 @@ class HistoryEntry:
 
     @property
     def image(self) -> Image | None:
-        """The first finished image, decoded anew; None where none came."""
+        """The first finished image, decoded on each access; None where none came."""
         return next(_all_opened(self.paths), None)
 
     @property
     def images(self) -> list[Image]:
-        """The finished images, decoded anew."""
+        """The finished images, decoded on each access."""
         return list(_all_opened(self.paths))
 
     @property
@@ -172,4 +172,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise GradientNotebookError(f"The original is gone: {path}", "The record of it is what is left.") from error
+        raise GradientNotebookError(f"The original file is missing: {path}", "Only its record is left.") from error

@@ -11,7 +11,7 @@ from ..api.errors import InvalidRequestError, InvalidSettingsError
 from ..api.text import nearest
 from ..display_hooks import hook
 from ..storage.archive import Archive, get_default
-from ..storage.outcome import OUTCOMES
+from ..storage.outcome import ENDED
 from .entry import HistoryEntry
 
 if TYPE_CHECKING:
@@ -84,11 +84,12 @@ class History(Sequence[HistoryEntry]):
 def _check_bounds(older_than: Any, max_bytes: Any) -> None:
     example = "Give older_than=timedelta(days=90), max_bytes=2_000_000_000, or both. Nothing was deleted."
     if older_than is None and max_bytes is None:
-        raise InvalidRequestError("prune(): nothing says what is to go", example)
+        raise InvalidRequestError("prune() needs older_than= or max_bytes=", example, sent=None)
     if older_than is not None and not (isinstance(older_than, dt.timedelta) and older_than >= dt.timedelta()):
-        raise InvalidRequestError(f"older_than={older_than!r}: expected a timedelta, 0 or more", example)
+        raise InvalidRequestError(f"older_than={older_than!r}: expected a timedelta, 0 or more", example, sent=None)
     if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 0):
-        raise InvalidRequestError(f"max_bytes={max_bytes!r}: expected a whole number of bytes, 0 or more", example)
+        what = f"max_bytes={max_bytes!r}: expected a whole number of bytes, 0 or more"
+        raise InvalidRequestError(what, example, sent=None)
 
 
 def _fitting(entries: Iterable[HistoryEntry], max_bytes: int) -> int:
@@ -124,22 +125,30 @@ def history(
         outcome: one of done, refused, failed, cancelled, unknown.
         archive_dir: another archive's folder than this session's.
 
+    >>> from gradient_notebook import generate, history
+    >>> fox = generate("A red fox", quality="low", size="1024x1024")
+    >>> history("fox")[0].image.size
+    (1024, 1024)
+
     Raises InvalidRequestError for what makes no sense, InvalidSettingsError where there is no archive or it cannot be read.
     """
     try:
         archive = _archive(archive_dir)
     except RuntimeError as error:  # there is no such user
-        raise InvalidRequestError(f"archive_dir={archive_dir!r}: {error}", param="archive_dir") from None
+        raise InvalidRequestError(f"archive_dir={archive_dir!r}: {error}", param="archive_dir", sent=None) from None
     _check_outcome(outcome)
     if not isinstance(words, str):
-        raise InvalidRequestError(f"words={words!r}: expected text", "Nothing for all: history().", param="words")
+        advice = "history() without words returns everything."
+        raise InvalidRequestError(f"words={words!r}: expected text", advice, param="words", sent=None)
     between = {"since": _time("since", since)} if since is not None else {}
     if until is not None:
         between["until"] = _time("until", until, end=True)
     try:
         records = archive.records(**between)
     except OSError as error:
-        raise InvalidSettingsError(f"The ledger cannot be read: {error}", "The originals lie beside it.") from error
+        raise InvalidSettingsError(
+            f"The ledger cannot be read: {error}", "The original files are in the folder beside it."
+        ) from error
     entries = [HistoryEntry(record, archive) for record in records]
     found = [entry for entry in entries if _has(entry, words.split()) and (model or "").lower() in entry.model.lower()]
     return History([entry for entry in found if outcome in (None, entry.outcome)], archive)
@@ -148,16 +157,13 @@ def history(
 def _archive(folder: Path | str | None) -> Archive:
     if archive := Archive(folder) if folder else get_default():
         return archive
-    raise InvalidSettingsError(
-        "This session keeps nothing: ImageGen.archive is off.",
-        "Set %config ImageGen.archive = True, or give archive_dir=.",
-    )
+    raise InvalidSettingsError("This session keeps no history: its archive is off.", suggest=("keep_history",))
 
 
 def _check_outcome(outcome: str | None) -> None:
-    if outcome not in (None, *OUTCOMES):
-        what = f"outcome={outcome!r}: expected one of {', '.join(OUTCOMES)}"
-        raise InvalidRequestError(what, nearest(str(outcome), OUTCOMES), param="outcome")
+    if outcome not in (None, *ENDED):
+        what = f"outcome={outcome!r}: expected one of {', '.join(ENDED)}"
+        raise InvalidRequestError(what, nearest(str(outcome), ENDED), param="outcome", sent=None)
 
 
 def _time(name: str, moment: Moment, *, end: bool = False) -> float:
@@ -168,7 +174,7 @@ def _time(name: str, moment: Moment, *, end: bool = False) -> float:
         return (found + dt.timedelta(days=end and whole_day)).timestamp()
     except (AttributeError, ValueError, OverflowError) as error:
         what = f"{name}={moment!r}: expected a date, 2026-11-21, or a time, 2026-11-21T14:30"
-        raise InvalidRequestError(what, "Local time, unless an offset is given.", param=name) from error
+        raise InvalidRequestError(what, "Local time unless an offset is given.", param=name, sent=None) from error
 
 
 def _has(entry: HistoryEntry, words: Iterable[str]) -> bool:

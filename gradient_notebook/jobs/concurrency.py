@@ -6,23 +6,28 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import AsyncIterator, Callable
-from typing import Any
-
-from anyio import CapacityLimiter, WouldBlock
+from typing import TYPE_CHECKING, Any
 
 from ..session import session
+
+if TYPE_CHECKING:
+    from anyio import CapacityLimiter
 
 _limiters: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, CapacityLimiter] = weakref.WeakKeyDictionary()
 
 
 def get_limiter() -> CapacityLimiter:
     """Return the limiter of the running loop."""
+    from anyio import CapacityLimiter  # with httpx, when the first request is made
+
     return _limiters.setdefault(asyncio.get_running_loop(), CapacityLimiter(session.concurrency))
 
 
 @contextlib.asynccontextmanager
 async def place(queued: Callable[[], None]) -> AsyncIterator[None]:
     """Hold one of the places; `queued` is called where it has to wait for one."""
+    from anyio import WouldBlock
+
     limiter, holder = get_limiter(), object()  # not the task: a job's may hold several
     try:
         limiter.acquire_on_behalf_of_nowait(holder)

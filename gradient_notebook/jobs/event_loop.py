@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import math
 import signal
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -23,7 +25,7 @@ TICK_S = 0.1
 CLOSING_S = 2.0
 """Time at the interpreter's end for closing connections and for keeping what has come (seconds)."""
 
-_CANCELLED = "what was waited for is cancelled; what had been sent may be billed."
+_CANCELLED = "the request was cancelled; what was already sent may be billed."
 
 
 class Interrupted(KeyboardInterrupt):
@@ -103,39 +105,43 @@ def _hand_over(task: asyncio.Task[T], future: concurrent.futures.Future[T]) -> N
         future.set_result(task.result())
 
 
-def wait(future: concurrent.futures.Future[Any]) -> None:
-    """Block until `future` is done, from wherever; Ctrl-C and the interrupt button raise KeyboardInterrupt."""
+def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> None:
+    """Block until `future` is done, from wherever; Ctrl-C and the interrupt button raise KeyboardInterrupt.
+
+    After `timeout_s` seconds it is a TimeoutError.
+    """
     try:
-        _wait(future)
+        _wait(future, timeout_s)
     except KeyboardInterrupt as interruption:
         raise Interrupted(_CANCELLED) from interruption
 
 
-def _wait(future: concurrent.futures.Future[Any]) -> None:
+def _wait(future: concurrent.futures.Future[Any], timeout_s: float | None) -> None:
     try:
         running = asyncio.get_running_loop()
     except RuntimeError:
         running = None
     if running is None:
-        _wait_plainly(future)
+        _wait_plainly(future, timeout_s)
     elif running is get_loop():
         msg = "A job's own thread can't wait for a job: await it."
         raise RuntimeError(msg)
     elif _make_nestable(running):
         with _interrupts_raise():
-            running.run_until_complete(wait_async(future))
+            running.run_until_complete(wait_async(future, timeout_s))
     else:
-        _wait_plainly(future)
+        _wait_plainly(future, timeout_s)
 
 
-async def wait_async(future: concurrent.futures.Future[Any]) -> None:
-    """Wait until `future` is done, in ticks; a cancelled wait leaves `future` alone."""
+async def wait_async(future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> None:
+    """Wait until `future` is done, in ticks; a cancelled wait leaves `future` alone. TimeoutError after `timeout_s`."""
+    ends_s = _ends_s(timeout_s)
     wrapped = asyncio.wrap_future(future)
     # The outcome is taken from `future`: of a copy that nobody asks, asyncio would log the error as never retrieved.
     wrapped.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         while not wrapped.done():
-            await asyncio.wait({wrapped}, timeout=TICK_S)
+            await asyncio.wait({wrapped}, timeout=_tick_s(ends_s))
     except asyncio.CancelledError as cancelled:
         # A kernel interrupts what awaits by cancelling it. A class of our own would not be what a timeout looks for.
         cancelled._render_traceback_ = lambda: [f"KeyboardInterrupt: {_CANCELLED}"]  # type: ignore[attr-defined]
@@ -155,9 +161,22 @@ def _interrupts_raise() -> Iterator[None]:
         signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
-def _wait_plainly(future: concurrent.futures.Future[Any]) -> None:
+def _wait_plainly(future: concurrent.futures.Future[Any], timeout_s: float | None) -> None:
+    ends_s = _ends_s(timeout_s)
     while not future.done():
-        concurrent.futures.wait({future}, timeout=TICK_S)
+        concurrent.futures.wait({future}, timeout=_tick_s(ends_s))
+
+
+def _ends_s(timeout_s: float | None) -> float:
+    return math.inf if timeout_s is None else time.monotonic() + timeout_s
+
+
+def _tick_s(ends_s: float) -> float:
+    """Return how long to wait before the next look; raise TimeoutError where there is no time left."""
+    left_s = ends_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return min(TICK_S, left_s)
 
 
 def _make_nestable(running: asyncio.AbstractEventLoop) -> bool:

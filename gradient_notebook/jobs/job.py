@@ -7,13 +7,13 @@ import concurrent.futures
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from ..api.credentials import refuse_key_in
 from ..api.errors import JobCancelledError
 from ..api.events import Usage
-from ..api.params import ImageGenerateParams
+from ..api.params import GenerateOptions, ImageGenerateParams, StreamableOptions, with_parameters_in_sight
 from ..api.settings import Settings
 from ..connect import discover
 from ..storage.archive import Archive, get_default
@@ -31,33 +31,56 @@ _logger = logging.getLogger("gradient_notebook")
 Observer = Callable[["Job"], None]
 
 
-class Job:
-    """n images being made in the background. Made by `submit`; `archive` None keeps nothing on disk.
+def new_job(
+    params: ImageGenerateParams, settings: Settings, archive: Archive | None = None, observer: Observer | None = None
+) -> Job:
+    """Return a job that has not begun; without an archive nothing is kept on disk."""
+    job = Job.__new__(Job)
+    job.params = params
+    job._slots = [ImageSlot() for _ in range(params.n)]
+    job._settings = settings
+    job._recorder = Recorder(archive, params, settings.endpoint)
+    job._observers = [observer] if observer else []
+    job._callbacks = []
+    job._started_s = time.monotonic()
+    job._elapsed_s = None
+    job._begun = job._stopping = job._cancelled = False
+    job._ended = concurrent.futures.Future()
+    return job
 
-    `await job` and `job.result()` give the PIL image (with n > 1 the list of those that came); interrupting either
-    cancels the job. `images` and `partials` have what there is so far.
+
+class Job:
+    """Images being made in the background: `submit` starts one.
+
+    `await job` and `job.result()` give the PIL image at full size (with n > 1 the list of those that came); interrupting
+    either cancels the job, and so does `asyncio.wait_for` when it gives up. `images` and `partials` have what there is so
+    far. A job belongs to the process that made it.
+
+    >>> from gradient_notebook import submit
+    >>> job = submit("A red fox", quality="low", size="1024x1024")
+    >>> job.result(timeout=60).size, job.done(), job.status
+    ((1024, 1024), True, 'done')
     """
 
-    def __init__(
-        self,
-        params: ImageGenerateParams,
-        settings: Settings,
-        archive: Archive | None = None,
-        observer: Observer | None = None,
-    ) -> None:
-        self.params = params
-        self.slots = [ImageSlot() for _ in range(params.n)]
-        self._settings = settings
-        self._recorder = Recorder(archive, params, settings.endpoint)
-        self._observers: list[Observer] = [observer] if observer else []
-        self._started_s = time.monotonic()
-        self._elapsed_s: float | None = None
-        self._begun = self._stopping = False
-        self._cancelled = False
-        self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+    def __init__(self) -> None:
+        raise TypeError("submit() makes jobs: job = submit('A red fox')")
+
+    params: ImageGenerateParams
+    """What was asked for."""
+    _slots: list[ImageSlot]
+    _settings: Settings
+    _recorder: Recorder
+    _observers: list[Observer]
+    _callbacks: list[Observer]
+    _started_s: float
+    _elapsed_s: float | None
+    _begun: bool
+    _stopping: bool
+    _cancelled: bool
+    _ended: concurrent.futures.Future[None]
 
     def __repr__(self) -> str:
-        made = f"{len(self.images)} of {len(self.slots)} image{'' if len(self.slots) == 1 else 's'}"
+        made = f"{len(self.images)} of {len(self._slots)} image{'' if len(self._slots) == 1 else 's'}"
         return f"<Job {self.status}: {made}, {self.elapsed_s:.1f} s>"
 
     @property
@@ -66,16 +89,18 @@ class Job:
         return self._recorder.id
 
     @property
-    def notices(self) -> list[str]:
-        """What went wrong beside the images: a disk is full."""
-        return self._recorder.notices
+    def notes(self) -> list[str]:
+        """What is worth knowing beside the images: a disk is full, more images came than were asked for."""
+        more = len(self._slots) - self.params.n
+        came = f"{more} more than asked for came: job.images and the history have them."
+        return [*self._recorder.notices, *([came] if more > 0 else [])]
 
     @property
     def status(self) -> Outcome:
         """Where the job stands; it is done when it has ended with one image at least."""
-        if self.has_ended:
+        if self.done():
             return self._outcome
-        left = [slot for slot in self.slots if not slot.has_ended]
+        left = [slot for slot in self._slots if not slot.has_ended]
         return "queued" if left and all(slot.status == "queued" for slot in left) else "running"
 
     @property
@@ -85,40 +110,34 @@ class Job:
         return "cancelled" if self._cancelled else outcome_of(self.errors[0])
 
     @property
-    def has_ended(self) -> bool:
-        """Whether nothing more comes."""
-        return self._elapsed_s is not None
-
-    @property
     def images(self) -> list[Image]:
         """The finished images so far, in order."""
-        return [slot.image for slot in self.slots if slot.image is not None]
+        return [slot.image for slot in self._slots if slot.image is not None]
 
     @property
     def partials(self) -> list[Image]:
-        """All partial images so far, decoded anew: those of the first image, then those of the next."""
-        return open_all([data for slot in self.slots for data in slot.partials])
+        """All partial images so far, decoded on each access: those of the first image, then those of the next."""
+        return open_all([data for slot in self._slots for data in slot.partials])
 
     @property
-    def newest_partials(self) -> list[Image]:
-        """The newest partial image of each image that has one, decoded anew."""
-        return open_all([slot.partials[-1] for slot in self.slots if slot.partials])
+    def _newest_partials(self) -> list[Image]:
+        """The newest partial image of each image that has one, decoded on each access."""
+        return open_all([slot.partials[-1] for slot in self._slots if slot.partials])
 
     @property
-    def value(self) -> Any:
-        """The image, or where several were asked for, or came, the list of those that are there."""
-        images = self.images
-        return images if self.params.n > 1 or len(images) != 1 else images[0]
+    def _value(self) -> Any:
+        """The image, or where several were asked for the list of those that came."""
+        return self.images if self.params.n > 1 else self.images[0]
 
     @property
     def errors(self) -> list[Exception]:
         """Why images did not come."""
-        return [slot.error for slot in self.slots if slot.error is not None]
+        return [slot.error for slot in self._slots if slot.error is not None]
 
     @property
     def usage(self) -> Usage | None:
         """Tokens used by what has finished, if the service says."""
-        used = [slot.event.usage for slot in self.slots if slot.event and slot.event.usage]
+        used = [slot.event.usage for slot in self._slots if slot.event and slot.event.usage]
         return sum(used[1:], used[0]) if used else None
 
     @property
@@ -126,16 +145,44 @@ class Job:
         """Seconds since the start, until the end."""
         return time.monotonic() - self._started_s if self._elapsed_s is None else self._elapsed_s
 
-    def observe(self, observer: Observer) -> None:
+    def _observe(self, observer: Observer) -> None:
         """Call `observer(job)` after changes, from a thread of the package, until the job has ended.
 
         Changes that come while it is busy are told together. It must not wait for the job.
         """
         self._observers.append(observer)
 
-    def cancel(self) -> None:
-        """Stop, and hang up. What has been sent may be billed; what has finished stays in `images`."""
+    def cancel(self) -> bool:
+        """Stop, and hang up; return whether there was anything to cancel.
+
+        What has been sent may be billed; what has finished stays in `images`.
+        """
         event_loop.get_loop().call_soon_threadsafe(self._stop)
+        return not self.done()
+
+    def done(self) -> bool:
+        """Whether it has ended, however it did."""
+        return self._elapsed_s is not None
+
+    def cancelled(self) -> bool:
+        """Whether it has ended because somebody cancelled it."""
+        return self.done() and self._cancelled
+
+    def add_done_callback(self, callback: Callable[[Job], None]) -> None:
+        """Call `callback(job)` once, on a thread of the package, when the job has ended; now if it has.
+
+        What it raises is logged. It can't wait for the job.
+        """
+        self._callbacks.append(callback)
+        if self._ended.done():
+            self._run_callbacks()
+
+    def _run_callbacks(self) -> None:
+        while self._callbacks:
+            try:
+                self._callbacks.pop(0)(self)
+            except Exception:
+                _logger.exception("A callback of %r failed", self)
 
     def _stop(self) -> None:
         self._begin()  # what is cancelled before it has begun ends all the same, and sends nothing
@@ -144,52 +191,60 @@ class Job:
             self._stopping = True
             self._runner_task.cancel()
 
-    def result(self) -> Any:
+    def result(self, timeout: float | None = None) -> Any:
         """Wait, and return the PIL image, or with n > 1 the list of those that came.
 
-        Raises what went wrong if none came. Interrupting cancels the job.
+        Raises what went wrong if none came, and TimeoutError after `timeout` seconds, which leaves the job running.
+        Interrupting the wait cancels the job.
         """
-        self.wait()
+        self._wait(timeout)
         return self._value_or_error()
 
-    def wait(self) -> None:
+    def exception(self, timeout: float | None = None) -> Exception | None:
+        """Wait as `result` does, and return what it would raise, or None."""
+        self._wait(timeout)
+        return self._failure
+
+    def _wait(self, timeout: float | None = None) -> None:
         """Wait for the end, whatever it is. Interrupting cancels the job."""
         if getattr(_telling, "job", None) is self:
             msg = "An observer can't wait for the job that tells it."
             raise RuntimeError(msg)
         try:
-            self.start()  # in here: an interrupt may come before this has returned
-            event_loop.wait(self.ended)
+            self._start()  # in here: an interrupt may come before this has returned
+            event_loop.wait(self._ended, timeout)
+        except TimeoutError:
+            raise
         except BaseException:
             self.cancel()
             raise
 
-    async def wait_async(self) -> None:
+    async def _wait_async(self) -> None:
         """Wait for the end, whatever it is. Cancelling the wait cancels the job."""
         try:
-            self.start()
-            await event_loop.wait_async(self.ended)
+            self._start()
+            await event_loop.wait_async(self._ended)
         except BaseException:
             self.cancel()
             raise
 
     def __await__(self) -> Generator[Any, None, Any]:
-        yield from self.wait_async().__await__()
+        yield from self._wait_async().__await__()
         return self._value_or_error()
 
     @property
-    def failure(self) -> Exception | None:
+    def _failure(self) -> Exception | None:
         """Why `result` has nothing to return, once the job has ended; None where it has."""
         if self._cancelled:
             return JobCancelledError(f"Cancelled after {self.elapsed_s:.1f} s.", sent=self._recorder.is_begun)
         return None if self.images else self.errors[0]
 
     def _value_or_error(self) -> Any:
-        if failure := self.failure:
+        if failure := self._failure:
             raise failure
-        return self.value
+        return self._value
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Begin, if it has not begun."""
         event_loop.get_loop().call_soon_threadsafe(self._begin)
 
@@ -199,7 +254,7 @@ class Job:
         self._begun = True
         _running.add(self)
         self._changed = asyncio.Event()
-        work = Runner(self.params, self._settings, self._recorder, self.slots, self._changed.set)
+        work = Runner(self.params, self._settings, self._recorder, self._slots, self._changed.set)
         self._runner_task = asyncio.ensure_future(work.run())
         self._run = asyncio.ensure_future(self._run_to_the_end())
 
@@ -221,7 +276,9 @@ class Job:
         self._log_what_nobody_sees()
         await self._tell()
         _running.discard(self)
-        self.ended.set_result(None)
+        self._ended.set_result(None)
+        if self._callbacks:
+            await in_a_thread(self._run_callbacks)
 
     async def _record_end(self) -> None:
         try:
@@ -255,14 +312,14 @@ class Job:
         """Log what is wrong beside the images, where no observer shows it and nothing raises it."""
         if self._observers:
             return
-        for notice in self.notices:
+        for notice in self.notes:
             _logger.warning(notice)
         if self.images and self.errors:
-            _logger.warning("%d of %d images did not come: %s", len(self.errors), len(self.slots), self.errors[0])
+            _logger.warning("%d of %d images are missing: %s", len(self.errors), len(self._slots), self.errors[0])
 
     def _close_slots(self) -> bool:
         """Return whether anything was left to cancel: a cancellation can come too late."""
-        left = [slot for slot in self.slots if not slot.has_ended]
+        left = [slot for slot in self._slots if not slot.has_ended]
         for slot in left:
             slot.advance("cancelled")
         return bool(left)
@@ -272,26 +329,67 @@ _telling = threading.local()
 _running: set[Job] = set()  # a loop keeps no strong reference to its tasks
 
 
-def submit(prompt: str, *, settings: Settings | None = None, **params: Any) -> Job:
-    """Start making images in the background, and return at once.
+@with_parameters_in_sight
+def submit(prompt: str, *, settings: Settings | None = None, **options: Unpack[GenerateOptions]) -> Job:
+    """Start making images in the background, and return at once. Each image costs.
 
-    The parameters are those of `ImageGenerateParams`; `settings` say where to (`Settings.discover`). Raises
-    InvalidRequestError and InvalidSettingsError before anything is sent; all else is raised by `await job` and `job.result()`.
+    Args:
+        prompt: description of the image, 1 to 32,000 characters.
+        settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
+        **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
+
+    Returns:
+        The job: `await job` and `job.result()` give the images.
+
+    Raises:
+        InvalidRequestError: a value that cannot be sent, before anything is.
+        InvalidSettingsError: a key or an endpoint that cannot be used.
+
+    >>> from gradient_notebook import submit
+    >>> job = submit("A red fox", quality="low", size="1024x1024")
+    >>> job.result().size
+    (1024, 1024)
     """
-    job = _job(prompt, settings, params)
-    job.start()
+    job = _job(prompt, settings, options)
+    job._start()
     return job
 
 
-def generate(prompt: str, *, settings: Settings | None = None, **params: Any) -> Any:
-    """Make images and return them: `submit` and `Job.result` in one.
+@overload
+def generate(
+    prompt: str, *, settings: Settings | None = None, n: Literal[1] | None = None, **options: Unpack[StreamableOptions]
+) -> Image: ...
+@overload
+def generate(
+    prompt: str, *, settings: Settings | None = None, n: int, **options: Unpack[StreamableOptions]
+) -> Image | list[Image]: ...
+@with_parameters_in_sight
+def generate(prompt: str, *, settings: Settings | None = None, **options: Unpack[GenerateOptions]) -> Any:
+    """Make images and return them: `submit` and `Job.result` in one. Each image costs.
 
-    Works in a cell, in a script and in a thread; interrupting it cancels the request. Each image costs.
+    Works in a cell, in a script and in a thread; interrupting it cancels the request.
+
+    Args:
+        prompt: description of the image, 1 to 32,000 characters.
+        settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
+        **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
+
+    Returns:
+        The PIL image at full size, decoded from the bytes that the service sent; with n > 1 the list of those that came.
+
+    Raises:
+        InvalidRequestError: a value that cannot be sent, before anything is.
+        InvalidSettingsError: a key or an endpoint that cannot be used.
+        APIError: what the service and the way to it cause, if no image came.
+
+    >>> from gradient_notebook import generate
+    >>> generate("A red fox", quality="low", size="1536x1024").size
+    (1536, 1024)
     """
-    return _job(prompt, settings, params).result()
+    return _job(prompt, settings, options).result()
 
 
-def _job(prompt: str, settings: Settings | None, params: dict[str, Any]) -> Job:
-    checked, where = ImageGenerateParams.of({"prompt": prompt, **params}), settings or discover()
+def _job(prompt: str, settings: Settings | None, options: Mapping[str, Any]) -> Job:
+    checked, where = ImageGenerateParams.of({"prompt": prompt, **options}), settings or discover()
     refuse_key_in(checked.given(), where.key)
-    return Job(checked, where, get_default())
+    return new_job(checked, where, get_default())

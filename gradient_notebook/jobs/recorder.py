@@ -69,7 +69,7 @@ class Recorder:
         ):
             slot.path, slot.is_partial = path, is_partial
             if self._has_failed:  # it would be waited for again, and the end tries once more
-                raise LedgerError("it could not be written before")
+                raise LedgerError("an earlier write failed")
             self._note()
 
     def end(self, outcome: Outcome) -> None:
@@ -96,13 +96,13 @@ class Recorder:
             yield
         except LedgerError as error:
             if not self._has_failed:
-                notice = f"The ledger could not be written ({error}): %imagegen_history may not show this."
+                notice = f"The ledger could not be written ({error}): the history may not show this."
             self._has_failed = True
         except OSError as error:
-            notice = f"The original could not be kept on disk ({error}). Save the image yourself."
+            notice = f"The original file could not be saved ({error}). Save the image yourself."
         except Exception as error:
             _logger.exception("A bug in keeping record %s", self.id)
-            notice = f"What was made could not be kept ({type(error).__name__}: {error}). Save the image yourself."
+            notice = f"The result could not be saved ({type(error).__name__}: {error}). Save the image yourself."
         self.notices += [notice] if notice and notice not in self.notices else []
 
 

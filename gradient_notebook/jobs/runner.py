@@ -62,14 +62,14 @@ class Runner:
                 self._advance(mine, "running")
                 await self._record()
                 await self._receive(params, first, mine)
-            lacking: Exception = InvalidResponseError(f"The answer has fewer than the {params.n} images asked for.")
+            lacking: Exception = InvalidResponseError(f"The response has fewer images than the {params.n} requested.")
         except Exception as error:  # noqa: BLE001 - also a bug of ours must not take the other slots along
             lacking = error
-            if isinstance(error, GradientNotebookError) and self._recorder.is_recorded:
-                error.record_id = self._recorder.id
         for slot in mine.values():
             if not slot.has_ended:
                 slot.fail(lacking)
+            if isinstance(slot.error, GradientNotebookError) and self._recorder.is_recorded:
+                slot.error.record_id = self._recorder.id
         self._changed()
 
     async def _record(self) -> None:

@@ -1,13 +1,14 @@
-"""`Client`: the client, synchronously. A thin face over the package's event_loop, not a second client."""
+"""`Client`: the client, synchronously. A thin layer over the package's event loop, not a second client."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal, Self, overload
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NoReturn, Self, Unpack, overload
 
-from ..api.client import AsyncClient
+from ..api.client import WITHOUT_STREAMING_RESPONSE, AsyncClient, RawResponse
 from ..api.event_stream import EventStream, MergedStream
-from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, ModelListResponse
+from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, Model, ModelListResponse
+from ..api.params import CallOptions, with_parameters_in_sight
 from ..api.settings import Settings
 from . import event_loop
 from .runner import client_for
@@ -16,11 +17,18 @@ from .runner import client_for
 class Client:
     """The image generation API with these settings, synchronously."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, default_headers: Mapping[str, str] | None = None) -> None:
         self.settings = settings
-        self._client = client_for(self.settings)
+        self._default_headers = default_headers
+        shared = client_for(settings)
+        self._client = AsyncClient(settings, default_headers=default_headers) if default_headers else shared
         self.images = Images(self._client)
         self.models = Models(self._client)
+
+    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Client:
+        """Return a client with another time allowed for an answer (seconds), or another number of retries."""
+        settings = self.settings.replace(timeout=timeout, max_retries=max_retries)
+        return Client(settings, default_headers=self._default_headers)
 
     def __repr__(self) -> str:
         return f"Client({getattr(self, 'settings', None)!r})"
@@ -45,6 +53,10 @@ class Models:
         """Return the models that the service offers."""
         return event_loop.run(self._client.models.list())
 
+    def retrieve(self, model: str) -> Model:
+        """Return one model of those that the service offers; raises NotFoundError where it does not."""
+        return event_loop.run(self._client.models.retrieve(model))
+
 
 class Images:
     """`client.images`."""
@@ -52,14 +64,67 @@ class Images:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
+    @property
+    def with_raw_response(self) -> RawImages:
+        """The same methods, returning the status and the headers beside the answer."""
+        return RawImages(self._client)
+
+    @property
+    def with_streaming_response(self) -> NoReturn:
+        """Left out: `stream=True` streams."""
+        raise AttributeError(WITHOUT_STREAMING_RESPONSE)
+
     @overload
-    def generate(self, *, stream: Literal[True], **params: Any) -> Stream: ...
+    def generate(
+        self,
+        *,
+        prompt: str,
+        stream: Literal[True],
+        n: int | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Stream: ...
     @overload
-    def generate(self, *, stream: Literal[False] | None = None, **params: Any) -> ImageGenerateResponse: ...
-    def generate(self, **params: Any) -> ImageGenerateResponse | Stream:
-        """Send one request, as `AsyncClient().images.generate` does; with `stream=True` return a plain iterator."""
-        answer = event_loop.run(self._client.images.generate(**params))
+    def generate(
+        self,
+        *,
+        prompt: str,
+        stream: Literal[False] | None = None,
+        n: int | None = None,
+        **options: Unpack[CallOptions],
+    ) -> ImageGenerateResponse: ...
+    @with_parameters_in_sight
+    def generate(
+        self,
+        *,
+        timeout: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> ImageGenerateResponse | Stream:
+        """Send one request, as `AsyncClient().images.generate` does; with `stream=True` return a plain iterator.
+
+        Arguments, what is returned and what is raised are described there. Waits; interrupting it cancels the request.
+        """
+        beside: dict[str, Any] = {
+            "timeout": timeout,
+            "extra_headers": extra_headers,
+            "extra_query": extra_query,
+            "extra_body": extra_body,
+        }
+        answer = event_loop.run(self._client.images.generate(**beside, **options))
         return answer if isinstance(answer, ImageGenerateResponse) else Stream(answer)
+
+
+class RawImages:
+    """`client.images.with_raw_response`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    def generate(self, **options: Any) -> RawResponse:
+        """Send one request without streaming, as `Images.generate` does."""
+        return event_loop.run(self._client.images.with_raw_response.generate(**options))
 
 
 class Stream(Iterator[ImageGenStreamEvent]):

@@ -1,1 +1,1 @@
-"""The faces: magic, card, panel."""
+"""The front ends: magic, card, panel."""

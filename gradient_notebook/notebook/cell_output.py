@@ -61,7 +61,7 @@ class Text(Output):
         words, seconds = formatting.waiting(job)
         if words:
             self._say(f"{words} {formatting.seconds(seconds)}" if seconds else words)
-        elif not job.has_ended and any(slot.newest for slot in job.slots):
+        elif not job.done() and any(slot.newest for slot in job._slots):
             self._say(formatting.progress(job))
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
@@ -125,7 +125,7 @@ class Card(Output):
             self._picture.update(data, metadata=metadata, raw=True)
         elif said:
             self._picture.update(said.pop(0), raw=True)
-        if self._line:  # the cell is over: what is shown anew would land in another
+        if self._line:  # the cell is over: what is shown from now on would land in another
             self._line.update(html.joined(said), raw=True)
         else:
             for words in said:

@@ -10,17 +10,19 @@ from traitlets.config import Configurable
 
 from ..api.errors import InvalidSettingsError
 from ..api.params import Parameter
-from ..session import FIELDS, session
+from ..session import DEFAULTS, FIELDS, SHOWN_DEFAULTS, session
 
 
 class SessionTrait(AnyTrait):  # type: ignore[type-arg, unused-ignore]
     """A field of the session, checked by the session itself."""
 
     def __init__(self, parameter: Parameter) -> None:
-        super().__init__(parameter.default, allow_none=True, help=f"{parameter.help} Allowed: {parameter.expected}.")
+        name = parameter.name
+        in_a_new_process = SHOWN_DEFAULTS.get(name) if name in DEFAULTS else parameter.default
+        super().__init__(in_a_new_process, allow_none=True, help=f"{parameter.help} Allowed: {parameter.expected}.")
 
-    def make_dynamic_default(self) -> Any:
-        """Return what holds at this moment."""
+    def default(self, obj: Any = None) -> Any:  # noqa: ARG002 - traitlets' signature
+        """Return what holds at this moment: it may come from the environment, or from `configure`."""
         return getattr(session, str(self.name))
 
     def validate(self, obj: HasTraits, value: Any) -> Any:  # noqa: ARG002 - traitlets' signature

@@ -19,13 +19,14 @@ DOT = " · "
 
 NOTEBOOK: Mapping[str, str] = {
     "log_in": "For the real service, set GRADIENT_MODEL_ACCESS_KEY or run %imagegen_login.",
-    "log_in_again": "Run %imagegen_login again, or %imagegen_login --forget to do without it.",
+    "log_in_again": "Run %imagegen_login again, or %imagegen_login --forget to stop using it.",
     "keep_in_memory": "%imagegen_login without --keyring keeps it in this kernel's memory only.",
     "list_models": "%imagegen_models lists the models.",
     "allow_more": "Reword the prompt, or try --moderation low.",
     "show_record": "Its record: %imagegen_history {record_id}",
     "report": SCRIPT["report"],
-    "wait_longer": "A longer %config ImageGen.read_timeout_s waits longer.",
+    "keep_history": "Set %config ImageGen.archive = True, or pass archive_dir=.",
+    "wait_longer": "Raise %config ImageGen.read_timeout_s to wait longer.",
 }
 """What to do about an error, in a notebook: the same names as `errors.SCRIPT`."""
 
@@ -60,17 +61,17 @@ def label(index: int, slot: ImageSlot) -> str:
 
 def progress(job: Job) -> str:
     """Return where a running job stands, as `1 of 3 done · 1 refused (violence)`."""
-    if len(job.slots) == 1 and not job.slots[0].partials:
+    if len(job._slots) == 1 and not job._slots[0].partials:
         return "waiting"
-    if len(job.slots) == 1:
-        return f"partial {len(job.slots[0].partials)} of {job.params.partial_images}"
+    if len(job._slots) == 1:
+        return f"partial {len(job._slots[0].partials)} of {job.params.partial_images}"
     refused = [error for error in job.errors if isinstance(error, ContentPolicyError)]
     why = ", ".join(dict.fromkeys(category for error in refused for category in error.categories))
     return DOT.join(
         filter(
             None,
             [
-                f"{len(job.images)} of {len(job.slots)} done",
+                f"{len(job.images)} of {len(job._slots)} done",
                 f"{len(refused)} refused{f' ({why})' if why else ''}" if refused else "",
                 f"{len(job.errors) - len(refused)} failed" if len(job.errors) > len(refused) else "",
             ],
@@ -83,14 +84,14 @@ def waiting(job: Job) -> tuple[str, float]:
 
     The words end where the seconds follow, if there are any.
     """
-    left = [slot for slot in job.slots if not slot.has_ended]
+    left = [slot for slot in job._slots if not slot.has_ended]
     waits = [slot.wait for slot in left if slot.wait]
     if waits:
         next_one = min(waits, key=lambda wait: wait.until_s)
-        what = f"attempt {next_one.attempt} in" if next_one.attempt > 1 else "goes on in"
+        what = f"attempt {next_one.attempt} in" if next_one.attempt > 1 else "resumes in"
         return f"{next_one.reason}{DOT}{what}", max(0.0, next_one.until_s - time.monotonic())
     if left and all(slot.status == "queued" for slot in left):
-        return "Queued until another request has ended", 0.0
+        return "Queued until another request ends", 0.0
     return "", 0.0
 
 
@@ -98,8 +99,8 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
     """Return the parts of the line under the finished images; the first is the variable's name."""
     price = cost(job.usage) if job.usage else ""
     first = job.images[0]
-    slot = next(slot for slot in job.slots if slot.image)
-    count = f"{len(job.images)} PIL images" if isinstance(job.value, list) else "PIL"
+    slot = next(slot for slot in job._slots if slot.image)
+    count = f"{len(job.images)} PIL images" if isinstance(job._value, list) else "PIL"
     quality = slot.event.quality if slot.event else None
     return [
         name,
@@ -170,8 +171,10 @@ def problems(job: Job | None) -> list[Box]:
     reasons: dict[str, list[Exception]] = {}
     for error in job.errors if job.images else ():
         reasons.setdefault(Box.of(error).what, []).append(error)
-    missing = [Box.of(same[0], before=f"{len(same)} of {len(job.slots)} did not come. ") for same in reasons.values()]
-    return missing + [Box(notice) for notice in job.notices]
+    missing = [
+        Box.of(same[0], before=f"{len(same)} of {len(job._slots)} images missing. ") for same in reasons.values()
+    ]
+    return missing + [Box(notice) for notice in job.notes]
 
 
 def _short(file_name: str) -> str:

@@ -34,7 +34,7 @@ def show_history(entries: Sequence[HistoryEntry], archive: Archive, *, more: int
     cells = [_cell(at, entry, pictures) for at, entry in enumerate(entries)]
     lines = [_line(at, entry) for at, entry in enumerate(entries)]
     if not entries:
-        lines = ["Nothing has been made, or nothing that fits."]
+        lines = ["No images yet, or none that match."]
         cells = [escape(lines[0])]
     if more > 0:
         lines.append(f"{more:,} older: history()[{len(entries)}:]")
@@ -50,7 +50,7 @@ def _thumbnails(entries: Sequence[HistoryEntry], archive: Archive) -> dict[str, 
     files = {entry.id: _files(entry) for entry in entries}
     known: dict[str, bytes] = {}
     if names := [path.name for paths in files.values() for path in paths]:
-        with contextlib.suppress(OSError):  # they can be made anew
+        with contextlib.suppress(OSError):  # they can be made again
             known = archive.ledger.thumbnails(names)
     made: dict[str, bytes] = {}
     shown: dict[str, bytes] = {}
@@ -80,7 +80,7 @@ def _instead(entry: HistoryEntry) -> str:
     """Return what stands in the place of a picture that is not there."""
     if not _files(entry):
         return entry.outcome
-    return "cannot be shown" if _files(entry)[0].exists() else "the original is gone"
+    return "cannot be shown" if _files(entry)[0].exists() else "original file missing"
 
 
 def _made(path: Path) -> bytes | None:
@@ -169,5 +169,6 @@ def history_from_line(line: str) -> History:
     try:
         values = vars(HISTORY_PARSER.parse_args(shlex.split(line)))
     except ValueError as error:
-        raise InvalidRequestError(f"%imagegen_history: {error} in {line!r}", "Close the quotation mark.") from error
+        what = f"%imagegen_history: {error} in {line!r}"
+        raise InvalidRequestError(what, "Close the quotation mark.", sent=None) from error
     return history(" ".join(values.pop("words")), **values)

@@ -59,7 +59,7 @@ def color_of(outcome: Outcome) -> str:
 
 
 def box(said: Box) -> dict[str, str]:
-    """Return what went wrong as something to display: a refusal is amber, a cancellation grey, a failure red."""
+    """Return what went wrong as something to display: a refusal is amber, a cancellation gray, a failure red."""
     color = color_of(said.kind)
     style = (
         f"{_FONT};color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText));padding:8px 14px;"
@@ -81,8 +81,3 @@ def joined(bundles: Sequence[dict[str, str]]) -> dict[str, str]:
         "text/html": "".join(bundle["text/html"] for bundle in bundles),
         "text/plain": "\n".join(bundle["text/plain"] for bundle in bundles),
     }
-
-
-def _short(file_name: str) -> str:
-    stem, _, suffix = file_name.rpartition(".")
-    return f"{stem[:4]}…{stem[-2:]}.{suffix}"

@@ -9,14 +9,20 @@ from IPython.core.error import StdinNotImplementedError
 
 from .. import connect
 from ..api.credentials import KEY_VARIABLES, Key, looks_like_key
-from ..api.errors import AuthenticationError, GradientNotebookError, InvalidRequestError, InvalidSettingsError
+from ..api.errors import (
+    AuthenticationError,
+    GradientNotebookError,
+    InvalidRequestError,
+    InvalidSettingsError,
+    PermissionDeniedError,
+)
 from ..api.settings import Settings
 from ..api.text import nearest
 from ..connect import discover
 from ..jobs import event_loop
 
 LOGIN = "%imagegen_login"
-_PROMPT = "Model access key (what you type is not shown): "
+_PROMPT = "Model access key (input is hidden): "
 _OPTIONS = ("--keyring", "--forget")
 
 
@@ -29,7 +35,7 @@ def login(line: str) -> str:
         connect.get_keyring()  # before anything is asked: it may be missing
     key = _typed()
     if not key.reveal():
-        return "Nothing was typed, and nothing has changed."
+        return "Nothing was entered, and nothing has changed."
     found = _tried(discover(key=key))
     if option == "--keyring":
         connect.store(key)
@@ -41,14 +47,14 @@ def login(line: str) -> str:
 def _option(line: str) -> str:
     words = line.split()
     if looks_like_key(line) or any(not word.startswith("-") for word in words):
-        what = f"{LOGIN}: a key does not belong on its line, which stays in the notebook and in the history"
-        raise InvalidRequestError(what, f"Take it out, revoke that key, and run {LOGIN} alone: it asks.")
+        what = f"{LOGIN}: don't write the key on this line; it stays in the notebook and in the history"
+        raise InvalidRequestError(what, f"Remove it, revoke that key, and run {LOGIN} alone: it asks for the key.")
     unknown = next((word for word in words if word not in _OPTIONS), None)
     if unknown is not None:
         advice = f"{nearest(unknown, _OPTIONS)} {LOGIN} takes --keyring or --forget."
         raise InvalidRequestError(f"{unknown}: no such option", advice.strip())
     if len(set(words)) > 1:
-        raise InvalidRequestError(f"{LOGIN}: --keyring and --forget exclude each other", "Leave one out.")
+        raise InvalidRequestError(f"{LOGIN}: --keyring and --forget cannot be combined", "Leave one out.")
     return words[0] if words else ""
 
 
@@ -59,7 +65,7 @@ def _typed() -> Key:
             warnings.simplefilter("error", getpass.GetPassWarning)  # a terminal that would show what is typed
             return Key(getpass.getpass(_PROMPT), LOGIN)
     except (StdinNotImplementedError, EOFError, getpass.GetPassWarning):
-        what = f"{LOGIN} cannot ask for the key here: nothing can be typed unseen."
+        what = f"{LOGIN} cannot ask for the key here: hidden input is not possible."
         raise InvalidSettingsError(what, f"Set {KEY_VARIABLES[0]} in the environment instead.") from None
     except KeyboardInterrupt:
         raise event_loop.Interrupted("nothing has changed.") from None
@@ -75,11 +81,11 @@ def _tried(settings: Settings) -> str:
 
     try:
         count = event_loop.run(image_models())
-    except (AuthenticationError, InvalidSettingsError) as error:
+    except (AuthenticationError, PermissionDeniedError, InvalidSettingsError) as error:
         error.remark = "The key was not kept."
         raise
     except GradientNotebookError as error:
-        return f"it could not be tried: {error.summary}"
+        return f"it could not be checked: {error.summary}"
     return f"it works: {count} image model{'' if count == 1 else 's'} at {settings.endpoint}."
 
 
@@ -88,5 +94,5 @@ def _forgotten() -> str:
     before = connect.forget()
     before = connect.remove() or before
     left = connect.find_key().key
-    rest = f"the key from {left.source} holds" if left else "there is no key"
+    rest = f"the key from {left.source} is used" if left else "no key is set"
     return f"{'The key is forgotten' if before else 'There was nothing to forget'}; {rest}."

@@ -17,22 +17,22 @@ from typing import Any, NoReturn
 from IPython.core.magic_arguments import MagicArgumentParser
 
 from ..api.errors import InvalidRequestError
-from ..api.params import PARAMETERS, ImageGenerateParams, Parameter
+from ..api.params import PARAMETERS, ImageGenerateParams, Parameter, broken_rule
 from ..api.text import nearest
 from ..history.entry import DEFAULT_NAME
-from ..storage.outcome import OUTCOMES
+from ..storage.outcome import ENDED
 
 _FLAGS: Mapping[str, str] = {
-    "no-wait": "Return at once; NAME holds the job, and then its image.",
-    "dry-run": "Show the request and what it may cost, and send nothing.",
-    "raw": "Send the prompt as it is, without {{ }}.",
-    "quiet": "Show nothing but mistakes.",
+    "no-wait": "Return immediately; NAME holds the job, and then its image.",
+    "dry-run": "Show the request and its estimated cost, and send nothing.",
+    "raw": "Send the prompt as it is: insert nothing for {{ }}.",
+    "quiet": "Show nothing but errors.",
 }
 _USAGE = """\
 %%imagegen [NAME] [options]        and the prompt in the lines below
        %imagegen [NAME] [options] -- prompt"""
 _DESCRIPTION = """\
-Make images from a prompt, watch them come, and go on with NAME, a PIL image (a list of them where n > 1).
+Generate images from a prompt, watch them arrive, and use NAME, a PIL image (a list of images if n > 1).
 {{expression}} in the prompt and in --save inserts the value of a Python expression."""
 
 
@@ -77,13 +77,11 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.allow_abbrev = False
-    parser.add_argument(
-        "name", nargs="?", metavar="NAME", help=f"Variable for the image; {DEFAULT_NAME} if none is given."
-    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help=f"Variable for the image ({DEFAULT_NAME} by default).")
     for parameter in PARAMETERS.values():
         if parameter.name != "prompt":
             _add(parser, parameter)
-    parser.add_argument("--save", "-o", metavar="PATH", help="Write the original file there, too.")
+    parser.add_argument("--save", "-o", metavar="PATH", help="Also save the original file there.")
     for flag, text in _FLAGS.items():
         parser.add_argument(f"--{flag}", action="store_true", help=_escaped(text))
     return parser
@@ -113,15 +111,15 @@ def make_history_parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = Parser(  # type: ignore[no-untyped-call] # as IPython has it
         "imagegen_history",
         usage=_escaped("%imagegen_history [words] [options]"),
-        description="Show what has been made in any session, newest first. history() is the same for Python.",
+        description="Show the images of all sessions, newest first. In Python: history().",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.allow_abbrev = False
-    parser.add_argument("words", nargs="*", help="All of them stand in the prompt, or are the id of a record.")
-    parser.add_argument("--since", metavar="DATE", help="The earliest day or time, as 2026-11-21.")
-    parser.add_argument("--until", metavar="DATE", help="The latest day or time.")
-    parser.add_argument("--model", metavar="NAME", help="A part of the model's name.")
-    parser.add_argument("--outcome", metavar=f"{{{','.join(OUTCOMES)}}}", help="How it ended.")
+    parser.add_argument("words", nargs="*", help="Words that are all in the prompt, or the ID of a record.")
+    parser.add_argument("--since", metavar="DATE", help="Earliest day or time, for example 2026-11-21.")
+    parser.add_argument("--until", metavar="DATE", help="Latest day or time.")
+    parser.add_argument("--model", metavar="NAME", help="Part of the model's name.")
+    parser.add_argument("--outcome", metavar=f"{{{','.join(ENDED)}}}", help="How it ended.")
     return parser
 
 
@@ -166,19 +164,9 @@ def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict
     for name in values.keys() - given.keys():
         if (needed := PARAMETERS[name].only_with) and not values.get(needed):
             del values[name]
-    while culprit := _culprit(values):
-        if culprit in given or culprit not in values:
-            break  # a mistake of the cell's own, told when the request is made
-        del values[culprit]
-    return values
-
-
-def _culprit(values: Mapping[str, Any]) -> str | None:
-    try:
-        ImageGenerateParams.of({**values, "prompt": "a"})
-    except InvalidRequestError as error:
-        return error.param
-    return None
+    while (rule := broken_rule(values)) and rule.parameter not in given:
+        del values[rule.parameter]
+    return values  # what else is wrong is a mistake of the cell's own, told when the request is made
 
 
 def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
@@ -194,7 +182,7 @@ def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
             raise
         reason = str(error)
     if reason:
-        raise InvalidRequestError(f"save={save!r}: {reason}", "Choose another place.", parameter="save")
+        raise InvalidRequestError(f"save={save!r}: {reason}", "Choose another path.", param="save")
     return path
 
 
@@ -216,10 +204,10 @@ def numbered(path: Path, index: int, count: int) -> Path:
 
 def _unwritable(path: Path, folder: str) -> str:
     if not path.parent.is_dir():
-        return f"there is no folder {folder!r}"
+        return f"the folder {folder!r} does not exist"
     if not os.access(path.parent, os.W_OK):
-        return f"the folder {folder!r} cannot be written to"
-    return "the file is there and cannot be written to" if path.exists() and not os.access(path, os.W_OK) else ""
+        return f"the folder {folder!r} is not writable"
+    return "the file exists and is not writable" if path.exists() and not os.access(path, os.W_OK) else ""
 
 
 def _with_hyphens(word: str) -> str:
@@ -252,16 +240,14 @@ def identifier(name: str) -> str:
     name = unicodedata.normalize("NFKC", name)  # as Python reads names
     if name.isidentifier() and not keyword.iskeyword(name):
         return name
-    why = "a Python keyword" if keyword.iskeyword(name) else "no Python name"
-    raise InvalidRequestError(
-        f"NAME={name!r}: {why}", "Use letters, digits and _, as for any variable.", parameter="name"
-    )
+    why = "a Python keyword" if keyword.iskeyword(name) else "not a valid Python identifier"
+    raise InvalidRequestError(f"NAME={name!r} is {why}", "Use letters, digits and _.", param="name")
 
 
 def _unknown(word: str) -> InvalidRequestError:
     if not word.startswith("-"):
-        what = f"%imagegen: {word!r} is one word too many"
-        return InvalidRequestError(what, "One NAME and options; the prompt goes below %%imagegen, or after --.")
+        what = f"%imagegen: unexpected argument {word!r}"
+        return InvalidRequestError(what, "Give one NAME and options; the prompt goes below %%imagegen, or after --.")
     known = [option for action in PARSER._actions for option in action.option_strings]  # noqa: SLF001 - as argparse's own help
     option = word.partition("=")[0]
     advice = f"{nearest(option, known)} %imagegen? shows all options."

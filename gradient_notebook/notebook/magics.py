@@ -21,7 +21,7 @@ from ..api.errors import SCRIPT, GradientNotebookError, InvalidRequestError, des
 from ..api.params import DEFAULT_MODEL, ImageGenerateParams
 from ..connect import discover, find_key, simulator_notice, without_key
 from ..jobs import event_loop
-from ..jobs.job import Job
+from ..jobs.job import Job, new_job
 from ..jobs.runner import client_for
 from ..session import session
 from ..storage.archive import default_file_mode, get_default, write_atomic
@@ -64,9 +64,9 @@ class CellRun:
         """Make the images, and return when they are there."""
         job = self._job(self._output().update)
         try:
-            job.wait()
+            job._wait()
         except _INTERRUPTIONS as interruption:
-            event_loop.wait(job.ended)
+            event_loop.wait(job._ended)
             raise self._interrupted(job) from interruption
         self._end(job)
 
@@ -74,9 +74,9 @@ class CellRun:
         """Make the images, and return when they are there; the kernel stays open for messages meanwhile."""
         job = self._job(self._output().update)
         try:
-            await job.wait_async()
+            await job._wait_async()
         except _INTERRUPTIONS as interruption:
-            await event_loop.wait_async(job.ended)
+            await event_loop.wait_async(job._ended)
             raise self._interrupted(job) from interruption
         self._end(job)
 
@@ -85,7 +85,7 @@ class CellRun:
         self._output(background=True)
         job = self._job(self._watch)
         self._shell.push({self.args.name: job})
-        job.start()
+        job._start()
 
     def dry_run(self) -> None:
         """Show the request and what it may cost."""
@@ -108,7 +108,7 @@ class CellRun:
         self.output.begin()
         try:
             settings = discover(found=self._found)
-            job = Job(self.params, settings, get_default(), observer)
+            job = new_job(self.params, settings, get_default(), observer)
             self.output.attach(job)
         except BaseException as error:
             self._show_error(error, None)
@@ -117,16 +117,16 @@ class CellRun:
 
     def _watch(self, job: Job) -> None:
         self.output.update(job)
-        if job.has_ended:
+        if job.done():
             if self._shell.user_ns.get(self.args.name) is job:  # unless somebody took the name meanwhile
                 self._assign(job)
-            failure = job.failure
+            failure = job._failure
             if not self.output.finish(job, failure) and failure:
                 print(formatting.Box.of(failure).text)  # noqa: T201 - nobody is there to raise it to
 
     def _end(self, job: Job) -> None:
         self._assign(job)
-        if failure := job.failure:
+        if failure := job._failure:
             raise self._show_error(failure, job)
         self.output.finish(job, None)
 
@@ -138,27 +138,27 @@ class CellRun:
 
     def _interrupted(self, job: Job) -> event_loop.Interrupted:
         self._assign(job)
-        self.output.finish(job, job.failure)
-        return event_loop.Interrupted(f"{self._left(job)} What had been sent may be billed.")
+        self.output.finish(job, job._failure)
+        return event_loop.Interrupted(f"{self._left(job)} Requests already sent may be billed.")
 
     def _assign(self, job: Job) -> None:
         if job.images:
-            self._shell.push({self.args.name: job.value})
+            self._shell.push({self.args.name: job._value})
             self._write(job)
 
     def _write(self, job: Job) -> None:
-        finished = [slot.image_bytes for slot in job.slots if slot.image and slot.image_bytes]
+        finished = [slot.image_bytes for slot in job._slots if slot.image and slot.image_bytes]
         for index, data in enumerate(finished if self.save else []):
             path = numbered(self.save or Path(), index, max(self.params.n, len(finished)))
             try:
                 write_atomic(path, data, default_file_mode())
             except OSError as error:
-                job.notices.append(f"save={str(path)!r} failed ({error}); {self.args.name} holds the image.")
+                job._recorder.notices.append(f"save={str(path)!r} failed ({error}); {self.args.name} holds the image.")
 
     def _left(self, job: Job | None) -> str:
         """Return what the variable holds after a failure."""
         count = len(job.images) if job else 0
-        finished = f"{self.args.name} holds what had finished: {count} of {self.params.n}."
+        finished = f"{self.args.name} holds the finished images: {count} of {self.params.n}."
         return finished if count else f"{self.args.name} was not assigned."
 
 
@@ -202,8 +202,8 @@ class ImageGenMagics(Magics):
         options, text = split_prompt(line)
         args = parse(options)
         if unfit := args.own_options - {"raw"}:
-            what = f"%imagegen_panel: --{min(unfit).replace('_', '-')} is for %imagegen"
-            raise InvalidRequestError(what, "Leave it out: a panel sends nothing by itself.")
+            what = f"%imagegen_panel: --{min(unfit).replace('_', '-')} works with %imagegen only"
+            raise InvalidRequestError(what, "Leave it out: a panel sends nothing until you press Generate.")
         display(Panel(args.name, raw=args.raw, prompt=text or "", **args.given))
 
     @line_magic
@@ -213,9 +213,9 @@ class ImageGenMagics(Magics):
         chosen = session.defaults().get("model", DEFAULT_MODEL)
         models = event_loop.run(client.models.list())
         if not models.image_models:
-            print("No name of a model here says that it paints. All of them:")  # noqa: T201
+            print("No image models found. All models:")  # noqa: T201
         for name in models.image_models or [model.id for model in models.data]:
-            print(f"{name}  (used unless told otherwise)" if name == chosen else name)  # noqa: T201
+            print(f"{name}  (default)" if name == chosen else name)  # noqa: T201
 
     @line_magic
     def imagegen_history(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
@@ -239,7 +239,7 @@ class ImageGenMagics(Magics):
     def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun:
         options, text = split_prompt(line) if cell is None else (line, cell.strip())
         if text is None:
-            what = "%imagegen: there is no prompt after --"
+            what = "%imagegen: no prompt after --"
             raise InvalidRequestError(what, "Write %imagegen [NAME] [options] -- prompt.")
         names = {**self.shell.user_ns, **(local_ns or {})}
         return CellRun(self.shell, parse(options), text, names)
@@ -313,7 +313,7 @@ def _settings(shell: InteractiveShell) -> ImageGen:
     try:
         return ImageGen(parent=shell)
     except TraitError as error:  # `%config` keeps what it has refused, too
-        print(f"{error}. %config ImageGen begins with its own defaults.")  # noqa: T201
+        print(f"{error}. %config ImageGen uses its defaults.")  # noqa: T201
         del shell.config["ImageGen"]
         return ImageGen(parent=shell)
 

@@ -25,7 +25,7 @@ def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] 
     """
     from ..imaging import contact_sheet, preview
 
-    images = (job.images or job.newest_partials) if job else []
+    images = (job.images or job._newest_partials) if job else []
     if not job or not images:
         return None
     small = contact_sheet(images, px) if len(images) > 1 else preview(images[0], px)

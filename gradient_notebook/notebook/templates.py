@@ -10,7 +10,7 @@ from typing import Any
 from ..api.errors import InvalidRequestError
 from ..api.text import nearest
 
-_RAW = "Or use --raw (in a panel, untick Insert {{ }}) to send the braces as they are."
+_RAW = "Or use --raw (in a panel, uncheck Insert {{ }}) to send the braces as they are."
 
 
 def interpolate(text: str, namespace: Mapping[str, Any]) -> str:
@@ -72,7 +72,7 @@ def _value(source: str, namespace: Mapping[str, Any]) -> str:
         name = error.name or source
         hint = nearest(name, [*namespace, *dir(builtins)])
         raise InvalidRequestError(
-            f"{shown}: there is no {name!r}", f"{hint} {_RAW}".strip(), parameter="prompt"
+            f"{shown}: {name!r} is not defined", f"{hint} {_RAW}".strip(), param="prompt"
         ) from error
     except Exception as error:
         what = f"{shown}: {type(error).__name__}: {error}"

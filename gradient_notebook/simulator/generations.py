@@ -18,7 +18,7 @@ from tornado.iostream import StreamClosedError
 
 from . import validation
 from .faults import CUTS, CUTS_IN_FINAL, Fault
-from .handlers import Gone, Handler
+from .handlers import ClientGoneError, Handler
 from .painter.painting import Painter, Picture
 from .validation import ResolvedRequest
 
@@ -54,11 +54,11 @@ class Generations(Handler):
             await self._misbehave()
             if not self.fault.answers and self.authenticated():
                 await self._generate()
-        except validation.RefusedRequest as refused:
+        except validation.RequestRefusedError as refused:
             self.answer(refused.status, refused.body)
         except StreamClosedError:  # a write found out that the client has left: tornado may not say it again
             self.on_connection_close()
-        except (Gone, asyncio.CancelledError):  # the client left, or the server stops
+        except (ClientGoneError, asyncio.CancelledError):  # the client left, or the server stops
             self.gone.set()
 
     async def _misbehave(self) -> None:
@@ -112,7 +112,7 @@ class Generations(Handler):
             raise validation.moderation_blocked("output")
         if self.fault.error_event is not None:
             self._set_scripted_headers()
-            raise validation.RefusedRequest(400, {"error": dict(self.fault.error_event)})
+            raise validation.RequestRefusedError(400, {"error": dict(self.fault.error_event)})
         paintings = [cache(partial(_picture, self.service.painter, asked, variation)) for variation in variations]
         pictures = await asyncio.gather(*[self._last_picture(asked, painting) for painting in paintings])
         await self._until(started, asked, 1)
@@ -205,13 +205,13 @@ class Generations(Handler):
         await self._break_off()
 
     async def _send(self, data: bytes) -> None:
-        """Write `data` and wait until it is out; raises Gone or StreamClosedError if the client left."""
+        """Write `data` and wait until it is out; raises ClientGoneError or StreamClosedError if the client left."""
         size = self.fault.drip or len(data) or 1
         for start in range(0, len(data), size):
             self.write(data[start : start + size])
             await self.flush()
             if self.gone.is_set():
-                raise Gone
+                raise ClientGoneError
 
     async def _cut_head(self, data: bytes) -> NoReturn:
         await self._connection.stream.write(data)
@@ -230,7 +230,7 @@ class Generations(Handler):
         if self.fault.reset and stream.socket is not None:  # the client may have left
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         stream.close()
-        raise Gone
+        raise ClientGoneError
 
 
 def _with_picture(values: dict[str, Any], base64: bytes) -> bytes:

@@ -41,7 +41,7 @@ class Service:
     stopping: bool = False
 
 
-class Gone(Exception):
+class ClientGoneError(Exception):
     """Nobody is there any more to answer to."""
 
 
@@ -105,24 +105,24 @@ class Handler(tornado.web.RequestHandler):
         """Send no entity tag: nothing here is cached."""
 
     async def pause(self, seconds: float | None) -> None:
-        """Wait, for ever if `seconds` is None; raises Gone as soon as the client has left."""
+        """Wait, for ever if `seconds` is None; raises ClientGoneError as soon as the client has left."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.gone.wait(), None if seconds is None else max(0.0, seconds))
         if self.gone.is_set():
-            raise Gone
+            raise ClientGoneError
 
     async def painted(self, work: Callable[[], Result]) -> Result:
-        """Return what `work` gives, done in a painter's thread; raises Gone if the client left meanwhile."""
+        """Return what `work` gives, done in a painter's thread; raises ClientGoneError if the client left meanwhile."""
 
         def work_if_wanted() -> Result:
             if self.gone.is_set():
-                raise Gone
+                raise ClientGoneError
             return work()
 
         try:
             painting = asyncio.get_running_loop().run_in_executor(self.service.threads, work_if_wanted)
         except RuntimeError as error:  # the interpreter is on its way out and starts no more work
-            raise Gone from error
+            raise ClientGoneError from error
         result = await painting
         await self.pause(0)
         return result

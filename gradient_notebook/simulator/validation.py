@@ -31,7 +31,7 @@ _SHAPES = {
 }
 
 
-class RefusedRequest(Exception):
+class RequestRefusedError(Exception):
     """The answer is an error: its HTTP `status` and JSON `body`."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
@@ -40,10 +40,10 @@ class RefusedRequest(Exception):
         self.body = body
 
 
-def invalid(message: str, parameter: str | None, code: str | None, status: int = 400) -> RefusedRequest:
+def invalid(message: str, parameter: str | None, code: str | None, status: int = 400) -> RequestRefusedError:
     """Return the error of a wrong request in the upstream provider's form."""
     error = {"message": message, "type": "invalid_request_error", "code": code, "param": parameter}
-    return RefusedRequest(status, {"error": error})
+    return RequestRefusedError(status, {"error": error})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class ResolvedRequest:
 
 
 def resolve_request(body: bytes) -> ResolvedRequest:
-    """Return what `body` orders, or raise RefusedRequest."""
+    """Return what `body` orders, or raise RequestRefusedError."""
     params = _params(_object(body))
     if params.model not in IMAGE_MODELS:
         message = f"The model {params.model[:80]!r} does not exist, or it makes no images."
@@ -105,7 +105,7 @@ def refuses(params: ImageGenerateParams, stage: str) -> bool:
     return mark in params.prompt.lower() or bool(by_word)
 
 
-def moderation_blocked(stage: str) -> RefusedRequest:
+def moderation_blocked(stage: str) -> RequestRefusedError:
     """Return the refusal of the safety system at the `stage`, `input` or `output`."""
     categories = ["violence"]
     message = f"Your request was rejected by the safety system. safety_violations=[{', '.join(categories)}]."
@@ -140,7 +140,7 @@ def _params(values: dict[str, Any]) -> ImageGenerateParams:
     try:
         return ImageGenerateParams.of(given)
     except ValueError as error:  # a rule between parameters; the error names the culprit
-        raise invalid(str(error.args[0]), getattr(error, "parameter", None), "invalid_value") from None
+        raise invalid(str(error.args[0]), getattr(error, "param", None), "invalid_value") from None
 
 
 def _checked(name: str, value: Any) -> Any:

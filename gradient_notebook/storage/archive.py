@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,6 +111,8 @@ def extension(data: bytes) -> str:
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that is there whole or not at all, whatever happens meanwhile. A link stays a link."""
+    import tempfile  # which brings half of the standard library
+
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".gradient-")
     _fill(descriptor, Path(name), data)

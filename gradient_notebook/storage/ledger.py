@@ -1,6 +1,6 @@
 """The ledger: what was asked for and what came of it, in SQLite, for all kernels and processes at once.
 
-Each call opens the file anew: it costs 2 ms, and neither a fork nor a folder that is moved away can break it.
+Each call opens the file: it costs 2 ms, and neither a fork nor a folder that is moved away can break it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection, Row
 
 _BUSY_S = 5.0
-"""RetryBudget with other processes that are writing, in seconds; each of them takes milliseconds."""
+"""How long others that are writing are waited for, in seconds; each of them takes milliseconds."""
 
 
 class LedgerError(OSError):
@@ -74,10 +74,11 @@ _IN_JSON = ("params", "usage", "reported", "error")
 
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        f"CREATE TABLE generations ({', '.join(_GENERATION)}, PRIMARY KEY (id)) WITHOUT ROWID",
+        "CREATE TABLE generations (id, started_at, ended_at, outcome, model, prompt, params, endpoint, "  # noqa: ISC004
+        "PRIMARY KEY (id)) WITHOUT ROWID",
         "CREATE INDEX generations_by_time ON generations (started_at)",
-        f"CREATE TABLE images (generation, {', '.join(_IMAGE)}, thumbnail BLOB, "  # noqa: ISC004
-        "PRIMARY KEY (generation, position)) WITHOUT ROWID",
+        "CREATE TABLE images (generation, position, outcome, file, is_partial, byte_count, request_id, "  # noqa: ISC004
+        "revised_prompt, usage, reported, error, thumbnail BLOB, PRIMARY KEY (generation, position)) WITHOUT ROWID",
         "CREATE INDEX images_by_file ON images (file)",
     ),
     (  # version 1 called it unfinished
@@ -196,6 +197,13 @@ class Ledger:
         # Where nothing can be written, SQLite must not look for others who write.
         writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
         with self._open("mode=rw" if writable else "mode=ro&immutable=1") as connection:
+            if 0 < _version(connection) < VERSION:
+                # The next write brings the file to this version; until then what is read is a copy that is.
+                with self._open("mode=memory") as copy:
+                    connection.backup(copy)
+                    _migrate(copy)
+                    yield copy
+                return
             connection.execute("BEGIN")
             yield connection
 
@@ -232,7 +240,7 @@ def _version(connection: Connection) -> int:
     """Return the version of the ledger, 0 for an empty one."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
-        msg = f"the ledger is of version {version}, made by a newer gradient_notebook"
+        msg = f"the ledger has version {version}, written by a newer gradient_notebook"
         raise LedgerError(msg)
     return int(version)
 

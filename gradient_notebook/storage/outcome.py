@@ -12,13 +12,13 @@ A request that fails before it is sent goes from `queued` to `failed` or `refuse
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 from ..api.errors import APIConnectionError, ContentPolicyError, JobCancelledError
 
 Outcome = Literal["queued", "running", "done", "refused", "failed", "cancelled", "unknown"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-ENDED: frozenset[Outcome] = frozenset({"done", "refused", "failed", "cancelled", "unknown"})
+ENDED: tuple[Outcome, ...] = ("done", "refused", "failed", "cancelled", "unknown")
+"""How a request can end, and so what a record says: `unknown` also where no end is recorded."""
 
 TRANSITIONS: Mapping[Outcome, frozenset[Outcome]] = {
     "queued": frozenset({"running", *ENDED}),

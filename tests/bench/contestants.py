@@ -25,7 +25,7 @@ Seen = Callable[[bytes], bytes]
 class Contestant(Protocol):
     """One way to images from an endpoint; the connection is kept from one call to the next.
 
-    The methods of some are coroutine functions, and each call returns at once what `worker.py` awaits.
+    The methods of some are coroutine functions, and each call returns immediately what `worker.py` awaits.
     """
 
     def stream(self, seen: Seen) -> Any:

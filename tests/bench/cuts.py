@@ -96,7 +96,7 @@ def _event(chance: Chance, end: str) -> str:
 
 def _message(chance: Chance, kind: str) -> Mapping[str, Any]:
     if chance.random() < 0.03:
-        return {"error": {"message": "Out of paint.", "code": "x"}}
+        return {"error": {"message": "Out of memory.", "code": "x"}}
     named = {"type": kind} if chance.random() < 0.8 else {}
     about = {"created_at": chance.randrange(10**9), "size": "1024x1024", "note": 'a "b64_json": "AAAA" in a text'}
     fields = [*named.items(), ("b64_json", _base64(chance)), *about.items()]

@@ -19,9 +19,8 @@ from misbehaviour import Line, script
 from relay import HOST, Relay
 
 import gradient_notebook as gn
-from gradient_notebook.jobs import concurrency
 from gradient_notebook.simulator import Received, Simulator
-from gradient_notebook.storage.archive import Archive, set_default
+from gradient_notebook.storage.archive import Archive
 from gradient_notebook.storage.ledger import Record
 
 AT_ONCE = 16
@@ -32,6 +31,8 @@ PATIENCE_S = 120.0
 """No job takes as long: it waits 20 s at most, and its answer is silent for a few."""
 UNREACHED = 0.02
 """The share of requests that go where nobody listens."""
+IMPATIENT = 0.2
+"""The share of requests that are sent once: of those an error says whether they were sent at all."""
 UNLIMITED = 10**9  # requests an hour: the rate limit is not the subject
 
 
@@ -84,14 +85,12 @@ def _service(lines: Sequence[Line]) -> Simulator:
 
 @contextmanager
 def _kept_in(archive: Archive) -> Iterator[None]:
-    limit = concurrency.Gate.limit
-    concurrency.bound(AT_ONCE)
-    set_default(lambda: archive)
+    before = gn.session.values()
+    gn.configure(concurrency=AT_ONCE, archive=True, archive_dir=str(archive.folder))
     try:
         yield
     finally:
-        set_default()
-        concurrency.bound(limit)
+        gn.session.update(before)
 
 
 @contextmanager
@@ -104,13 +103,17 @@ def _nobody() -> Iterator[str]:
 
 def _requests(count: int, chance: random.Random, url: str, nobody: str) -> Iterator[gn.Job]:
     """Send each when it is asked for; each has a prompt of its own."""
-    limits: dict[str, Any] = {"max_retries": RETRIES, "max_wait_s": 20, "read_timeout_s": READ_TIMEOUT_S}
-    places = [Settings.discover(key="sk-do-reliability", endpoint=place, **limits) for place in (url, nobody)]
+    limits: dict[str, Any] = {"max_wait_s": 20, "read_timeout_s": READ_TIMEOUT_S}
     for number in range(count):
-        settings = places[chance.random() < UNREACHED]
+        settings = gn.Settings.discover(
+            key="sk-do-reliability",
+            endpoint=nobody if chance.random() < UNREACHED else url,
+            max_retries=0 if chance.random() < IMPATIENT else RETRIES,
+            **limits,
+        )
         how = {"stream": True, "partial_images": 2} if chance.random() < 0.5 else {"n": chance.choice((1, 1, 2))}
         job = gn.submit(f"Hills, number {number}", settings=settings, quality="low", **how)
-        job.observe(str)  # as a card would; what nobody observes is logged
+        job._observe(str)  # as a card would; what nobody observes is logged
         yield job
 
 
@@ -129,19 +132,19 @@ def _all_of(jobs: Iterator[gn.Job]) -> tuple[list[Ended], int]:
 
 
 def _has_ended(job: gn.Job) -> bool:
-    done, _ = concurrent.futures.wait([job.ended], timeout=PATIENCE_S)
+    done, _ = concurrent.futures.wait([job._ended], timeout=PATIENCE_S)
     return bool(done)
 
 
 def _what_became_of(job: gn.Job) -> Ended:
-    files = {at: tile.image_bytes for at, tile in enumerate(job.slots) if tile.image_bytes is not None}
+    files = {at: slot.image_bytes for at, slot in enumerate(job._slots) if slot.image_bytes is not None}
     return Ended(
         prompt=job.params.prompt,
         record_id=job.id,
         status=job.status,
         images={at: hashlib.sha256(data).hexdigest() for at, data in files.items()},
         errors=job.errors,
-        notices=tuple(job.notices),
+        notices=tuple(job.notes),
     )
 
 
@@ -151,8 +154,8 @@ def counted(run: Run) -> list[Figure]:
     received = Counter(post.body["prompt"] for post in run.posts)
     failures = [error for ended in run.ended for error in ended.errors]
     lost, delivered = _lost(run, records), sum(len(ended.images) for ended in run.ended)
-    painted = {post.body["prompt"] for line, post in zip(run.script, run.posts, strict=False) if not line.is_unseen}
-    told_unsent = [ended for ended in run.ended if any("Nothing was sent" in str(error) for error in ended.errors)]
+    reached = {post.body["prompt"] for line, post in zip(run.script, run.posts, strict=False) if not line.is_unseen}
+    unsent = [(ended, error) for ended in run.ended for error in ended.errors if _is_unsent(error)]
     return [
         Figure(what="requests made", count=len(run.ended)),
         some("posts received by the service", len(run.posts)),
@@ -165,12 +168,19 @@ def counted(run: Run) -> list[Figure]:
         zero("posts without a record", len(received.keys() - {record.prompt for record in records.values()})),
         zero("records that contradict their job", sum(_contradicts(ended, records) for ended in run.ended)),
         zero("jobs that never ended", run.endless),
-        some("errors that say 'Nothing was sent'", len(told_unsent)),
-        zero("  and yet a post had arrived", sum(ended.prompt in received for ended in told_unsent)),
-        zero("  and yet one may have reached the model", sum(ended.prompt in painted for ended in told_unsent)),
+        some("errors that say that the last attempt was not sent", len(unsent)),
+        zero(
+            "  and yet the service had received the only attempt",
+            sum(ended.prompt in received for ended, error in unsent if error.attempts == 1),
+        ),
+        zero("  and yet one may have reached the model", sum(ended.prompt in reached for ended, _ in unsent)),
         zero("errors that are bugs", sum(not isinstance(error, gn.GradientNotebookError) for error in failures)),
         zero("notices of a disk that fails", sum(len(ended.notices) for ended in run.ended)),
     ]
+
+
+def _is_unsent(error: Exception) -> bool:
+    return isinstance(error, gn.GradientNotebookError) and error.sent is False
 
 
 def _kinds(run: Run) -> list[tuple[str, int]]:
@@ -179,14 +189,14 @@ def _kinds(run: Run) -> list[tuple[str, int]]:
 
 def sent_twice(run: Run) -> list[tuple[str, str]]:
     """Return prompt and kind of each post that was sent again although it may have reached the model."""
-    may_be_painted: dict[str, str] = {}
+    may_have_reached: dict[str, str] = {}
     found = []
     for line, post in zip(run.script, run.posts, strict=False):
         prompt = post.body["prompt"]
-        if prompt in may_be_painted:
-            found.append((prompt, may_be_painted[prompt]))
+        if prompt in may_have_reached:
+            found.append((prompt, may_have_reached[prompt]))
         if not line.is_unseen:
-            may_be_painted[prompt] = line.name
+            may_have_reached[prompt] = line.name
     return found
 
 
@@ -209,5 +219,4 @@ def _kept_as(record: Record | None, at: int, archive: Archive) -> str:
 
 def _contradicts(ended: Ended, records: Mapping[str, Record]) -> bool:
     record = records.get(ended.record_id)
-    outcome = record.outcome if record and record.ended_at else "unfinished"
-    return outcome.replace("refused", "failed") != ended.status
+    return not record or not record.ended_at or record.outcome != ended.status

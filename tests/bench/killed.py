@@ -14,7 +14,7 @@ from typing import Any
 
 import gradient_notebook as gn
 from gradient_notebook.jobs.recorder import Recorder
-from gradient_notebook.jobs.runner import Work
+from gradient_notebook.jobs.runner import Runner
 
 STREAMED: dict[str, Any] = {"stream": True, "partial_images": 2}
 ROUNDS: tuple[tuple[dict[str, Any], ...], ...] = (
@@ -27,7 +27,7 @@ ROUNDS: tuple[tuple[dict[str, Any], ...], ...] = (
 
 
 def tell(word: str, what: str) -> None:
-    """Write a line at once, whole: what has been written is not lost with the process."""
+    """Write a line immediately, whole: what has been written is not lost with the process."""
     os.write(1, f"{word} {what}\n".encode())
 
 
@@ -38,31 +38,31 @@ def tell_of(word: str, data: bytes) -> None:
 
 def watch() -> None:
     """Tell when an image has come, and when it is kept."""
-    finish, keep = Work._finish, Recorder.keep
+    finish, store = Runner._finish, Recorder.store
 
-    def finish_and_tell(self: Work, tile: Any, event: Any) -> None:
+    def finish_and_tell(self: Runner, slot: Any, event: Any) -> None:
         tell_of("came", event.image_bytes)
-        finish(self, tile, event)
+        finish(self, slot, event)
 
-    def keep_and_tell(self: Recorder, tile: Any, data: bytes, *, is_partial: bool = False) -> None:
-        keep(self, tile, data, is_partial=is_partial)
-        if tile.path is not None and not is_partial:
+    def store_and_tell(self: Recorder, slot: Any, data: bytes, *, is_partial: bool = False) -> None:
+        store(self, slot, data, is_partial=is_partial)
+        if slot.path is not None and not is_partial:
             tell_of("kept", data)
 
-    Work._finish, Recorder.keep = finish_and_tell, keep_and_tell  # type: ignore[method-assign]
+    Runner._finish, Recorder.store = finish_and_tell, store_and_tell  # type: ignore[method-assign]
 
 
 def shown(job: gn.Job) -> None:
     """Tell of what is done; an image is told of more than once."""
-    for tile in job.slots:
-        if tile.image is not None:
-            tell_of("shown", tile.image_bytes or b"")
+    for slot in job._slots:
+        if slot.image is not None:
+            tell_of("shown", slot.image_bytes or b"")
 
 
 def main() -> None:
     """Make images until there is nobody to tell."""
     url, name = sys.argv[1:]
-    settings = Settings.discover(key="sk-do-reliability", endpoint=url)
+    settings = gn.Settings.discover(key="sk-do-reliability", endpoint=url)
     watch()
     for number in itertools.count():
         jobs = []
@@ -72,7 +72,7 @@ def main() -> None:
             jobs.append(gn.submit(prompt, settings=settings, quality="low", **how))
             jobs[-1].observe(shown)
         for job in jobs:
-            job.wait()
+            job._wait()
 
 
 if __name__ == "__main__":

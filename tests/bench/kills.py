@@ -125,7 +125,7 @@ def figures(count: int, seed: int = 1, script: Path = CHILD, moments: Sequence[M
 
 
 def _service(count: int) -> Simulator:
-    """Return a simulator that paints finished images only: a partial image of one pixel costs nothing."""
+    """Return a simulator whose partial images have one pixel, and cost nothing."""
     small = Fault(partial_base64=TINY_PICTURE.decode())
     return Simulator(seconds_per_image=IMAGE_S, requests_per_hour=UNLIMITED, faults=[small] * 100 * count)
 
@@ -143,7 +143,7 @@ def _look(seen: Seen, service: Simulator, child: Child, archive: Path) -> None:
     seen.found |= found & (came | kept)
     seen.misses["kept or shown"] += len(kept - found)
     seen.misses["posts"] += len(_prompts(service) - {entry.prompt for entry in entries})
-    seen.misses["outcomes"] += sum(entry.outcome not in ("unfinished", "done") for entry in mine)
+    seen.misses["outcomes"] += sum(entry.outcome not in ("unknown", "done") for entry in mine)
 
 
 def _look_at_all(seen: Seen, service: Simulator, archive: Path) -> None:

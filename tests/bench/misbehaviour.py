@@ -24,7 +24,7 @@ Answer = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to answer: how often it is, how it is made, and whether whoever hears it knows that nothing was painted."""
+    """One way to answer: how often it is, how it is made, and whether it says that no image was generated."""
 
     weight: float
     made: Callable[[Chance], Answer]
@@ -40,7 +40,7 @@ class Line:
 
     @property
     def is_unseen(self) -> bool:
-        """Whether the model has surely not seen the request that was answered so."""
+        """Whether the model has certainly not seen the request that was answered so."""
         return KINDS[self.name].is_unseen
 
 
@@ -80,8 +80,8 @@ KINDS: Mapping[str, Kind] = {
     "small answer": Kind(24, _small),
     "small answer, in pieces": Kind(2, lambda chance: _small(chance, drip=chance.choice((7, 61, 512)))),
     "JSON, whatever was asked for": Kind(4, _as_body),
-    "painted": Kind(1, lambda _: {}),
-    "painted, cut": Kind(1, lambda chance: {"cut": chance.choice(CUTS[2:]), "reset": chance.random() < 0.5}),
+    "whole image": Kind(1, lambda _: {}),
+    "whole image, cut": Kind(1, lambda chance: {"cut": chance.choice(CUTS[2:]), "reset": chance.random() < 0.5}),
     "cut in an answer": Kind(12, _cut(*CUTS[2:])),
     "cut before or in the headers": Kind(6, _cut(*CUTS[:2])),
     "400": Kind(3, _status(400)),
@@ -100,7 +100,7 @@ KINDS: Mapping[str, Kind] = {
     "wrong content type": Kind(2, lambda _: {"content_type": "text/html", "body_text": _HTML}),
     "truncated base64": Kind(3, lambda chance: _small(chance, truncate_base64=True)),
     "no image": Kind(2, lambda chance: _small(chance, image_base64=None, image_data="no picture at all")),
-    "error event": Kind(3, lambda chance: _small(chance, error_event={"message": "Out of paint.", "code": "x"})),
+    "error event": Kind(3, lambda chance: _small(chance, error_event={"message": "Out of memory.", "code": "x"})),
     "silence": Kind(0.5, lambda _: {"silence": True}),
     "silence in an answer": Kind(0.5, lambda chance: _small(chance, cut=chance.choice(CUTS[2:]), silence=True)),
 }

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from contestants import KEY, PARAMS
-from rounds import Bench, Figures, WorkerFailed
+from rounds import Bench, Figures, WorkerError
 from server import PATH, TINY
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _one_by_one(bench: Bench, scenario: str, codes: dict[str, str]) -> dict[str,
         except subprocess.CalledProcessError as error:
             if not is_peer:
                 raise
-            bench.note(name, f"{scenario}: {name}", WorkerFailed(f"exit status {error.returncode}"))
+            bench.note(name, f"{scenario}: {name}", WorkerError(f"exit status {error.returncode}"))
             del codes[name]
         else:
             over_bare[name] = {key: figures[key] - bare[is_peer][key] for key in figures}

@@ -24,11 +24,11 @@ COUNTS = (1, 4)
 """How many images an answer has that is not streamed."""
 
 
-class WrongImage(Exception):
+class WrongImageError(Exception):
     """A contestant has delivered other images than the server sends: there is nothing to compare."""
 
 
-class WorkerFailed(Exception):
+class WorkerError(Exception):
     """A contestant cannot do what it is asked for."""
 
 
@@ -81,14 +81,14 @@ class Worker:
         self._process.communicate()
 
     def ask(self, **order: Any) -> Figures:
-        """Have something done; raise WorkerFailed if it cannot."""
+        """Have something done; raise WorkerError if it cannot."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):
             print(json.dumps(order), file=self._process.stdin, flush=True)
         figures: Figures = json.loads(self._process.stdout.readline() or '{"error": "its process has ended"}')
         if "error" in figures:
-            raise WorkerFailed(figures["error"])
+            raise WorkerError(figures["error"])
         return figures
 
 
@@ -121,7 +121,7 @@ class Bench:
             yield {name: stack.enter_context(Worker(name, self.pythons)) for name in chosen}
 
     def check(self, workers: dict[str, Worker]) -> None:
-        """Compare the hash of each image, over http and https. Raise WrongImage; a peer that fails is left out."""
+        """Compare the hash of each image, over http and https. Raise WrongImageError; a peer that fails is left out."""
         stream = _hashes(images())
         answers = {str(n): _hashes(answered(n, LARGE)) for n in COUNTS}
         urls = [self.server.url(), self.server.url(write_bytes=0)]
@@ -132,14 +132,16 @@ class Bench:
             for url in urls:
                 try:
                     found = workers[name].ask(do="hashes", url=url, counts=COUNTS)
-                except WorkerFailed as error:
+                except WorkerError as error:
                     self.note(name, name, error)
                     del workers[name]
                     break
                 if found["stream"] != stream:
-                    raise WrongImage(f"{name}: the images of a stream from {url} are not those that were sent.")
+                    raise WrongImageError(f"{name}: the images of a stream from {url} are not those that were sent.")
                 if found["answers"] != answers:
-                    raise WrongImage(f"{name}: images that are not streamed, from {url}, are not those that were sent.")
+                    raise WrongImageError(
+                        f"{name}: images that are not streamed, from {url}, are not those that were sent."
+                    )
 
     def take_turns(
         self, scenarios: Mapping[str, Order], workers: Mapping[str, Worker], rounds: int, *, warm_up: bool = True
@@ -154,7 +156,7 @@ class Bench:
                 for name in names[first:] + names[:first]:
                     try:
                         figures = self._run(name, workers[name], order)
-                    except WorkerFailed as error:
+                    except WorkerError as error:
                         self.note(name, f"{scenario}: {name}", error)
                         del runs[scenario][name]
                     else:
@@ -166,13 +168,13 @@ class Bench:
         figures = worker.ask(**order)
         sent = {"stream": images(), "answer": answered(order.get("n", 1), LARGE)}.get(order["do"])
         if sent and figures["sizes"] != list(map(len, sent)):
-            raise WrongImage(f"{name}: images of other sizes than those that were sent, while it was timed.")
+            raise WrongImageError(f"{name}: images of other sizes than those that were sent, while it was timed.")
         return {**figures, "sent_s": self.server.sent_s()} if order.get("watch_loop") else figures
 
     def note(self, name: str, what: str, error: Exception) -> None:
         """Note that a peer fails: its newest version may have changed. The floor and this package must not."""
         if not CONTESTANTS[name].distributions:
-            raise WorkerFailed(f"{what}: {error}") from error
+            raise WorkerError(f"{what}: {error}") from error
         self.failures[what] = str(error)
         self.progress(f"{what} FAILED: {error}")
 

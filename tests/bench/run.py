@@ -22,7 +22,7 @@ import processes
 import report
 from certificate import make_certificate
 from contestants import CONTESTANTS, FLOOR, OURS
-from rounds import Bench, Order, Pythons, Worker, WorkerFailed, WrongImage
+from rounds import Bench, Order, Pythons, Worker, WorkerError, WrongImageError
 from server import Kind, Server
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def plan_of(rounds: int, *, quick: bool) -> Plan:
 
 
 def measure(plan: Plan, peers: Path = PEERS, *, corrupt: Kind | None = None) -> Bench:
-    """Measure everything. Raise WrongImage before anything is timed if an image is not what was sent."""
+    """Measure everything. Raise WrongImageError before anything is timed if an image is not what was sent."""
     with tempfile.TemporaryDirectory() as folder:
         certificate = make_certificate(Path(folder))
         pythons = Pythons(peers, certificate.environment if certificate else {})
@@ -169,7 +169,7 @@ def main() -> None:
     plan = plan_of(arguments.rounds or (5 if arguments.quick else 15), quick=arguments.quick)
     try:
         bench = measure(plan, arguments.peers)
-    except (WrongImage, WorkerFailed) as error:
+    except (WrongImageError, WorkerError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     table = text(bench, plan)
     print(f"\n{table}\n{time.perf_counter() - begun_s:.0f} s")

@@ -1,19 +1,24 @@
-"""One server and one Chromium for the tests of a file."""
+"""One server for all tests here, one Chromium and one page for the tests of a file, new cells for each test."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from gate import Gate
 from lab import FrontEnd, Lab, NotebookPage, browser
-from playwright.sync_api import Browser, expect
+from panel_page import CELLS, PanelPage
+from playwright.sync_api import Browser, Error, Page
 
-expect.set_options(timeout=15_000)
+from gradient_notebook.simulator import Simulator
 
-LOAD = "%load_ext gradient_notebook"
+WIDTH, HEIGHT = 1100, 1600  # everything in view: what is out of sight is not in the page
+
+Pages = Callable[..., NotebookPage]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,32 +27,104 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with Lab(tmp_path_factory.mktemp("lab")).running() as lab:
         yield lab
 
 
-# Not for the session: a browser and a server would go on beside all other tests.
+# Not for the session: as long as Playwright is there, its loop counts as running in this thread, and its greenlets
+# would be collected in the middle of all other tests.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with browser() as launched:
         yield launched
 
 
-@pytest.fixture
-def notebook(lab: Lab, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., NotebookPage]]:
-    """Open a notebook of these cells; the first, which loads the extension, has run."""
-    with ExitStack() as pages:
+@pytest.fixture(scope="module")
+def shared(lab: Lab, chromium: Browser) -> Iterator[Callable[[FrontEnd], NotebookPage]]:
+    """The page of each front end that the tests of a file share, with its kernel."""
+    with ExitStack() as stack:
 
-        def opened(*cells: str, width: int = 1100, theme: str = "Light", front_end: FrontEnd = "lab") -> NotebookPage:
-            lab.set_theme(f"JupyterLab {theme}")
-            name = re.sub(r"\W+", "-", request.node.name)
-            path = lab.write(f"{name}.ipynb", [LOAD, *cells])
-            page = chromium.new_page(viewport={"width": width, "height": 900})
-            pages.callback(page.close)
-            found = NotebookPage(page, lab, path.name, front_end=front_end)
-            found.run(0)
+        @functools.cache
+        def page_of(front_end: FrontEnd) -> NotebookPage:
+            lab.set_theme("JupyterLab Light")
+            name = lab.write(f"shared-{front_end}.ipynb", [""]).name
+            return NotebookPage(new_page(chromium, stack), lab, name, front_end=front_end)
+
+        yield page_of
+
+
+def new_page(chromium: Browser, stack: ExitStack) -> Page:
+    # Reduced motion: nobody looks at the shimmer, and without a graphics card each frame of it costs.
+    page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")
+    stack.callback(page.close)
+    return page
+
+
+@pytest.fixture
+def pages(
+    lab: Lab, chromium: Browser, shared: Callable[[FrontEnd], NotebookPage], request: pytest.FixtureRequest
+) -> Iterator[Pages]:
+    """Open a notebook with these cells, in the page that tests share or, with `own`, in one of the test's own.
+
+    No error of our scripts is let pass.
+    """
+    crashes: list[str] = []
+
+    def crashed(error: Error) -> None:
+        if "blob:" in (error.stack or ""):  # where anywidget has our script; the front ends have errors of their own
+            crashes.append(error.stack or "")
+
+    with ExitStack() as stack:
+
+        def opened(*cells: str, front_end: FrontEnd = "lab", own: bool = False) -> NotebookPage:
+            if own:
+                name = lab.write(re.sub(r"\W+", "-", request.node.name) + ".ipynb", cells).name
+                found = NotebookPage(new_page(chromium, stack), lab, name, front_end=front_end)
+            else:
+                found = shared(front_end)
+                found.set_width(WIDTH)
+                found.set_theme("Light")
+                found.set_cells(cells)
+            found.page.on("pageerror", crashed)
+            stack.callback(found.page.remove_listener, "pageerror", crashed)
             return found
 
         yield opened
+    assert crashes == []
+
+
+@pytest.fixture
+def gate(service: Simulator) -> Iterator[Gate]:
+    """The way to the service, open until a test closes it."""
+    with Gate(service.url) as gate:
+        yield gate
+
+
+@pytest.fixture
+def notebook(pages: Pages, gate: Gate, tmp_path: Path) -> Callable[..., NotebookPage]:
+    """Open a notebook of these cells; the first, which loads the extension, has run, and nothing is left in the kernel."""
+    load = f"""%reset -f
+%reload_ext gradient_notebook
+%config ImageGen.archive_dir = {str(tmp_path / "archive")!r}
+import os
+os.environ |= {{"GRADIENT_INFERENCE_ENDPOINT": {gate.url!r}, "GRADIENT_MODEL_ACCESS_KEY": "sk-do-for-tests-only"}}"""
+
+    def opened(*cells: str) -> NotebookPage:
+        found = pages(load, *cells)
+        found.run(0)
+        return found
+
+    return opened
+
+
+@pytest.fixture
+def panel(pages: Pages, lab: Lab, service: Simulator, gate: Gate) -> Iterator[Callable[..., PanelPage]]:
+    """Show a new panel."""
+
+    def shown(front_end: FrontEnd = "lab", *, own: bool = False) -> PanelPage:
+        return PanelPage(pages(*CELLS, front_end=front_end, own=own), lab, service, gate)
+
+    yield shown
+    (lab.root / "enough").touch()

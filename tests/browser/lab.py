@@ -30,7 +30,44 @@ _FLAGS = (
 
 FrontEnd = Literal["lab", "notebook"]
 
+BOUND_MS = 60_000
+"""How long any wait here may take before its test fails: it bounds a failure, and no test is about time."""
+
+expect.set_options(timeout=BOUND_MS)
+
 _ADDRESS: dict[FrontEnd, str] = {"lab": "doc/tree", "notebook": "notebooks"}
+
+# The front end's own application, by which tests put other cells into a page that they share.
+_EXPOSED = ("--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True")
+
+_REPLACE_CELLS = """(sources) => {
+  const { content } = jupyterapp.shell.currentWidget;
+  const notebook = content.model.sharedModel;
+  const count = notebook.cells.length;
+  notebook.transact(() => {  // in one: a notebook that is empty gets a cell of its own
+    notebook.insertCells(0, sources.map((source) => ({ cell_type: "code", source, metadata: {} })));
+    notebook.deleteCellRange(sources.length, sources.length + count);
+  });
+}"""
+
+_ARE_SHOWN = """(count) => {
+  const cells = jupyterapp.shell.currentWidget.content.widgets.map((cell) => cell.node);
+  const shown = [...document.querySelectorAll(".jp-Notebook .jp-Cell")];
+  return shown.length === count && shown.every((cell, index) => cell === cells[index]);
+}"""
+
+# The front end lays itself out on the window's resize event: that comes in the frame after the one in which
+# `innerWidth` is the new one, and in between everything stands over the edge.
+_EXPECT_RESIZE = """(width) => {
+  window.resized = innerWidth === width ? Promise.resolve() : new Promise((done) => {
+    const resize = () => {
+      if (innerWidth !== width) return;
+      removeEventListener("resize", resize);
+      requestAnimationFrame(() => setTimeout(done));
+    };
+    addEventListener("resize", resize);
+  });
+}"""
 
 # What matches once the kernel is there and has nothing to do. Notebook's circle says idle before there is a kernel, too.
 _CONNECTED = ".jp-NotebookKernelStatus-fade:not(.jp-NotebookKernelStatus-info)"
@@ -53,20 +90,21 @@ class Lab:
             needed.mkdir(parents=True)
         self.environment = _clean_environment(folder) | dict(environment or {})
         self.set_theme("JupyterLab Light")
-        self._set("notification", {"fetchNews": "false", "checkForUpdates": False})
+        self.set("notification", {"fetchNews": "false", "checkForUpdates": False})
 
     def set_theme(self, name: str) -> None:
         """Choose the theme of pages opened from now on."""
-        self._set("themes", {"theme": name})
+        self.set("themes", {"theme": name})
 
-    def _set(self, plugin: str, values: dict[str, Any]) -> None:
+    def set(self, plugin: str, values: dict[str, Any]) -> None:
+        """Set what pages opened from now on have as their settings."""
         (self._settings / f"{plugin}.jupyterlab-settings").write_text(json.dumps(values))
 
     @contextmanager
     def running(self) -> Iterator[Lab]:
         """Run the server while the context is open."""
         token = secrets.token_hex(16)
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", *_EXPOSED]
         command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={self.root}"]
         server = subprocess.Popen(
             command, env=self.environment, cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -131,6 +169,7 @@ class NotebookPage:
         self.page = page
         self.name = name
         self.front_end = front_end
+        page.set_default_timeout(BOUND_MS)
         page.goto(f"{lab.url}/{_ADDRESS[front_end]}/{name}?token={lab.token}")
         page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         if kernel:
@@ -149,19 +188,41 @@ class NotebookPage:
         self.cell(index).locator(".cm-content").click()
         self.page.keyboard.press("Control+Enter")
 
-    def run(self, index: int, timeout_s: float = 60) -> None:
+    def run(self, index: int) -> None:
         """Run a cell to its end."""
         self.begin(index)
-        self.ended(index, timeout_s)
+        self.ended(index)
 
-    def ended(self, index: int, timeout_s: float = 60) -> None:
+    def ended(self, index: int) -> None:
         """Wait until a cell has ended."""
-        prompt = self.cell(index).locator(".jp-InputPrompt")
-        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout_s * 1000)
+        expect(self.cell(index).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"))
+
+    def is_running(self, index: int) -> bool:
+        """Whether a cell still runs."""
+        return self.cell(index).locator(".jp-InputPrompt").inner_text() == "[*]:"
 
     def idle(self) -> None:
         """Wait until the kernel is there and has nothing to do."""
-        self.page.locator(_IDLE[self.front_end]).wait_for(state="attached", timeout=60_000)
+        self.page.locator(_IDLE[self.front_end]).wait_for(state="attached")
+
+    def set_cells(self, sources: Sequence[str]) -> None:
+        """Put these code cells in the place of those that there are."""
+        self.page.evaluate(_REPLACE_CELLS, list(sources))
+        self.page.wait_for_function(_ARE_SHOWN, arg=len(sources))
+
+    def set_theme(self, theme: str) -> None:
+        """Change the theme, as the Settings menu does."""
+        name = f"JupyterLab {theme}"
+        self.page.evaluate("theme => void jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
+        self.page.locator(f"body[data-jp-theme-name='{name}']").wait_for(state="attached")
+
+    def set_width(self, width: int) -> None:
+        """Make the window so wide, and wait until the front end has laid itself out in it."""
+        size = self.page.viewport_size
+        assert size
+        self.page.evaluate(_EXPECT_RESIZE, width)
+        self.page.set_viewport_size({"width": width, "height": size["height"]})
+        self.page.evaluate("resized")
 
     def save(self) -> None:
         """Save the notebook, and wait until it is on disk."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import nbformat
-import pytest
+from gate import Gate
 from lab import Lab, NotebookPage
 from playwright.sync_api import Browser, expect
 
@@ -23,31 +21,13 @@ BUSY = {"status": 503, "headers": {"retry-after": "3"}, "body": {"id": "unavaila
 PICTURES = "nodes => nodes.map(node => [node.naturalWidth > 0, node.src.slice(0, 22), node.alt])"
 
 
-@pytest.fixture
-def elsewhere() -> Iterator[Simulator]:
-    """A service outside of the kernel, which can be told to misbehave."""
-    with Simulator(seconds_per_image=0) as service:
-        yield service
-
-
-def use(service: Simulator, folder: Path) -> str:
-    """Return a cell that sends its requests to `service`, and keeps them in `folder`."""
-    variables = {"GRADIENT_INFERENCE_ENDPOINT": service.url, "GRADIENT_MODEL_ACCESS_KEY": "sk-do-tested-only"}
-    return f"import os; os.environ.update({json.dumps(variables)})\n%config ImageGen.archive_dir = {str(folder)!r}"
-
-
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-@pytest.mark.parametrize("width", [1100, 420])
-def test_the_history_shows_what_was_made(
-    notebook: Opener, elsewhere: Simulator, tmp_path: Path, theme: str, width: int
-) -> None:
+def test_the_history_shows_what_was_made(notebook: Opener, service: Simulator) -> None:
     """Pictures with their prompts and how they ended, newest first, inside of the page whatever its width."""
-    elsewhere.script([None, {"cut": "in_final"}])
-    broken = "%%imagegen broken --quality low\nA forest in autumn"
-    opened = notebook(use(elsewhere, tmp_path), MADE, broken, "%imagegen_history", theme=theme, width=width)
-    for index in (1, 2, 3, 4):
+    service.script([None, {"cut": "in_final"}])
+    opened = notebook(MADE, "%%imagegen broken --quality low\nA forest in autumn", "%imagegen_history")
+    for index in (1, 2, 3):
         opened.run(index)
-    output = opened.output(4)
+    output = opened.output(3)
     expect(output.locator("img")).to_have_count(2)
     pictures = output.locator("img").evaluate_all(PICTURES)
     assert pictures == [
@@ -56,7 +36,9 @@ def test_the_history_shows_what_was_made(
     ]
     expect(output).to_contain_text("failed · partial image")
     expect(output).to_contain_text(re.compile(r"\[1\] A lake in the mountains.*1024×1024 · low · png.*\d\stokens"))
-    assert output.evaluate("node => node.scrollWidth <= node.clientWidth")
+    for width in (1100, 420):
+        opened.set_width(width)
+        assert output.evaluate("node => node.scrollWidth <= node.clientWidth"), width
 
 
 def test_a_saved_history_is_there_without_a_kernel_and_without_trust(
@@ -80,60 +62,41 @@ def test_a_saved_history_is_there_without_a_kernel_and_without_trust(
     page.close()
 
 
-def test_a_wait_is_counted_down_where_the_settings_stand(
-    notebook: Opener, elsewhere: Simulator, tmp_path: Path
-) -> None:
+def test_a_wait_is_counted_down_where_the_settings_stand(notebook: Opener, service: Simulator) -> None:
     """The card says why nothing happens and for how long yet, the seconds get fewer, and then the image comes."""
-    elsewhere.script([BUSY])
-    opened = notebook(use(elsewhere, tmp_path), MADE)
-    opened.run(1)
-    opened.begin(2)
-    settings = opened.output(2).locator(".gradient-settings")
+    service.script([BUSY])
+    opened = notebook(MADE)
+    opened.begin(1)
+    settings = opened.output(1).locator(".gradient-settings")
     expect(settings).to_have_text(re.compile(r"The service is busy \(503\) · attempt 2 in [23]\.\d s"))
     expect(settings).to_have_text(re.compile(r"attempt 2 in [01]\.\d s"))
-    expect(opened.output(2).locator(".gradient-clock")).to_be_hidden()
-    expect(opened.output(2).get_by_role("status")).to_contain_text("The service is busy (503)")
-    opened.ended(2)
-    expect(opened.output(2).locator("img")).to_have_count(1)
-    assert len(elsewhere.posts) == 2
+    expect(opened.output(1).locator(".gradient-clock")).to_be_hidden()
+    expect(opened.output(1).get_by_role("status")).to_contain_text("The service is busy (503)")
+    opened.ended(1)
+    expect(opened.output(1).locator("img")).to_have_count(1)
+    assert len(service.posts) == 2
 
 
-def test_a_wait_can_be_cancelled_from_the_card(notebook: Opener, elsewhere: Simulator, tmp_path: Path) -> None:
-    """Nobody has to sit it out, and what was cancelled is not sent."""
-    elsewhere.script([BUSY | {"headers": {"retry-after": "60"}}])
-    opened = notebook(use(elsewhere, tmp_path), MADE)
-    opened.run(1)
-    opened.begin(2)
-    expect(opened.output(2).locator(".gradient-settings")).to_contain_text("attempt 2 in")
-    opened.output(2).get_by_role("button", name="Cancel").click()
-    opened.ended(2)
-    expect(opened.output(2)).to_contain_text("Cancelled after")
-    assert len(elsewhere.posts) == 1
-
-
-def test_the_panel_counts_down_too(notebook: Opener, elsewhere: Simulator, tmp_path: Path) -> None:
+def test_the_panel_counts_down_too(notebook: Opener, service: Simulator) -> None:
     """The same words in the same place; the form stays usable meanwhile."""
-    elsewhere.script([BUSY])
-    opened = notebook(use(elsewhere, tmp_path), "%imagegen_panel --quality low -- A lake")
+    service.script([BUSY])
+    opened = notebook("%imagegen_panel --quality low -- A lake")
     opened.run(1)
-    opened.run(2)
-    panel = opened.output(2)
+    panel = opened.output(1)
     panel.get_by_role("button", name="Generate").click()
     expect(panel.locator(".gradient-settings")).to_have_text(re.compile(r"The service is busy \(503\) · attempt 2 in"))
     panel.get_by_role("button", name="A lake, done").wait_for()
-    assert len(elsewhere.posts) == 2
+    assert len(service.posts) == 2
 
 
-def test_what_is_queued_says_so_in_its_place(notebook: Opener, tmp_path: Path) -> None:
+def test_what_is_queued_says_so_in_its_place(notebook: Opener, service: Simulator, gate: Gate) -> None:
     """More images than may be under way at once: the others' places say that they are queued."""
-    with Simulator(seconds_per_image=600) as slow:
-        cell = "%%imagegen pictures -n 3 --quality low\nA lake"
-        opened = notebook(use(slow, tmp_path), "%config ImageGen.concurrency = 2", cell)
-        opened.run(1)
-        opened.run(2)
-        opened.begin(3)
-        expect(opened.output(3).locator(".gradient-badge")).to_have_text(["1", "2", "3 · queued"])
-        assert slow.wait_for(lambda: len(slow.posts) == 2)
-        opened.output(3).get_by_role("button", name="Cancel").click()
-        opened.ended(3)
-        assert len(slow.posts) == 2
+    gate.close()
+    opened = notebook("%config ImageGen.concurrency = 2", "%%imagegen pictures -n 3 --quality low\nA lake")
+    opened.run(1)
+    opened.begin(2)
+    expect(opened.output(2).locator(".gradient-badge")).to_have_text(["1", "2", "3 · queued"])
+    assert service.wait_for(lambda: len(service.posts) == 2)
+    opened.output(2).get_by_role("button", name="Cancel").click()
+    opened.ended(2)
+    assert len(service.posts) == 2

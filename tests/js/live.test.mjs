@@ -35,7 +35,7 @@ test("A screen reader hears the end first, then why nothing happens, then how fa
   assert.equal(announcement({ ...RUNNING, status: "failed", wait }), "Image failed");
   assert.equal(announcement({ ...RUNNING, wait }), "Queued");
   assert.equal(announcement({ ...RUNNING, tiles: [{}, {}] }), "0 of 2 done");
-  assert.equal(announcement(RUNNING), "Waiting for the first picture");
+  assert.equal(announcement(RUNNING), "Waiting for the first image");
   assert.equal(announcement({ ...RUNNING, steps_done: 2 }), "Partial image 2 of 3");
 });
 

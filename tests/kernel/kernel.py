@@ -44,7 +44,7 @@ def pointed_at(simulator: Simulator) -> dict[str, str]:
 
 
 def plain(text: str) -> str:
-    """Return `text` without colours."""
+    """Return `text` without colors."""
     return _ANSI.sub("", text)
 
 

@@ -64,7 +64,7 @@ def test_what_comes_later_lands_under_the_cell_that_ordered_it(kernel: Kernel, p
     second = _computing(kernel, "house", "job.status == 'done'")
     paint(4)
     kernel.wait(second)
-    third = kernel.run("job.wait()")
+    third = kernel.run("job._wait()")
     kernel.wait_for(lambda: first.images and "PIL" in first.texts[-1])
 
     assert [output["output_type"] for output in first.outputs] == ["display_data", "display_data"]
@@ -88,12 +88,12 @@ def test_the_variable_holds_the_job_and_then_the_image(kernel: Kernel, paint: Ca
     assert kernel.value("house is job.images[0]")
 
 
-def test_a_name_that_is_used_anew_is_left_alone(kernel: Kernel, paint: Callable[[int], None]) -> None:
+def test_a_name_that_is_used_again_is_left_alone(kernel: Kernel, paint: Callable[[int], None]) -> None:
     """If the variable is something else when the image comes, it stays so; the image is in the output and the job."""
     cell = kernel.run(_NO_WAIT)
     kernel.run("job, house = house, 'mine'")
     paint(4)
-    kernel.run("job.wait()")
+    kernel.run("job._wait()")
     kernel.wait_for(lambda: cell.images)
 
     assert kernel.value("house") == "mine"
@@ -139,7 +139,7 @@ def test_an_interrupt_of_another_cell_leaves_the_job_alone(kernel: Kernel, slow:
 
     assert kernel.value("house.status") == "running"
     assert slow.disconnected == 0
-    kernel.run("house.cancel(); house.wait()")
+    kernel.run("house.cancel(); house.exception();")
 
 
 def test_several_jobs_run_at_once(kernel: Kernel, simulator: Simulator, paint: Callable[[int], None]) -> None:
@@ -172,12 +172,12 @@ def test_a_restart_hangs_up(start_kernel: Callable[..., Kernel], slow: Simulator
 
 
 def test_a_restarted_kernel_works_as_before(start_kernel: Callable[..., Kernel]) -> None:
-    """The embedded simulator leaves no port and no lock behind; each process says once that it paints."""
+    """The embedded simulator leaves no port and no lock behind; each process says once that it is used."""
     kernel = start_kernel()
     for _ in range(2):
         said = kernel.run("%load_ext gradient_notebook").printed
         assert said.count("\n") == 1
-        assert "no key is set, so the embedded simulator paints" in said
+        assert "No key is set: using the built-in simulator" in said
         cell = kernel.run("%%imagegen --quality low\nA red house")
         assert cell.printed == ""
         assert kernel.value("image.size, 'simulated' in str(image.info).lower()") == ((1024, 1024), True)
@@ -228,10 +228,10 @@ def test_all_that_a_background_job_has_to_say_stands_under_its_cell(
     """What did not come is told beside the line of what came, and nothing lands in a later cell."""
     simulator.script([None, {"status": 500, "body": {"id": "server_error", "message": "It broke."}}, None])
     first = kernel.run("%%imagegen trio --no-wait --quality low -n 3\nA red house")
-    second = kernel.start("job = trio\njob.wait()")
+    second = kernel.start("job = trio\njob.exception()")
     paint(6)
     kernel.wait(second)
     kernel.wait_for(lambda: first.images and "PIL" in first.texts[-1])
     assert "trio · 2 PIL images" in first.texts[-1]
-    assert "1 of 3 did not come. It broke." in first.texts[-1]
+    assert "1 of 3 images missing. It broke." in first.texts[-1]
     assert second.outputs == []

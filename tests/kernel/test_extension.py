@@ -142,16 +142,16 @@ def test_tab_completes_allowed_values(kernel: Kernel, line: str, expected: list[
 
 def test_tab_completes_variables_within_braces(kernel: Kernel) -> None:
     """Within `{{` the person's variables are completed, and their attributes."""
-    kernel.run("import datetime\ncolour_of_walls, colour_of_roof = 'red', 'blue'")
+    kernel.run("import datetime\ncolor_of_walls, color_of_roof = 'red', 'blue'")
 
-    assert kernel.completions("%%imagegen\nA {{colour_of") == ["colour_of_roof", "colour_of_walls"]
-    assert kernel.completions("%imagegen -- A {{ colour_of_w") == ["colour_of_walls"]
+    assert kernel.completions("%%imagegen\nA {{color_of") == ["color_of_roof", "color_of_walls"]
+    assert kernel.completions("%imagegen -- A {{ color_of_w") == ["color_of_walls"]
     assert any("timedelta" in match for match in kernel.completions("%%imagegen\nA {{datetime.timed"))
 
 
 def test_a_completion_replaces_just_the_word(kernel: Kernel) -> None:
     """What is offered takes the place of the word that is being written."""
-    kernel.run("colour = 'red'")
+    kernel.run("color = 'red'")
     for code, begins in [("%%imagegen --si", 11), ("%%imagegen --quality=h", 21), ("%%imagegen\nA {{col", 15)]:
         message_id = kernel.client.complete(code, len(code))
         kernel.wait_for(lambda message_id=message_id: message_id in kernel.replies)

@@ -48,11 +48,11 @@ def test_a_restarted_kernel_has_what_the_one_before_it_has_made(
     assert "1536×1024 · low · png" in shown.said
     assert kernel.value(f"{_IN_HISTORY}[0].image.tobytes().hex()[:64]") == tokens
     assert kernel.value(f"{_IN_HISTORY}[0].as_cell('otter')").startswith("%%imagegen otter --size 1536x1024")
-    assert "fits" in kernel.run("%imagegen_history submarine").said
+    assert "none that match" in kernel.run("%imagegen_history submarine").said
 
 
 def test_a_history_as_a_cells_value_is_shown_with_pictures(kernel: Kernel) -> None:
-    """Small pictures in the page, and lines of text for whoever has no pictures; no image output besides."""
+    """Small pictures in the page, and lines of text where there are no pictures; no image output besides."""
     kernel.run(f"%%imagegen {_STREAMED}\nA red house")
 
     cell = kernel.run("from gradient_notebook import history\nhistory()[:1]")
@@ -74,7 +74,7 @@ def test_a_mistake_in_the_magic_is_told_in_two_lines(kernel: Kernel) -> None:
 def test_a_kernel_killed_in_mid_stream_leaves_a_readable_history(
     start_kernel: Callable[..., Kernel], simulate: Callable[..., Simulator]
 ) -> None:
-    """SIGKILL: a later kernel says that the request is unfinished, and asks for it again as it was."""
+    """SIGKILL: a later kernel says that its end is unknown, and asks for it again as it was."""
     slow = simulate(seconds_per_image=600)
     kernel = start_kernel(slow)
     begun(kernel, slow)
@@ -83,8 +83,8 @@ def test_a_kernel_killed_in_mid_stream_leaves_a_readable_history(
     kernel.restart()
     kernel.run(_LOAD)
 
-    assert kernel.value(f"{_IN_HISTORY}[0].outcome") == "unfinished"
-    assert "unfinished" in kernel.run("%imagegen_history").said
+    assert kernel.value(f"{_IN_HISTORY}[0].outcome") == "unknown"
+    assert "unknown" in kernel.run("%imagegen_history").said
     assert kernel.value(f"{_IN_HISTORY}[0].params.prompt") == "A red house"
 
 
@@ -131,7 +131,7 @@ def test_what_config_says_of_the_archive_holds_for_python_too(kernel: Kernel, tm
     kernel.run("%config ImageGen.archive = False")
     kernel.run("image = generate('A house', quality='low')")
     assert kernel.value("image.filename") == ""
-    assert kernel.run("history()").error[0] == "This session keeps nothing: ImageGen.archive is off."
+    assert kernel.run("history()").error[0] == "This session keeps no history: its archive is off."
 
 
 def test_a_relative_folder_stays_where_it_was_said(
@@ -269,7 +269,7 @@ def test_nothing_that_a_whole_notebook_writes_holds_the_key(
     assert [path for path in everything if path.name == "ledger.sqlite"]
     assert len(everything[Path("all.log")]) > 100
     saved = everything[Path("whole.ipynb")].decode()
-    assert "it holds your model access key" in saved
+    assert "contains your model access key" in saved
     assert "Traceback" in saved or "----" in saved
     assert "widget-state" in saved
     assert [str(path) for path, content in everything.items() if KEY.encode() in content] == []

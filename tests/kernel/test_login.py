@@ -103,7 +103,7 @@ def test_without_a_prompt_the_error_says_what_to_do_instead(listening: Listening
     """Where a notebook is executed with nobody there, two lines name the environment's variable."""
     cell = listening.kernel.run("%imagegen_login")
     assert cell.error == [
-        "%imagegen_login cannot ask for the key here: nothing can be typed unseen.",
+        "%imagegen_login cannot ask for the key here: hidden input is not possible.",
         "Set GRADIENT_MODEL_ACCESS_KEY in the environment instead.",
     ]
 
@@ -122,6 +122,6 @@ def test_an_interrupt_at_the_prompt_changes_nothing(listening: Listening, simula
 def test_forgetting_leaves_the_endpoint_without_a_key(listening: Listening, simulator: Simulator) -> None:
     """After `--forget` nothing is sent."""
     listening.answered("%imagegen_login", KEY)
-    assert listening.kernel.run("%imagegen_login --forget").said == "The key is forgotten; there is no key."
+    assert listening.kernel.run("%imagegen_login --forget").said == "The key is forgotten; no key is set."
     assert "There is no key for the endpoint" in listening.kernel.run("%%imagegen\nAn otter").said
     assert simulator.posts == []

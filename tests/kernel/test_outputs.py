@@ -109,7 +109,7 @@ def test_images_without_a_stream_are_one_request(kernel: Kernel, simulator: Simu
     ("fault", "word"),
     [
         ({"status": 400, "body": {"error": {"message": "No.", "code": "moderation_blocked"}}}, "refused"),
-        ({"cut": "before_headers"}, "Sent, no answer"),
+        ({"cut": "before_headers"}, "no answer came"),
     ],
 )
 def test_one_image_that_does_not_come_leaves_the_others(
@@ -175,7 +175,7 @@ def test_an_answer_that_is_no_image_is_a_failure(kernel: Kernel, simulator: Simu
 
     cell = kernel.run("%%imagegen --quality low\nA red house")
 
-    assert "no image that can be opened" in _failed(kernel, cell)
+    assert "in the response cannot be opened" in _failed(kernel, cell)
 
 
 def test_a_refusal_is_a_result(kernel: Kernel, simulator: Simulator) -> None:

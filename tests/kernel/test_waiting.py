@@ -25,16 +25,16 @@ _MAGICS = {
     "time": "%%time\n%%imagegen image --size 1536x1024\nA red house",
     "capture": "%%capture captured\n%%imagegen image --size 1536x1024\nA red house",
     "loop": """\
-        for colour in ["red"]:
-            get_ipython().run_cell_magic("imagegen", "image --size 1536x1024", f"A {colour} house")
+        for color in ["red"]:
+            get_ipython().run_cell_magic("imagegen", "image --size 1536x1024", f"A {color} house")
         """,
     "line in a loop": """\
-        for colour in ["red"]:
-            %imagegen image --size 1536x1024 -- A {{colour}} house
+        for color in ["red"]:
+            %imagegen image --size 1536x1024 -- A {{color}} house
         """,
     "function": """\
-        def paint(colour):
-            %imagegen image --size 1536x1024 -- A {{colour}} house
+        def paint(color):
+            %imagegen image --size 1536x1024 -- A {{color}} house
         paint("red")
         """,
     "coroutine": """\
@@ -51,7 +51,7 @@ _PYTHON = {
         from gradient_notebook import submit
         def tell():
             main = threading.main_thread().ident
-            waits = lambda frame: frame.f_code.co_filename.endswith("jobs/loop.py")
+            waits = lambda frame: frame.f_code.co_filename.endswith("jobs/event_loop.py")
             while not any(waits(frame) for frame, _ in traceback.walk_stack(sys._current_frames()[main])):
                 pass
             print("waiting", flush=True)

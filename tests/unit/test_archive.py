@@ -22,10 +22,10 @@ from gradient_notebook import imaging
 from gradient_notebook.api.errors import describe
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.connect import discover
-from gradient_notebook.jobs.job import Job
+from gradient_notebook.jobs.job import Job, new_job
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage import ledger as ledger_module
-from gradient_notebook.storage.archive import Archive, set_default
+from gradient_notebook.storage.archive import Archive
 from gradient_notebook.storage.ledger import VERSION, ImageRecord, Ledger, LedgerError, Record
 
 STREAMED = {"stream": True, "partial_images": 2, "quality": "low"}
@@ -47,14 +47,14 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
 
 def launch(archive: Archive | None, **params: Any) -> Job:
     checked = ImageGenerateParams.of({"prompt": "hills", "quality": "low", **params})
-    job = Job(checked, discover(max_retries=0), archive)
-    job.start()
+    job = new_job(checked, discover(max_retries=0), archive)
+    job._start()
     return job
 
 
 def made(archive: Archive, **params: Any) -> Job:
     job = launch(archive, **params)
-    job.wait()
+    job._wait()
     return job
 
 
@@ -86,9 +86,9 @@ def test_a_request_is_in_the_ledger_before_it_is_sent(slow: Simulator, archive: 
     job = launch(archive, size="1536x1024", **STREAMED)
     assert slow.wait_for(lambda: len(slow.posts) == 1)
     found, image = the_only(archive)
-    assert (found.id, found.outcome, found.ended_at, found.prompt) == (job.id, "unfinished", None, "hills")
+    assert (found.id, found.outcome, found.ended_at, found.prompt) == (job.id, "unknown", None, "hills")
     assert ImageGenerateParams.of(found.params) == job.params
-    assert image.outcome == "unfinished"
+    assert image.outcome == "unknown"
     job.cancel()
 
 
@@ -126,8 +126,8 @@ def test_a_record_has_all_that_is_known(configured: Simulator, archive: Archive)
     assert image.usage["output_tokens"] == job.usage.output_tokens == 408
     assert image.reported["size"] == "1024x1536"
     assert len(image.request_id) == 36
-    assert image.byte_count == len(job.slots[0].image_bytes)
-    assert image.file == f"{hashlib.sha256(job.slots[0].image_bytes).hexdigest()}.png"
+    assert image.byte_count == len(job._slots[0].image_bytes)
+    assert image.file == f"{hashlib.sha256(job._slots[0].image_bytes).hexdigest()}.png"
 
 
 def test_each_of_n_images_has_its_own_outcome(configured: Simulator, archive: Archive) -> None:
@@ -151,26 +151,28 @@ def test_each_of_n_images_has_its_own_outcome(configured: Simulator, archive: Ar
     [
         ({"status": 500}, "failed"),
         ({"status": 400, "body": {"error": {"message": "no", "code": "moderation_blocked"}}}, "refused"),
-        ({"cut": "before_headers"}, "failed"),
+        ({"cut": "before_headers"}, "unknown"),
     ],
 )
 def test_what_came_of_nothing_is_recorded_too(
     configured: Simulator, archive: Archive, fault: dict[str, Any], outcome: str
 ) -> None:
-    """A request that failed or was refused stands in the ledger with the reason."""
+    """A request that failed, was refused or was never answered stands in the ledger with the reason and its facts."""
     configured.script([fault])
     job = made(archive)
     found, image = the_only(archive)
     assert found.outcome == image.outcome == outcome
-    assert image.error["what"] == describe(job.failure)[0]
+    assert (image.error["type"], image.error["what"]) == (type(job._failure).__name__, job._failure.summary)
+    assert (image.error["sent"], image.error.get("status_code")) == (True, fault.get("status"))
     assert found.ended_at
 
 
 def test_what_may_have_been_billed_names_its_record(configured: Simulator, archive: Archive) -> None:
-    """The error says where the record is."""
+    """The error knows its record, and a script is told how to look it up."""
     configured.script([{"cut": "before_headers"}])
     job = made(archive)
-    assert f"%imagegen_history {job.id}" in describe(job.failure)[1]
+    assert job._failure.record_id == job.id
+    assert f"history('{job.id}')" in describe(job._failure)[1]
 
 
 def test_a_broken_streams_newest_partial_image_is_kept_and_marked(configured: Simulator, archive: Archive) -> None:
@@ -178,9 +180,9 @@ def test_a_broken_streams_newest_partial_image_is_kept_and_marked(configured: Si
     configured.script([{"cut": "in_final"}])
     job = made(archive, **STREAMED)
     found, image = the_only(archive)
-    assert (found.outcome, image.outcome, image.is_partial) == ("failed", "failed", True)
-    assert (archive.originals / image.file).read_bytes() == job.slots[0].partials[-1]
-    assert len(job.slots[0].partials) == 2
+    assert (found.outcome, image.outcome, image.is_partial) == ("unknown", "unknown", True)
+    assert (archive.originals / image.file).read_bytes() == job._slots[0].partials[-1]
+    assert len(job._slots[0].partials) == 2
     assert image.request_id
     assert files(archive) == [image.file]
 
@@ -189,18 +191,18 @@ def test_a_cancelled_streams_newest_partial_image_is_kept_and_marked(
     configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What had come of a stream before somebody cancelled it is on disk."""
-    job = Job(ImageGenerateParams.of({"prompt": "x", **STREAMED}), discover(), archive)
-    job.observe(lambda job: job.cancel() if job.partials and job.status == "running" else None)
+    job = new_job(ImageGenerateParams.of({"prompt": "x", **STREAMED}), discover(), archive)
+    job._observe(lambda job: job.cancel() if job.partials and job.status == "running" else None)
     configured.script([{"drip": 1000}])
-    job.wait()
+    job._wait()
     found, image = the_only(archive)
     assert (job.status, found.outcome, image.outcome, image.is_partial) == ("cancelled",) * 3 + (True,)
-    assert (archive.originals / image.file).read_bytes() == job.slots[0].partials[-1]
+    assert (archive.originals / image.file).read_bytes() == job._slots[0].partials[-1]
 
 
 def test_what_was_never_begun_is_not_recorded(configured: Simulator, archive: Archive) -> None:
     """A job that is cancelled before its first step has asked for nothing."""
-    job = Job(ImageGenerateParams.of({"prompt": "x"}), discover(), archive)
+    job = new_job(ImageGenerateParams.of({"prompt": "x"}), discover(), archive)
     job.cancel()
     with pytest.raises(gn.JobCancelledError):
         job.result()
@@ -208,13 +210,10 @@ def test_what_was_never_begun_is_not_recorded(configured: Simulator, archive: Ar
 
 
 def test_nothing_is_kept_where_nothing_is_to_be(configured: Simulator, tmp_path: Path) -> None:
-    """With `archive` None, and where the session's choice is nowhere, no file is left."""
+    """With `archive` None, and where the session keeps nothing, no file is left."""
     made(None)
-    set_default(lambda: None)
-    try:
-        gn.generate("x", quality="low")
-    finally:
-        set_default()
+    gn.configure(archive=False)
+    gn.generate("x", quality="low")
     assert list((tmp_path / "data").rglob("*")) == []
 
 
@@ -225,6 +224,91 @@ def test_only_the_owner_can_read_it(configured: Simulator, archive: Archive) -> 
         everything = [archive.folder, *archive.folder.rglob("*")]
         assert "ledger.sqlite-wal" in [path.name for path in everything]
         assert [path for path in everything if path.stat().st_mode & 0o077] == []
+
+
+# Ledgers of earlier versions
+
+_VERSION_1 = """\
+CREATE TABLE generations (id, started_at, ended_at, outcome, model, prompt, params, endpoint, PRIMARY KEY (id))
+  WITHOUT ROWID;
+CREATE INDEX generations_by_time ON generations (started_at);
+CREATE TABLE images (generation, position, outcome, file, is_partial, byte_count, request_id, revised_prompt, usage,
+  reported, error, thumbnail BLOB, PRIMARY KEY (generation, position)) WITHOUT ROWID;
+CREATE INDEX images_by_file ON images (file);
+PRAGMA user_version = 1;
+"""
+_OUTCOMES_1 = ("done", "refused", "failed", "cancelled", "unfinished")
+
+
+@pytest.fixture
+def of_version_1(archive: Archive) -> list[Record]:
+    """A ledger as version 1 wrote it, with a record of each outcome. Return what it holds, newest first."""
+    archive.folder.mkdir()
+    held = []
+    with contextlib.closing(sqlite3.connect(archive.ledger.path, isolation_level=None)) as connection:
+        connection.executescript(_VERSION_1)
+        for number, outcome in enumerate(_OUTCOMES_1):
+            row = (f"id{number}", 1e9 + number, 2e9, outcome, "m", "p", '{"prompt": "p"}', "http://e")
+            connection.execute("INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            image = (row[0], 0, outcome, f"{number}.png", False, 5, "r", "q", '{"output_tokens": 3}')
+            connection.execute(
+                "INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*image, '{"size": "1x1"}', '{"type": "E", "what": "w"}', b"small"),
+            )
+            now = "unknown" if outcome == "unfinished" else outcome
+            kept = ImageRecord(
+                position=0,
+                outcome=now,
+                file=f"{number}.png",
+                byte_count=5,
+                request_id="r",
+                revised_prompt="q",
+                usage={"output_tokens": 3},
+                reported={"size": "1x1"},
+                error={"type": "E", "what": "w"},
+            )
+            held.append(record(number, id=row[0], ended_at=2e9, outcome=now, images=(kept,)))
+    return held[::-1]
+
+
+def version_of(archive: Archive) -> int:
+    with contextlib.closing(sqlite3.connect(archive.ledger.path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_a_ledger_of_version_1_keeps_every_record(archive: Archive, of_version_1: list[Record]) -> None:
+    """Looking changes nothing of it, and shows it in today's words; the next write brings it to this version."""
+    assert archive.records() == of_version_1
+    assert version_of(archive) == 1
+    newest = record(99)
+    archive.ledger.put(newest)
+    assert version_of(archive) == VERSION
+    assert archive.records() == [newest, *of_version_1]
+    assert archive.ledger.thumbnails(["0.png", "4.png"]) == {"0.png": b"small", "4.png": b"small"}
+
+
+def test_a_ledger_of_version_1_can_be_looked_at_where_nothing_can_be_written(
+    archive: Archive, of_version_1: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old archive on a read-only disk is still a history, small pictures and all."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert archive.records() == of_version_1
+    assert archive.ledger.thumbnails(["2.png"]) == {"2.png": b"small"}
+    assert [entry.outcome for entry in gn.history(archive_dir=archive.folder, outcome="unknown")] == ["unknown"]
+    assert version_of(archive) == 1
+
+
+def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
+    archive: Archive, of_version_1: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it or nothing: the disk fills up in the middle, and no record is lost."""
+    broken = (*ledger_module._MIGRATIONS[1], "UPDATE nowhere SET nothing = 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "_MIGRATIONS", (ledger_module._MIGRATIONS[0], broken))
+        with pytest.raises(LedgerError):
+            archive.ledger.put(record(99))
+    assert version_of(archive) == 1
+    assert archive.records() == of_version_1
 
 
 # Disks that fail
@@ -238,9 +322,9 @@ def test_a_ledger_that_cannot_be_written_costs_neither_the_image_nor_its_file(
     archive.ledger.path.write_bytes(b"no database" * 100)
     job = made(archive)
     assert job.images
-    name = job.slots[0].path.name
+    name = job._slots[0].path.name
     assert files(archive) == [f".temporary-{job.id}-0-{name}", name]
-    (notice,) = job.notices
+    (notice,) = job.notes
     assert "The ledger could not be written" in notice
     assert archive.ledger.path.read_bytes() == b"no database" * 100
 
@@ -251,7 +335,7 @@ def test_a_ledger_of_a_newer_version_is_left_alone(configured: Simulator, archiv
     with sqlite3.connect(archive.ledger.path) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     job = made(archive)
-    assert "made by a newer gradient_notebook" in job.notices[0]
+    assert "newer gradient_notebook" in job.notes[0]
     assert job.images
     with pytest.raises(OSError, match="newer"):
         archive.records()
@@ -270,7 +354,7 @@ def test_a_disk_that_is_full_for_the_end_only_leaves_the_rest(configured: Simula
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Ledger, "put", put)
         job = made(archive)
-    assert len(job.notices) == 1
+    assert len(job.notes) == 1
     found, image = the_only(archive)
     assert (found.outcome, image.outcome) == ("done", "done")
 
@@ -294,7 +378,7 @@ def test_an_image_that_the_ledger_refused_to_the_end_is_found_under_its_record(
     found, image = the_only(archive)
     assert (found.id, image.outcome, image.is_partial) == (job.id, "done", False)
     assert files(archive) == [image.file]
-    assert (archive.originals / image.file).read_bytes() == job.slots[0].image_bytes
+    assert (archive.originals / image.file).read_bytes() == job._slots[0].image_bytes
     assert gn.history(archive_dir=archive.folder)[0].image.size == (1024, 1024)
 
 
@@ -315,20 +399,20 @@ def test_a_finished_image_that_has_no_room_is_tried_again_and_replaced_by_no_par
                 yield path
 
     job = made(Full(archive.folder), **STREAMED)
-    (tile,) = job.slots
-    assert (job.status, len(tile.partials)) == ("done", 2)
-    assert tried == [(tile.image_bytes, False)] * 2
+    (slot,) = job._slots
+    assert (job.status, len(slot.partials)) == ("done", 2)
+    assert tried == [(slot.image_bytes, False)] * 2
     found, image = the_only(archive)
     assert (found.outcome, image.outcome, image.is_partial) == ("done", "done", False)
-    assert image.file == (archive.path_of(tile.image_bytes).name if kept else None)
+    assert image.file == (archive.path_of(slot.image_bytes).name if kept else None)
     assert not archive.originals.exists() or files(archive) == [image.file] * kept
-    assert len(job.notices) == 1
+    assert len(job.notes) == 1
 
 
 def test_a_ledger_that_others_hold_is_waited_for_at_the_beginning_and_at_the_end_only(
     configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that writes for longer than the patience lasts holds up no image, however many there are."""
+    """A process that writes for longer than the ledger waits holds up no image, however many there are."""
     archive.ledger.put(record())
     monkeypatch.setattr(ledger_module, "_BUSY_S", 0.01)
     real, waits = Ledger.put, []
@@ -343,9 +427,9 @@ def test_a_ledger_that_others_hold_is_waited_for_at_the_beginning_and_at_the_end
         job = made(archive, n=4)
     assert len(job.images) == 4
     assert len(waits) == 2
-    (notice,) = job.notices
+    (notice,) = job.notes
     assert "The ledger could not be written" in notice
-    assert all(tile.path.read_bytes() == tile.image_bytes for tile in job.slots)
+    assert all(slot.path.read_bytes() == slot.image_bytes for slot in job._slots)
 
 
 _LIMITED = """\
@@ -354,7 +438,7 @@ from gradient_notebook import Settings, submit
 resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
 settings = Settings.discover(key="k", endpoint=sys.argv[1])
 job = submit("hills", quality="low", settings=settings)
-print(job.result().size, *job.notices, sep="\\n")
+print(job.result().size, *job.notes, sep="\\n")
 """
 
 
@@ -366,7 +450,7 @@ def test_a_disk_with_no_room_for_the_original_costs_no_image(configured: Simulat
     size, *notices = output.splitlines()
     assert size == "(1024, 1024)", errors
     assert len(notices) == 1
-    assert "The original could not be kept on disk" in notices[0]
+    assert "The original file could not be saved" in notices[0]
     archive = Archive()
     found, image = the_only(archive)
     assert (found.outcome, image.file) == ("done", None)
@@ -388,13 +472,13 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.painted  # for a file of real size
 @pytest.mark.parametrize("left", [400_000, 0])
 def test_a_full_disk_costs_no_image(configured: Simulator, tiny_disk: Path, left: int) -> None:
-    """A disk with too little room for the original, and one with none at all: told, and the image comes."""
+    """A disk with too little space for the original, and one with none at all: told, and the image comes."""
     size = os.statvfs(tiny_disk).f_bavail * os.statvfs(tiny_disk).f_frsize
     (tiny_disk / "filler").write_bytes(b"x" * (size - left))
     archive = Archive(tiny_disk / "archive")
     job = made(archive)
     assert job.images[0].size == (1024, 1024)
-    assert any("No space left on device" in notice for notice in job.notices)
+    assert any("No space left on device" in notice for notice in job.notes)
     (tiny_disk / "filler").unlink()
     assert [found.outcome for found in archive.records()] == (["done"] if left else [])
     assert not archive.originals.exists() or files(archive) == []
@@ -408,14 +492,14 @@ def test_a_disk_that_cannot_be_written_can_be_read(configured: Simulator, tiny_d
     assert [found.id for found in archive.records()] == ["record0"]
     job = made(archive)
     assert job.images
-    assert "Read-only file system" in job.notices[0]
+    assert "Read-only file system" in job.notes[0]
 
 
 # Several processes, and their deaths
 
 _WRITER = """\
 import sys
-from gradient_notebook.jobs.ledger import Ledger, Record
+from gradient_notebook.storage.ledger import Ledger, Record
 from pathlib import Path
 ledger, name = Ledger(Path(sys.argv[1])), sys.argv[2]
 sys.stdin.readline()
@@ -442,16 +526,16 @@ _STREAMING = """\
 import sys
 from gradient_notebook import Settings, submit
 job = submit("hills", stream=True, partial_images=2, settings=Settings.discover(key="k", endpoint=sys.argv[1]))
-job.observe(lambda job: print(len(job.slots[0].partials), flush=True))
+job._observe(lambda job: print(len(job._slots[0].partials), flush=True))
 if sys.argv[2] == "wait":
-    job.wait()
+    job._wait()
 else:
-    while not job.slots[0].partials:
+    while not job._slots[0].partials:
         pass
 """
 
 
-def test_a_killed_kernel_leaves_a_request_that_stands_as_unfinished(
+def test_a_killed_kernel_leaves_a_request_whose_outcome_is_unknown(
     configured: Simulator, slow: Simulator, tmp_path: Path
 ) -> None:
     """SIGKILL in mid-stream: the ledger is readable, and has the request as it was asked for."""
@@ -460,8 +544,8 @@ def test_a_killed_kernel_leaves_a_request_that_stands_as_unfinished(
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     found, image = the_only(Archive())
-    assert (found.outcome, found.prompt, found.ended_at, image.file) == ("unfinished", "hills", None, None)
-    assert gn.history()[0].outcome == "unfinished"
+    assert (found.outcome, found.prompt, found.ended_at, image.file) == ("unknown", "hills", None, None)
+    assert gn.history()[0].outcome == "unknown"
 
 
 def test_a_kernel_that_shuts_down_cancels_and_keeps_what_has_come(configured: Simulator, tmp_path: Path) -> None:
@@ -492,7 +576,7 @@ def orphan(configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPa
 def test_an_image_whose_process_died_before_it_was_noted_is_found(archive: Archive, orphan: bytes) -> None:
     """The history adopts it: the record names it, and it has its own name."""
     (found,) = archive.records()
-    assert [image.outcome for image in found.images] == ["unfinished", "done"]
+    assert [image.outcome for image in found.images] == ["unknown", "done"]
     assert found.images[1].file == archive.path_of(orphan).name
     assert files(archive) == [found.images[1].file]
     assert archive.path_of(orphan).read_bytes() == orphan
@@ -500,7 +584,7 @@ def test_an_image_whose_process_died_before_it_was_noted_is_found(archive: Archi
 
 _DYING = """\
 import os, signal, sys
-from gradient_notebook.jobs.archive import Archive
+from gradient_notebook.storage.archive import Archive
 with Archive(sys.argv[1]).storing(b"\\xff\\xd8\\xff so far", "record0", 0, is_partial=True):
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -511,7 +595,7 @@ def test_a_partial_image_whose_process_died_before_it_was_noted_is_found_as_part
     archive.ledger.put(record(images=(ImageRecord(position=0),)))
     in_another_process(_DYING, archive.folder).communicate(timeout=60)
     found, image = the_only(archive)
-    assert (image.is_partial, image.outcome, found.outcome) == (True, "unfinished", "unfinished")
+    assert (image.is_partial, image.outcome, found.outcome) == (True, "unknown", "unknown")
     assert files(archive) == [image.file]
     (entry,) = gn.history(archive_dir=archive.folder)
     assert ([path.name for path in entry.partial_paths], entry.paths) == ([image.file], [])
@@ -621,7 +705,7 @@ def test_what_is_half_written_is_not_there(archive: Archive, monkeypatch: pytest
     assert archive.records() == [record(outcome="done")]
 
 
-@pytest.mark.parametrize("broken", ["keeping", "ledger"])
+@pytest.mark.parametrize("broken", ["archive", "ledger"])
 def test_a_bug_in_keeping_costs_neither_the_image_nor_the_end(
     configured: Simulator,
     archive: Archive,
@@ -630,20 +714,20 @@ def test_a_bug_in_keeping_costs_neither_the_image_nor_the_end(
     broken: str,
 ) -> None:
     """What nobody has thought of is logged and told, and the image is there."""
-    if broken == "keeping":
+    if broken == "archive":
         monkeypatch.setattr(Archive, "path_of", lambda *_: 1 / 0)
     else:
         monkeypatch.setattr(Ledger, "put", lambda *_: 1 / 0)
     job = made(archive)
     assert job.result() is job.images[0]
-    assert any("ZeroDivisionError" in notice for notice in job.notices)
+    assert any("ZeroDivisionError" in notice for notice in job.notes)
     assert "A bug in keeping" in caplog.text
 
 
 def test_an_end_that_cannot_be_recorded_is_an_end(
     configured: Simulator, archive: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever waits for a job does not wait for ever, whatever goes wrong after its work."""
+    """Waiting for a job ends, whatever goes wrong after its work."""
     monkeypatch.setattr("gradient_notebook.jobs.recorder.Recorder.end", lambda *_: 1 / 0)
     assert made(archive).images
     assert "could not be recorded" in caplog.text

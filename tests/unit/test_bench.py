@@ -11,7 +11,7 @@ import pytest
 import report
 import run
 from contestants import CONTESTANTS, FLOOR, OURS
-from rounds import Bench, Pythons, Worker, WorkerFailed, WrongImage
+from rounds import Bench, Pythons, Worker, WorkerError, WrongImageError
 from server import Kind, Server
 
 NOWHERE = Path("no-such-environment") / "python"
@@ -63,19 +63,19 @@ def test_a_wrong_image_is_refused_before_anything_is_timed(kind: Kind, monkeypat
     """One other bit in the last image, and there are no figures."""
     timed: list[Any] = []
     monkeypatch.setattr(Bench, "take_turns", lambda *arguments: timed.append(arguments))
-    with pytest.raises(WrongImage, match=FLOOR):
+    with pytest.raises(WrongImageError, match=FLOOR):
         run.measure(run.Plan([FLOOR]), NOWHERE, corrupt=kind)
     assert timed == []
 
 
 def test_an_image_that_is_lost_while_it_is_timed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever delivers less is faster."""
+    """A contestant that delivers less is faster."""
     with Server() as server:
         bench = Bench(server, Pythons(NOWHERE), [FLOOR])
         order = {"do": "answer", "url": server.url(), "n": 4}
         ask = Worker.ask
         monkeypatch.setattr(Worker, "ask", lambda self, **order: ask(self, **{**order, "n": 1}))
-        with bench.workers() as workers, pytest.raises(WrongImage, match="sizes"):
+        with bench.workers() as workers, pytest.raises(WrongImageError, match="sizes"):
             bench.take_turns({"n4": order}, workers, 1)
 
 
@@ -85,7 +85,7 @@ def test_a_peer_that_fails_is_told_and_this_package_must_not() -> None:
         bench = Bench(server, Pythons(None), [FLOOR, *OURS, PEER], failures={PEER: "it has changed"})
         with bench.workers([FLOOR]) as workers:
             bench.take_turns({"16k": {"do": "stream", "url": server.url()}}, workers, 1)
-            with pytest.raises(WorkerFailed, match="floor"):
+            with pytest.raises(WorkerError, match="floor"):
                 bench.take_turns({"16k": {"do": "no such thing"}}, workers, 1)
     assert (
         rows(report.draw(bench))["stream, 16 KiB writes: CPU over floor"][1 + list(CONTESTANTS).index(PEER)] == "failed"

@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from gradient_notebook.notebook.history import SHOWN, ordered
 from PIL import Image
 
 import gradient_notebook as gn
+from gradient_notebook.history.query import SHOWN
+from gradient_notebook.notebook.history_view import history_from_line
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage.archive import Archive
 from gradient_notebook.storage.ledger import ImageRecord, Ledger, LedgerError, Record
@@ -24,9 +25,9 @@ DAY_S = 86_400
 NOON = dt.datetime(2026, 11, 20, 12).astimezone()
 
 
-def png(colour: str, size: tuple[int, int] = (64, 48)) -> bytes:
+def png(color: str, size: tuple[int, int] = (64, 48)) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", size, colour).save(file, "PNG")
+    Image.new("RGB", size, color).save(file, "PNG")
     return file.getvalue()
 
 
@@ -96,9 +97,10 @@ def test_a_partial_image_is_no_image(configured: Simulator) -> None:
     with pytest.raises(gn.StreamInterruptedError):
         gn.generate("hills", quality="low", stream=True, partial_images=2)
     (entry,) = gn.history()
-    assert (entry.outcome, entry.image, entry.bytes, entry.images) == ("failed", None, None, [])
+    assert (entry.outcome, entry.image, entry.bytes, entry.images) == ("unknown", None, None, [])
     assert [image.size for image in entry.partials] == [(1024, 1024)]
-    assert "may have been billed" in entry.errors[0]
+    (image,) = entry.record.images
+    assert (image.error["type"], image.error["sent"]) == ("StreamInterruptedError", True)
     assert "partial image" in entry._repr_mimebundle_()["text/plain"]
 
 
@@ -120,16 +122,16 @@ def test_an_image_that_cannot_be_opened_leaves_the_others_usable(configured: Sim
 
 def test_an_image_that_was_never_tried_leaves_the_others_usable() -> None:
     """A process that died between keeping and opening left something that is no image, beside one that is."""
-    put("hills", b"no image", png("red"), outcome="unfinished")
+    put("hills", b"no image", png("red"), outcome="unknown")
     (entry,) = gn.history()
     assert [image.getpixel((0, 0)) for image in entry.images] == [(255, 0, 0)]
 
 
 def test_an_image_that_was_kept_is_done_though_its_process_died() -> None:
     """The end was never recorded, and nothing is missing."""
-    put("all there", png("red"), outcome="unfinished")
-    put("one missing", png("blue"), ImageRecord(position=1), outcome="unfinished")
-    assert {entry.prompt: entry.outcome for entry in gn.history()} == {"all there": "done", "one missing": "unfinished"}
+    put("all there", png("red"), outcome="unknown")
+    put("one missing", png("blue"), ImageRecord(position=1), outcome="unknown")
+    assert {entry.prompt: entry.outcome for entry in gn.history()} == {"all there": "done", "one missing": "unknown"}
 
 
 # Finding
@@ -197,7 +199,7 @@ def test_what_makes_no_sense_is_refused(how: dict[str, Any], words: str) -> None
 )
 def test_a_line_says_the_same(several: None, line: str, found: int) -> None:
     """`%imagegen_history` takes the same words and options."""
-    assert len(ordered(line)) == found
+    assert len(history_from_line(line)) == found
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ def test_a_line_says_the_same(several: None, line: str, found: int) -> None:
 def test_a_mistake_in_a_line_is_named(line: str, words: str) -> None:
     """As with `%%imagegen`: what, and what to do."""
     with pytest.raises(gn.InvalidRequestError, match=words):
-        ordered(line)
+        history_from_line(line)
 
 
 def test_a_history_is_a_sequence(several: None) -> None:
@@ -269,7 +271,7 @@ def test_nothing_that_was_sent_or_answered_is_html() -> None:
     error = {"type": "APIError", "what": EVIL}
     image = ImageRecord(position=0, outcome="failed", error=error, revised_prompt=EVIL, request_id=EVIL)
     put(EVIL, image, outcome="failed", model=EVIL, params={"prompt": EVIL, "size": EVIL, "model": EVIL})
-    put("reported", ImageRecord(position=0, reported={"size": EVIL, "quality": EVIL}), outcome="unfinished")
+    put("reported", ImageRecord(position=0, reported={"size": EVIL, "quality": EVIL}), outcome="unknown")
     put(EVIL, png("red"))
     seen = Seen(gn.history()._repr_mimebundle_()["text/html"])
     assert {tag for tag, _ in seen.tags} == {"div", "b", "span", "img"}
@@ -319,8 +321,8 @@ def test_an_original_that_is_gone_is_said_to_be() -> None:
     put("gone", png("red"))
     (entry,) = gn.history()
     entry.paths[0].unlink()
-    assert "the original is gone" in entry._repr_mimebundle_()["text/html"]
-    with pytest.raises(gn.GradientNotebookError, match="The original is gone: "):
+    assert "original file missing" in entry._repr_mimebundle_()["text/html"]
+    with pytest.raises(gn.GradientNotebookError, match="The original file is missing: "):
         _ = entry.image
 
 
@@ -336,7 +338,7 @@ def test_a_long_history_shows_its_newest_and_says_how_many_more() -> None:
 
 def test_an_empty_history_says_so() -> None:
     """Nothing is an answer."""
-    assert gn.history("nothing")._repr_mimebundle_()["text/plain"] == "Nothing has been made, or nothing that fits."
+    assert gn.history("nothing")._repr_mimebundle_()["text/plain"] == "No images yet, or none that match."
 
 
 def test_a_record_of_another_time_is_shown_all_the_same() -> None:
@@ -352,7 +354,7 @@ def test_a_data_frame_has_a_row_for_each() -> None:
     """Settings, tokens, outcome and places in columns."""
     usage = {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8}
     put("a", ImageRecord(position=0, usage=usage, request_id="r"), ended_at=NOON.timestamp() + 2)
-    put("b", png("red"), days_ago=1, outcome="unfinished")
+    put("b", png("red"), days_ago=1, outcome="unknown")
     frame = gn.history().to_frame()
     assert isinstance(frame, pd.DataFrame)
     assert list(frame["prompt"]) == ["a", "b"]
@@ -369,7 +371,7 @@ def test_a_data_frame_has_a_row_for_each() -> None:
 def test_nothing_goes_unless_it_is_told() -> None:
     """`prune()` that is told nothing refuses."""
     put("a", png("red"))
-    with pytest.raises(gn.InvalidRequestError, match="nothing says what is to go"):
+    with pytest.raises(gn.InvalidRequestError, match="needs older_than= or max_bytes="):
         gn.history().prune()
     assert len(gn.history()) == 1
 
@@ -415,11 +417,11 @@ def test_pruning_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pruning_by_size() -> None:
-    """The oldest go until the rest has room; an image that two have counts once."""
+    """The oldest go until the rest fits; an image that two have counts once."""
     size = len(png("red"))
-    for number, colour in enumerate(["red", "blue", "red", "green"]):
-        put(f"{number}", png(colour), days_ago=number)
-    assert gn.history().byte_count == sum(len(png(colour)) for colour in ("red", "blue", "green"))
+    for number, color in enumerate(["red", "blue", "red", "green"]):
+        put(f"{number}", png(color), days_ago=number)
+    assert gn.history().byte_count == sum(len(png(color)) for color in ("red", "blue", "green"))
     rest = gn.history().prune(max_bytes=2 * size + 20)
     assert prompts(rest) == prompts(gn.history()) == ["0", "1", "2"]
     assert len(list(Archive().originals.iterdir())) == 2

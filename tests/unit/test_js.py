@@ -14,7 +14,7 @@ from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.notebook.formatting import Box
 from gradient_notebook.notebook.widgets.live import Gallery, LiveJob, LiveView
 
-FOLDER = Path(gradient_notebook.__file__).parent / "notebook"
+FOLDER = Path(gradient_notebook.__file__).parent / "notebook" / "widgets"
 TESTS = sorted((Path(__file__).parent.parent / "js").glob("*.test.mjs"))
 NODE = shutil.which("node")
 
@@ -49,13 +49,13 @@ def sent(widget: LiveView) -> set[str]:
 
 def test_the_types_have_the_names_that_python_sends() -> None:
     """A field that is renamed in Python alone would be missing in the browser, where nothing checks it."""
-    picture, film = LiveView(), Gallery()
-    state = LiveJob(picture, ImageGenerateParams(prompt="A fox", n=2), 100).state()
+    view, gallery = LiveView(), Gallery()
+    state = LiveJob(view, ImageGenerateParams(prompt="A fox", n=2), 100).state()
     assert declared("Job") == state.keys()
-    assert declared("ImageSlot") == state["tiles"][0].keys()
+    assert declared("Tile") == state["tiles"][0].keys()
     assert declared("Wait") == state["wait"].keys()
     assert declared("Box") == Box("It failed").plain().keys()
-    assert declared("LiveTraits") == sent(picture)
-    assert declared("FilmTraits") == sent(film) - sent(picture)
-    picture.close()
-    film.close()
+    assert declared("LiveTraits") == sent(view)
+    assert declared("GalleryTraits") == sent(gallery) - sent(view)
+    view.close()
+    gallery.close()

@@ -24,8 +24,10 @@ from traitlets.config import Config
 from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.jobs.job import Job
+from gradient_notebook.notebook.widgets import panel as module
 from gradient_notebook.notebook.widgets.live import LiveJob
 from gradient_notebook.notebook.widgets.panel import Panel
+from gradient_notebook.session import session
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage.archive import Archive
 
@@ -33,19 +35,19 @@ HTML = "<img src=x onerror=alert(1)>"
 SILENT = {"silence": True}
 
 
-def picture(colour: str) -> bytes:
+def picture(color: str) -> bytes:
     file = BytesIO()
-    Image.new("RGB", (8, 8), colour).save(file, "PNG")
+    Image.new("RGB", (8, 8), color).save(file, "PNG")
     return file.getvalue()
 
 
-def answer(*colours: str) -> dict[str, Any]:
+def answer(*colors: str) -> dict[str, Any]:
     """A stream of small pictures, the last one finished: nothing has to be painted."""
-    kinds = ["partial_image"] * (len(colours) - 1) + ["completed"]
+    kinds = ["partial_image"] * (len(colors) - 1) + ["completed"]
     events = []
-    for index, (kind, colour) in enumerate(zip(kinds, colours, strict=True)):
+    for index, (kind, color) in enumerate(zip(kinds, colors, strict=True)):
         known = {"created_at": 1, "size": "auto", "quality": "low", "background": "auto", "output_format": "png"}
-        data = {"b64_json": base64.b64encode(picture(colour)).decode(), "partial_image_index": index}
+        data = {"b64_json": base64.b64encode(picture(color)).decode(), "partial_image_index": index}
         events.append(f"data: {json.dumps({'type': f'image_generation.{kind}', **known, **data})}\n\n")
     return {"content_type": "text/event-stream", "body_text": "".join(events)}
 
@@ -105,7 +107,7 @@ def shown(panel: Panel) -> str:
     )
 
 
-def clock_time(widget: ipywidgets.Widget, condition: Callable[[], bool], *names: str) -> bool:
+def wait_until(widget: ipywidgets.Widget, condition: Callable[[], bool], *names: str) -> bool:
     """Wait until a condition about a widget holds, which is looked at after each of its changes."""
     holds = threading.Event()
     widget.observe(lambda _: holds.set() if condition() else None, names or traitlets.All)
@@ -113,7 +115,7 @@ def clock_time(widget: ipywidgets.Widget, condition: Callable[[], bool], *names:
 
 
 def ended(panel: Panel, count: int) -> bool:
-    return clock_time(panel._gallery, lambda: len(panel._gallery.finished) == count, "finished")
+    return wait_until(panel._gallery, lambda: len(panel._gallery.finished) == count, "finished")
 
 
 def test_a_click_makes_images_in_the_background(panel: Panel, configured: Simulator, shell: InteractiveShell) -> None:
@@ -123,7 +125,7 @@ def test_a_click_makes_images_in_the_background(panel: Panel, configured: Simula
     job = panel.generate()
     panel.name = "fox"  # of the next one
     assert panel.job is job
-    job.wait()
+    job._wait()
     assert panel.images == [panel.image] == [shell.user_ns["otter"]]
     assert panel.image.getpixel((0, 0)) == panel.shown.getpixel((0, 0)) == (0, 128, 0)
     panel.form.generate_button.click()
@@ -144,13 +146,13 @@ def test_several_at_once_and_each_is_cancelled_by_itself(
     assert configured.wait_for(lambda: len(configured.posts) == 3)
     assert [one["id"] for one in panel._gallery.running] == ["3", "2", "1"]
     ask(panel, "cancel", job="2")
-    jobs[1].wait()
+    jobs[1].exception()
     assert [job.status for job in jobs] == ["running", "cancelled", "running"]
     assert [(one["id"], one["boxes"][0]["kind"]) for one in panel._gallery.finished] == [("2", "cancelled")]
     for number in ("1", "3", "9", None):
         ask(panel, "cancel", job=number)
-    jobs[0].wait()
-    jobs[2].wait()
+    jobs[0].exception()
+    jobs[2].exception()
     assert (panel._gallery.running, panel.image) == ([], None)
     assert shell.user_ns.keys().isdisjoint("abc")
 
@@ -159,22 +161,22 @@ def test_images_are_those_of_the_newest_job(
     panel: Panel, configured: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """An older job that ends later does not take the place of a newer one's images."""
-    gate = threading.Event()
+    released = threading.Event()
 
-    class Gated(Archive):
+    class Held(Archive):
         def path_of(self, data: bytes) -> Path:
-            assert data != picture("red") or gate.wait(10)
+            assert data != picture("red") or released.wait(10)
             return super().path_of(data)
 
-    monkeypatch.setattr(panel._config, "get_archive", lambda: Gated(tmp_path / "kept"), raising=False)
+    monkeypatch.setattr(module, "get_default", lambda: Held(tmp_path / "kept"))
     configured.script([answer("red")])
     older = panel.generate()
     assert configured.wait_for(lambda: len(configured.posts) == 1)
     configured.script([answer("blue")])
     newer = panel.generate()
-    newer.wait()
-    gate.set()
-    older.wait()
+    newer.exception()
+    released.set()
+    older.exception()
     assert panel.job is newer
     assert panel.images == newer.images
 
@@ -199,8 +201,8 @@ def test_a_job_that_has_just_ended_is_never_out_of_view(
     second = panel.generate()
     in_view = [one["id"] for one in [*panel._gallery.running, *panel._gallery.finished]]
     released.set()
-    first.wait()
-    second.wait()
+    first.exception()
+    second.exception()
     assert in_view == ["2", "1"]
     assert [one["status"] for one in panel._gallery.finished] == ["done", "done"]
 
@@ -210,7 +212,12 @@ def test_a_job_that_has_just_ended_is_never_out_of_view(
     [
         ("A fox [refuse]", None, "The service refused this prompt", "refused"),
         ("A fox", {"status": 500, "body": {"id": "x", "message": HTML}}, HTML, "failed"),
-        ("A fox", {"body": {"created": 1, "data": [{"b64_json": "bm8="}]}}, "no image that can be opened", "failed"),
+        (
+            "A fox",
+            {"body": {"created": 1, "data": [{"b64_json": "bm8="}]}},
+            "in the response cannot be opened",
+            "failed",
+        ),
     ],
 )
 def test_what_the_service_says_stands_under_the_picture(
@@ -227,14 +234,14 @@ def test_what_the_service_says_stands_under_the_picture(
     configured.script([fault])
     ask(panel, "generate", form={"prompt": prompt})
     assert panel.job
-    panel.job.wait()
+    panel.job._wait()
     [box] = panel._gallery.finished[0]["boxes"]
     assert words in box["what"]
-    assert (box["kind"], panel._gallery.heard, panel.image) == (kind, 1, None)
+    assert (box["kind"], panel._gallery.clicks, panel.image) == (kind, 1, None)
     configured.script([answer("red")])
     ask(panel, "generate", form={"prompt": "A fox"})
     assert ended(panel, 2)
-    assert (panel._gallery.heard, panel.image.size) == (2, (8, 8))
+    assert (panel._gallery.clicks, panel.image.size) == (2, (8, 8))
     assert (caplog.text, *capsys.readouterr()) == ("", "", "")
 
 
@@ -255,7 +262,7 @@ def test_a_mistake_is_told_beside_its_control(
     assert shown(panel).startswith(where)
     assert 'role="alert"' in shown(panel)
     assert "<b>" not in shown(panel)
-    assert (configured.posts, panel.job, panel._gallery.heard) == ([], None, 1)
+    assert (configured.posts, panel.job, panel._gallery.clicks) == ([], None, 1)
     assert (panel.form._more.selected_index == 0) == (not PARAMETERS[where[:-2]].often)
     ask(panel, "code", id="7", language="cell", form=form)
     assert shown(panel).startswith(where)
@@ -288,7 +295,7 @@ def test_what_no_control_is_for_is_told_under_the_picture(panel: Panel, monkeypa
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-x")
     panel.form.generate_button.click()
     assert shown(panel) == ""
-    assert (panel._gallery.heard, len(panel._gallery.running)) == (2, 1)
+    assert (panel._gallery.clicks, len(panel._gallery.running)) == (2, 1)
     ask(panel, "cancel", job="1")
 
 
@@ -309,15 +316,15 @@ def test_use_these_settings_fills_the_form_as_it_was(
 ) -> None:
     """The template comes back as a template, and the earlier result is not changed by what the form does next."""
     configured.script([answer("red"), answer("red")])
-    shell.user_ns["colour"] = "red"
-    panel.controls["prompt"].set_state({"value": "A {{colour}} fox"})
+    shell.user_ns["color"] = "red"
+    panel.controls["prompt"].set_state({"value": "A {{color}} fox"})
     panel.controls["size"].value = "1024x1536"
-    panel.generate().wait()
+    panel.generate().exception()
     panel.params = ImageGenerateParams(prompt="{{other}}", output_format="jpeg", output_compression=3)
-    panel.generate().wait()
+    panel.generate().exception()
     before = json.dumps(panel._gallery.finished)
     ask(panel, "use", job="1")
-    assert panel.controls["prompt"].value == "A {{colour}} fox"
+    assert panel.controls["prompt"].value == "A {{color}} fox"
     assert (panel.params.prompt, panel.params.size) == ("A red fox", "1024x1536")
     ask(panel, "use", job="2")
     assert (panel.params.prompt, panel.params.output_compression) == ("{{other}}", 3)
@@ -328,7 +335,7 @@ def test_use_these_settings_fills_the_form_as_it_was(
 def test_only_typed_text_inserts_values(panel: Panel, configured: Simulator, shell: InteractiveShell) -> None:
     """What code, a default or a link sets is data, braces and all; what a person types is a template."""
     control = panel.controls["prompt"]
-    shell.user_ns |= {"colour": "{{1/0}}"}
+    shell.user_ns |= {"color": "{{1/0}}"}
     control.value = "{{1/0}}"
     assert (panel.params.prompt, panel.form.interpolates.value, panel.form.interpolates.layout.display) == (
         "{{1/0}}",
@@ -336,33 +343,33 @@ def test_only_typed_text_inserts_values(panel: Panel, configured: Simulator, she
         "",
     )
     control.value = "plain"
-    control.set_state({"value": "{{colour}} fox"})
+    control.set_state({"value": "{{color}} fox"})
     assert (panel.params.prompt, panel.form.interpolates.value) == (
-        "{{colour}} fox",
+        "{{color}} fox",
         False,
     )  # what was deleted comes back
     panel.form.interpolates.value = True
     assert panel.params.prompt == "{{1/0}} fox"
     panel.form.interpolates.value = False
-    assert panel.params.prompt == "{{colour}} fox"
-    assert Panel(prompt="{{colour}}").params.prompt == "{{colour}}"
-    assert Panel(prompt="{{colour}}", raw=False).params.prompt == "{{1/0}}"
-    ask(panel, "generate", form={"prompt": f"{{{{coluor}}}} {HTML}"})
+    assert panel.params.prompt == "{{color}} fox"
+    assert Panel(prompt="{{color}}").params.prompt == "{{color}}"
+    assert Panel(prompt="{{color}}", raw=False).params.prompt == "{{1/0}}"
+    ask(panel, "generate", form={"prompt": f"{{{{coolr}}}} {HTML}"})
     panel.form.interpolates.value = True
-    ask(panel, "generate", form={"prompt": f"{{{{coluor}}}} {HTML}"})
-    assert "Did you mean colour?" in shown(panel)
+    ask(panel, "generate", form={"prompt": f"{{{{coolr}}}} {HTML}"})
+    assert "Did you mean color?" in shown(panel)
     assert len(configured.posts) <= 1
 
 
 def test_originals_are_handed_over_byte_for_byte(panel: Panel, configured: Simulator, wire: Wire) -> None:
     """What the service sent, of old results too; where there is none any more, that is said."""
     configured.script([answer("red"), answer("green")])
-    panel.generate().wait()
-    panel.generate().wait()
-    for number, colour in (("1", "red"), ("2", "green")):
-        ask(panel, "original", id=colour, job=number, tile=0)
-        [(content, buffers)] = wire.answers(colour)
-        assert (buffers, content["mime"]) == ([picture(colour)], "image/png")
+    panel.generate().exception()
+    panel.generate().exception()
+    for number, color in (("1", "red"), ("2", "green")):
+        ask(panel, "original", id=color, job=number, tile=0)
+        [(content, buffers)] = wire.answers(color)
+        assert (buffers, content["mime"]) == ([picture(color)], "image/png")
         assert content["name"] == f"otter-{number}-1.png"
     panel._results.find("1").slots[0].path.unlink()  # type: ignore[union-attr]
     for number, tile in (("1", 0), ("99", 0), ("2", 7)):
@@ -387,12 +394,12 @@ def test_code_makes_the_same_request(panel: Panel, shell: InteractiveShell, wire
     exec(shell.transform_cell(cell["text"]), {"get_ipython": lambda: kernel})
     [(_, line, body)] = calls
     run = shell.magics_manager.registry["ImageGenMagics"]._run(line, body, None)
-    assert (run.params, run.order.name) == (panel.params, "otter")
+    assert (run.params, run.args.name) == (panel.params, "otter")
     shell.run_line_magic("unload_ext", "gradient_notebook")
 
 
 def test_the_sessions_defaults_fill_the_form(configured: Simulator, shell: InteractiveShell, wire: Wire) -> None:
-    """They are in the controls, given way to what is given, and the cell says what it needs to."""
+    """They are in the controls, give way to what is given, and the cell says what it needs to."""
     shell.run_line_magic("load_ext", "gradient_notebook")
     for line in ("size = '1024x1536'", "output_format = 'jpeg'", "user = 'me'"):
         shell.run_line_magic("config", f"ImageGen.{line}")
@@ -406,9 +413,24 @@ def test_the_sessions_defaults_fill_the_form(configured: Simulator, shell: Inter
     shell.run_line_magic("unload_ext", "gradient_notebook")
 
 
+def test_the_extension_takes_the_session_as_it_is(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading changes nothing that the environment or `configure` has set; then each shows what the other is set to."""
+    monkeypatch.setenv("GRADIENT_IMAGE_QUALITY", "low")
+    session.reset()
+    before = session.values()
+    shell.run_line_magic("load_ext", "gradient_notebook")
+    settings = shell.magics_manager.registry["ImageGenMagics"].settings
+    assert (session.values(), settings.quality, settings.size) == (before, "low", None)
+    session.size = "1024x1024"
+    settings.concurrency = 2
+    assert (settings.size, session.concurrency) == ("1024x1024", 2)
+    shell.run_line_magic("unload_ext", "gradient_notebook")
+    assert session.values() == before
+
+
 def test_models_are_offered_when_they_have_come(panel: Panel) -> None:
     """The list is the service's own, and another name can be written."""
     control = panel.controls["model"]
-    assert clock_time(control, lambda: len(control.options) == 3)
+    assert wait_until(control, lambda: len(control.options) == 3)
     control.value = "my-own"
     assert panel.params.model == "my-own"

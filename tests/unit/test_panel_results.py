@@ -10,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.notebook.widgets import live
 from gradient_notebook.notebook.widgets.panel import Panel
+from gradient_notebook.session import session
 from gradient_notebook.simulator import Simulator
 
 from .test_panel import SILENT, Wire, answer, ask, shelled, wired
@@ -37,7 +38,7 @@ def test_an_image_that_cannot_be_shown_is_assigned_and_told(
         raise TypeError("no preview")
 
     monkeypatch.setattr(live, "preview", fails)
-    panel.generate().wait()
+    panel.generate().exception()
     assert shell.user_ns["otter"] is panel.image
     [state] = panel._gallery.finished
     assert (panel._gallery.running, state["status"]) == ([], "done")
@@ -51,9 +52,9 @@ def test_the_newest_images_are_the_newest_whatever_their_variable(panel: Panel, 
     assert configured.wait_for(lambda: len(configured.posts) == 1)
     panel.name = "beaver"
     newer = panel.generate()
-    newer.wait()
+    newer.exception()
     older.cancel()
-    older.wait()
+    older.exception()
     assert (panel.images, panel.job) == (newer.images, newer)
 
 
@@ -65,7 +66,7 @@ def test_a_number_out_of_bounds_is_told_and_not_replaced(panel: Panel, configure
 
 
 def test_an_alert_is_not_said_again_while_something_else_is_typed(panel: Panel) -> None:
-    """A screen reader speaks an alert whenever it comes anew: it stays as it is."""
+    """A screen reader speaks an alert whenever it appears again: it stays as it is."""
     panel.controls["extra"].value = "oops"
     changes: list[Any] = []
     panel.form.fields["extra"].note.observe(changes.append, "value")
@@ -79,11 +80,11 @@ def test_a_complaint_of_the_service_stands_beside_what_it_is_about(panel: Panel,
     """The control that the service names says so, unless it has been changed meanwhile; generating clears it."""
     wrong = {"status": 400, "body": {"error": {"message": "No such size.", "param": "size"}}}
     configured.script([wrong, wrong, answer("red")])
-    panel.generate().wait()
+    panel.generate().exception()
     assert "No such size." in note(panel, "size")
     job = panel.generate()
     panel.controls["size"].value = "1024x1024"
-    job.wait()
+    job._wait()
     assert "No such size." not in note(panel, "size")
     assert "No such size." in panel._gallery.finished[0]["boxes"][0]["what"]
 
@@ -102,7 +103,7 @@ def test_closing_leaves_the_job_in_hand(panel: Panel, configured: Simulator) -> 
     panel.close()
     assert panel.job is job
     job.cancel()
-    job.wait()
+    job._wait()
     assert panel.job.status == "cancelled"
 
 
@@ -111,10 +112,10 @@ def test_the_image_in_view_is_the_first_that_there_is(panel: Panel, configured: 
     configured.script([{"status": 500, "body": {}}, answer("green"), answer("green")])
     panel.controls["n"].value = 3
     job = panel.generate()
-    job.wait()
+    job._wait()
     assert len(job.images) == 2
     assert panel.shown.getpixel((0, 0)) == (0, 128, 0)
-    failed = next(at for at, tile in enumerate(job.slots) if tile.status == "failed")
+    failed = next(at for at, slot in enumerate(job._slots) if slot.status == "failed")
     panel._gallery.selected = f"1.{failed}"
     assert panel.shown is None
 
@@ -129,18 +130,18 @@ def test_text_that_a_handler_puts_in_the_place_of_what_is_typed_is_data(panel: P
 
 def test_a_template_makes_the_same_request_as_its_cell(panel: Panel, shell: InteractiveShell) -> None:
     """What IPython changes in a cell's body reaches the service all the same, and what a cell strips is stripped."""
-    shell.user_ns["colour"] = "red"
-    panel.controls["prompt"].set_state({"value": "\n {{colour}} fox\n  \n>>> x {{colour}}\n\n"})
+    shell.user_ns["color"] = "red"
+    panel.controls["prompt"].set_state({"value": "\n {{color}} fox\n  \n>>> x {{color}}\n\n"})
     assert panel.params.prompt == "red fox\n  \n>>> x red"
     first, body = panel.as_cell().split("\n", 1)
     assert first == "%%imagegen otter"
-    assert body == "{{colour}} fox\n{{'  '}}\n{{'>>>'}} x {{colour}}"
+    assert body == "{{color}} fox\n{{'  '}}\n{{'>>>'}} x {{color}}"
 
 
-def test_the_session_counts_as_it_is_when_something_is_generated(panel: Panel, shell: InteractiveShell) -> None:
+def test_the_session_counts_as_it_is_when_something_is_generated(panel: Panel) -> None:
     """A default that the session gets later makes neither the form nor its cell ask for something else."""
     before = panel.params
-    panel._config.quality = "high"
+    session.quality = "high"
     assert panel.params == before.replace(quality="auto")
     assert "--quality auto" in panel.as_cell()
 
@@ -158,10 +159,10 @@ def test_a_partial_image_is_handed_over_as_no_original(panel: Panel, configured:
     """What is kept of a stream that broke lies on disk, and is no file to download as the image; also later on."""
     configured.script([{"cut": "in_final"}, answer("red")])
     broken = panel.generate()
-    broken.wait()
-    assert broken.slots[0].path
+    broken.exception()
+    assert broken._slots[0].path
     for question in ("newest", "older"):
         ask(panel, "original", id=question, job="1", tile=0)
         [(content, buffers)] = wire.answers(question)
-        assert (buffers, "not to be had" in content["error"]) == ([], True)
-        panel.generate().wait()
+        assert (buffers, "not available" in content["error"]) == ([], True)
+        panel.generate().exception()

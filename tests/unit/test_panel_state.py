@@ -25,12 +25,13 @@ from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
 import gradient_notebook
+from gradient_notebook.api.credentials import Key
 from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
-from gradient_notebook.api.settings import Key, Settings
+from gradient_notebook.api.settings import Settings
 from gradient_notebook.connect import discover
 from gradient_notebook.jobs import event_loop
-from gradient_notebook.jobs.job import Job
+from gradient_notebook.jobs.job import new_job
 from gradient_notebook.notebook.static_output import image_of
 from gradient_notebook.notebook.widgets import panel_results as module
 from gradient_notebook.notebook.widgets.panel import Panel
@@ -132,7 +133,7 @@ def traces(data: bytes) -> tuple[str, str]:
 def test_no_image_and_no_key_stand_in_the_state_of_a_widget(panel: Panel, configured: Simulator, wire: Wire) -> None:
     """Neither what is saved nor any update of a trait holds one: pictures go in messages, the key nowhere."""
     configured.script([answer("red", "green", "blue")])
-    panel.generate().wait()
+    panel.generate().exception()
     saved = ipywidgets.Widget.get_manager_state()["state"]
     assert panel._gallery.model_id in saved
     assert len(panel._gallery._pictures) == 3
@@ -152,28 +153,28 @@ def test_only_so_many_results_stay(panel: Panel, configured: Simulator, monkeypa
     configured.script([SILENT])
     running = panel.generate()
     assert configured.wait_for(lambda: len(configured.posts) == 1)
-    configured.script([answer(colour) for colour in ("red", "green", "blue")])
+    configured.script([answer(color) for color in ("red", "green", "blue")])
     files = []
     for _ in range(3):
         job = panel.generate()
-        job.wait()
-        files.append(job.slots[0].path)
+        job._wait()
+        files.append(job._slots[0].path)
     assert [one["id"] for one in panel._gallery.finished] == ["4", "3"]
     assert [one["id"] for one in panel._gallery.running] == ["1"]
     assert sorted(panel._gallery._pictures) == ["3.0.0", "4.0.0"]
     assert all(path and path.exists() for path in files)
     running.cancel()
-    running.wait()
+    running.exception()
     assert len(panel._gallery.finished) == 2
 
 
 def test_images_of_older_results_are_let_go(panel: Panel, configured: Simulator, shell: InteractiveShell) -> None:
     """Only the newest finished job's are held; what lies on disk is opened from there."""
     configured.script([answer("red"), answer("blue")])
-    panel.generate().wait()
+    panel.generate().exception()
     held = [weakref.ref(panel.image), weakref.ref(panel.job)]
     shell.user_ns.clear()
-    panel.generate().wait()
+    panel.generate().exception()
     collected()
     assert [one() for one in held] == [None, None]
     panel._gallery.selected = "1.0"
@@ -183,7 +184,7 @@ def test_images_of_older_results_are_let_go(panel: Panel, configured: Simulator,
 def test_what_cannot_be_opened_is_not_in_view(panel: Panel, configured: Simulator) -> None:
     """`shown` is None for a result that is no image, and for one that never was."""
     configured.script([{"body": {"created": 1, "data": [{"b64_json": "bm8="}]}}])
-    panel.generate().wait()
+    panel.generate().exception()
     assert panel._gallery.finished[0]["status"] == "failed"
     for selected in ("1", "1.0", "1.7", "9.0", ""):
         panel._gallery.selected = selected
@@ -195,7 +196,7 @@ def test_everything_is_freed_when_panels_are_closed(configured: Simulator, shell
 
     def use() -> list[weakref.ref[Any]]:
         panel = Panel(prompt="A fox")
-        panel.generate().wait()
+        panel.generate().exception()
         panel.controls["output_format"].value = "jpeg"
         held: list[weakref.ref[Any]] = [
             weakref.ref(panel),
@@ -252,10 +253,10 @@ def test_what_is_under_way_goes_on_when_its_panel_is_closed(
     configured.script([{**answer("green"), "delay": 0.05}])
     job = panel.generate()
     panel.close()
-    job.wait()
+    job._wait()
     assert shell.user_ns["otter"] is job.images[0]
-    assert job.slots[0].path
-    assert job.slots[0].path.read_bytes() == picture("green")
+    assert job._slots[0].path
+    assert job._slots[0].path.read_bytes() == picture("green")
     assert "image/jpeg" in page(outputs)[1]
 
 
@@ -267,11 +268,11 @@ def test_a_saved_notebook_shows_the_last_image(
     view, image, line = page(outputs)
     assert view["application/vnd.jupyter.widget-view+json"]["model_id"] == panel.model_id
     assert "image/jpeg" not in image
-    assert "nothing made yet" in line["text/plain"]
+    assert "no images yet" in line["text/plain"]
     configured.script([answer("red"), {"status": 500}])
     panel.params = ImageGenerateParams(prompt=HTML, quality="low", model="<b>", stream=True, partial_images=2)
-    panel.generate().wait()
-    panel.generate().wait()
+    panel.generate().exception()
+    panel.generate().exception()
     assert panel.job
     assert panel.job.status == "failed"
     _, image, line = page(outputs)
@@ -305,4 +306,4 @@ def test_there_is_no_image_of_nothing(configured: Simulator) -> None:
     """Without a job, or before the first picture, nothing stands for it."""
     params = ImageGenerateParams(prompt="x")
     assert image_of(None, 64) is None
-    assert image_of(Job(params, discover()), 64) is None
+    assert image_of(new_job(params, discover()), 64) is None

@@ -18,31 +18,30 @@ import gradient_notebook as gn
 from gradient_notebook.api import retry
 from gradient_notebook.api.client import AsyncClient
 from gradient_notebook.api.decoders import StreamDecoder
-from gradient_notebook.api.errors import describe
 from gradient_notebook.jobs.recorder import Recorder
 
 SENT_AGAIN = "SENT AGAIN after what may have reached the model"
-FALSELY_UNSENT = ("  and yet a post had arrived", "  and yet one may have reached the model")
+FALSELY_UNSENT = ("  and yet the service had received the only attempt", "  and yet one may have reached the model")
 NOT_KEPT = "finished images delivered, and not on disk as they came"
 LOST = "kept or shown, and LOST"
 
 _SHOWS_FIRST = """\
 import time
 import killed
-from gradient_notebook.jobs.keeping import Recorder
-from gradient_notebook.jobs.work import Work
+from gradient_notebook.jobs.recorder import Recorder
+from gradient_notebook.jobs.runner import Runner
 
-def begin(self, tiles):
-    self.is_begun, self._tiles = True, tiles
+def begin(self, slots):
+    self.is_begun, self._slots = True, slots
 
-def finish(self, tile, event):
-    tile.event, tile.image_bytes = event, event.image_bytes
-    tile.open()
+def finish(self, slot, event):
+    slot.event, slot.image_bytes = event, event.image_bytes
+    slot.open()
     self._recording.get_loop().call_soon_threadsafe(self._changed)
     time.sleep(600)  # a disk that is slower than the kill
-    self._recorder.store(tile, event.image_bytes)
+    self._recorder.store(slot, event.image_bytes)
 
-Recorder.begin, Work._finish = begin, finish
+Recorder.begin, Runner._finish = begin, finish
 killed.main()
 """
 
@@ -56,7 +55,7 @@ def hardly_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counts(figures: Iterable[Figure]) -> dict[str, float]:
-    return {describe(figure)[0]: figure.count for figure in figures}
+    return {figure.what: figure.count for figure in figures}
 
 
 # What is broken off in the moment of its beginning, asyncio and anyio leave behind unclosed or never awaited.
@@ -100,11 +99,11 @@ def test_what_is_sent_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that takes an error of the server or a lost answer for a reason to try again is found out."""
     post = AsyncClient.post
 
-    async def post_again(self: AsyncClient, *order: Any) -> Any:
+    async def post_again(self: AsyncClient, *request: Any) -> Any:
         try:
-            return await post(self, *order)
+            return await post(self, *request)
         except (gn.InternalServerError, gn.NoResponseError):
-            return await post(self, *order)
+            return await post(self, *request)
 
     monkeypatch.setattr(AsyncClient, "post", post_again)
     assert counts(faulty.figures(50))[SENT_AGAIN] > 0
@@ -114,11 +113,11 @@ def test_what_was_sent_and_is_told_not_to_be_is_counted(monkeypatch: pytest.Monk
     """A client that takes a lost answer for no connection says that nothing was sent."""
     post = AsyncClient.post
 
-    async def post_and_deny(self: AsyncClient, *order: Any) -> Any:
+    async def post_and_deny(self: AsyncClient, *request: Any) -> Any:
         try:
-            return await post(self, *order)
+            return await post(self, *request)
         except gn.NoResponseError as error:
-            raise gn.APIConnectionError("Nothing was sent.") from error
+            raise gn.APIConnectionError("Could not reach the service.", sent=False) from error
 
     monkeypatch.setattr(AsyncClient, "post", post_and_deny)
     found = counts(faulty.figures(50))
@@ -127,13 +126,13 @@ def test_what_was_sent_and_is_told_not_to_be_is_counted(monkeypatch: pytest.Monk
 
 def test_images_that_are_not_kept_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that is delivered and not on disk is found, and one whose file has other bytes."""
-    keep = Recorder.keep
+    store = Recorder.store
 
-    def keep_some(self: Recorder, tile: Any, data: bytes, **more: Any) -> None:
+    def store_some(self: Recorder, slot: Any, data: bytes, **more: Any) -> None:
         if data[-20] % 2:
-            keep(self, tile, data[:-1], **more)
+            store(self, slot, data[:-1], **more)
 
-    monkeypatch.setattr(Recorder, "keep", keep_some)
+    monkeypatch.setattr(Recorder, "store", store_some)
     found = counts(faulty.figures(30))
     assert found[NOT_KEPT] == found["finished images delivered"] > 0
 

@@ -16,11 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradient_notebook.api import base64_stream, decoders
+from gradient_notebook.api import base64_stream, decoders, sse
 from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
 from gradient_notebook.api.error_responses import error_from
 from gradient_notebook.api.errors import (
-    BadRequestError,
     ContentPolicyError,
     GradientNotebookError,
     InvalidResponseError,
@@ -29,7 +28,8 @@ from gradient_notebook.api.errors import (
 from gradient_notebook.api.events import Model, texts, whole_numbers
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.text import clean
-from gradient_notebook.notebook.formatting import Box, joined, line, record
+from gradient_notebook.notebook.formatting import Box
+from gradient_notebook.notebook.html import box, joined, line, record
 
 from .examples import of_full
 
@@ -124,32 +124,32 @@ def test_an_image_that_never_ends_is_given_up(kind: Any, monkeypatch: pytest.Mon
             fed += 16_384
             yield b"A" * 16_384
 
-    assert "an image of over 200,000 bytes" in outcome(kind, endless())[1]
+    assert "an image of more than 200,000 bytes" in outcome(kind, endless())[1]
     assert fed < 500_000
 
 
 @pytest.mark.parametrize("begins", [b"data: ", b": ", b"data: x\n", b": x\n", b"event: "])
 def test_text_that_never_ends_takes_no_more_memory_than_it_has(begins: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pieces, comments and many lines of data are held as bytes, and given up at the same bound."""
-    monkeypatch.setattr(decoders, "MAX_TEXT_BYTES", 50_000)
+    monkeypatch.setattr(sse, "MAX_TEXT_BYTES", 50_000)
     again = begins if begins.endswith(b"\n") else b"x"
     text = begins + again * (60_000 // len(again))
     tracemalloc.start()
-    assert "over 50,000 bytes beside its image" in outcome(StreamDecoder, cut(text, [2]))[1]
+    assert "more than 50,000 bytes besides its image" in outcome(StreamDecoder, cut(text, [2]))[1]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 300_000
 
 
 def test_images_that_nobody_takes_do_not_pile_up_in_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an event has beside its own image is let go of with the event."""
+    """What an event has beside its own image is forgotten with the event."""
     monkeypatch.setattr(base64_stream, "MAX_WAITING_BYTES", 10_000)
     event = b'data: {"type":"new","data":[{"b64_json":"' + b"QUJD" * 100 + b'"}]}\n\n'
     decoder = StreamDecoder(make_error)
     for _ in range(100):
         assert list(decoder.feed(event)) == []
-    assert decoder._sieve._images == {}
-    assert decoder._sieve._waiting_bytes == 0
+    assert decoder._images._images == {}
+    assert decoder._images._waiting_bytes == 0
     final = b'data: {"type":"image_generation.completed","b64_json":"QUJD","x":{"b64_json":"AAAA"}}\n\n'
     assert [found.image_bytes for found in decoder.feed(final * 2)] == [b"ABC"] * 2
 
@@ -168,7 +168,7 @@ def test_images_that_nobody_can_take_are_bounded(
 ) -> None:
     """Many small images in one answer, or where no event is, are given up in time."""
     monkeypatch.setattr(base64_stream, "MAX_WAITING_BYTES", 100_000)
-    assert "images of over 100,000 bytes in all" in outcome(kind, [begins, *[again] * 1000])[1]
+    assert "more than 100,000 bytes of images" in outcome(kind, [begins, *[again] * 1000])[1]
 
 
 @pytest.mark.parametrize("text", [b"[]", b"{}", b"0"])
@@ -176,9 +176,9 @@ def test_an_answer_of_countless_values_is_not_read(text: bytes, monkeypatch: pyt
     """A value takes many times the memory of its text."""
     monkeypatch.setattr(decoders, "MAX_PARTS", 1000)
     data = b'{"data":[' + b",".join([text] * 2000) + b"]}"
-    assert "has over 1,000 values" in outcome(ResponseDecoder, [data])[1]
+    assert "has more than 1,000 values" in outcome(ResponseDecoder, [data])[1]
     assert (
-        "has over 1,000 values"
+        "has more than 1,000 values"
         in outcome(StreamDecoder, [b"event: image_generation.completed\ndata: " + data + b"\n\n"])[1]
     )
 
@@ -218,7 +218,7 @@ def is_showable(text: str) -> bool:
 
 
 def test_what_controls_a_terminal_is_taken_out() -> None:
-    """Colours, titles, controls, changes of direction and what cannot be written are gone; words and emoji stay."""
+    """Colors, titles, controls, changes of direction and what cannot be written are gone; words and emoji stay."""
     assert clean(HOSTILE).split() == ["red", "gnp.exe", "end"]
     assert clean("Two\nlines", lines=True) == "Two\nlines"
     words = "Grüße, 你好, שלום, 👩\u200d🎨 and نمی\u200cخواهم"
@@ -249,8 +249,7 @@ def test_an_error_says_nothing_but_plain_words(field: str) -> None:
         body = {"code": "moderation_blocked", "message": "No.", field: value}
         error = error_from({"error": body}, status=status, headers={"x-request-id": HOSTILE})
         said = [describe(error)[0], describe(error)[1], error.code or "", error.request_id or ""]
-        if isinstance(error, BadRequestError):
-            said.append(error.param or "")
+        said.append(error.param or "")
         if isinstance(error, ContentPolicyError):
             said += [error.stage, *error.categories]
         assert [words for words in said if not is_showable(words)] == []
@@ -313,15 +312,15 @@ def refusal() -> ContentPolicyError:
 
 
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
-    "box": lambda: Box(SCRIPT, SCRIPT).bundle(),
-    "refusal": lambda: Box.of(refusal(), before=SCRIPT).bundle(),
-    "our error": lambda: Box.of(InvalidResponseError(SCRIPT, SCRIPT)).bundle(),
-    "any error": lambda: Box.of(ValueError(SCRIPT)).bundle(),
+    "box": lambda: box(Box(SCRIPT, SCRIPT)),
+    "refusal": lambda: box(Box.of(refusal(), before=SCRIPT)),
+    "our error": lambda: box(Box.of(InvalidResponseError(SCRIPT, SCRIPT))),
+    "any error": lambda: box(Box.of(ValueError(SCRIPT))),
     "line": lambda: line([SCRIPT, SCRIPT]),
     "record": lambda: record(
         [SCRIPT], ImageGenerateParams.of({"prompt": SCRIPT, "model": SCRIPT, "user": SCRIPT, "extra": {SCRIPT: SCRIPT}})
     ),
-    "joined": lambda: joined([line([SCRIPT]), Box(SCRIPT).bundle()]),
+    "joined": lambda: joined([line([SCRIPT]), box(Box(SCRIPT))]),
 }
 
 

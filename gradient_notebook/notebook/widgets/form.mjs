@@ -141,8 +141,8 @@ export class PanelForm {
     if (active instanceof HTMLInputElement) active.dispatchEvent(new Event("change", { bubbles: true }));
     this.typed = undefined;
     if (!typed || Number(typed.words) === Number(typed.input.value)) return false;
-    const what = `${typed.words} is not allowed there: it is ${typed.input.value} now.`;
-    this.view.tell({ kind: "failed", what, advice: "Nothing was sent. Press Generate again if that will do." });
+    const what = `${typed.words} is not allowed: it was changed to ${typed.input.value}.`;
+    this.view.tell({ kind: "failed", what, advice: "Nothing was sent. Press Generate again to use it." });
     return true;
   }
 
@@ -153,14 +153,14 @@ export class PanelForm {
     this.typed = { input, words: input.value };
   }
 
-  /** What has become of a number is seen by whoever goes on to anything but Generate. @param {FocusEvent} event */
+  /** What has become of a number is seen by a person who goes on to anything but Generate. @param {FocusEvent} event */
   left({ relatedTarget }) {
     if (!(relatedTarget instanceof Element && relatedTarget.closest(FORM_BUTTON))) this.typed = undefined;
   }
 
   wait() {
-    const advice = "This begins as soon as it does.";
-    this.view.tell({ kind: "cancelled", what: "The kernel does not answer yet.", advice });
+    const advice = "Generation starts when the kernel is free.";
+    this.view.tell({ kind: "cancelled", what: "The kernel is busy.", advice });
   }
 
   acknowledged() {

@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets
 
 from ...api.errors import GradientNotebookError, InvalidRequestError
-from ...api.params import PARAMETERS, ImageGenerateParams
+from ...api.params import PARAMETERS, ImageGenerateParams, broken_rule
 from .. import formatting
 from ..magic_args import identifier
 from .controls import Field, note, value_of
@@ -49,7 +49,7 @@ class Form:
         self._variable_note = self._html("note")
         self._estimate = self._html("estimate")
         self._notice = self._html("note", note(notice, "notice"))
-        self.generate_button = _button("Generate", "generate", "Make the image (Ctrl+Enter).", "primary")
+        self.generate_button = _button("Generate", "generate", "Generate the image (Ctrl+Enter).", "primary")
         self._code_buttons = (
             _button("Copy as cell", "cell", "Copy the %%imagegen cell that makes the same request."),
             _button("Copy as Python", "python", "Copy the Python call that makes the same request."),
@@ -259,15 +259,12 @@ class Form:
 
 def _refusal(others: Mapping[str, Any], name: str, value: Any) -> InvalidRequestError | None:
     """Return why a parameter cannot have a value while the others are as they are."""
-    values = {**others, "prompt": "a", name: value}
-    while True:
-        try:
-            ImageGenerateParams.of(values)
-        except InvalidRequestError as error:
-            if error.param == name or values.pop(error.param or "", None) is None:
-                return error if error.param == name else None
-        else:
-            return None
+    values = {**others, name: value}
+    while rule := broken_rule(values):
+        if rule.parameter == name:
+            return rule.error(values)
+        del values[rule.parameter]  # another's mistake
+    return None
 
 
 def _reason(refusal: InvalidRequestError | None) -> str:

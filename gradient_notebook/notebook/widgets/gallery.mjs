@@ -13,7 +13,7 @@ import { Place } from "./pictures.mjs";
 /** @import { Pictures } from "./pictures.mjs" */
 /**
  * @typedef {LiveTraits & {
- *   finished: Job[], selected: string, boxes: Box[], heard: number, controls: Record<string, string>,
+ *   finished: Job[], selected: string, boxes: Box[], clicks: number, controls: Record<string, string>,
  * }} GalleryTraits
  */
 
@@ -72,13 +72,13 @@ class Gallery extends View {
     this.form = new PanelForm(this);
     this.card.className = "gradient-stage";
     this.card.setAttribute("aria-label", "Results");
-    this.hint.textContent = "Describe a picture, and press Generate.";
+    this.hint.textContent = "Describe an image and press Generate.";
     this.bar.before(this.hint);
     this.buttons.before(this.scrubber);
     this.range.type = "range";
-    this.range.setAttribute("aria-label", "Partial images that this image went through");
+    this.range.setAttribute("aria-label", "Partial images of this image");
     this.scrubber.append("partials", this.range, this.position);
-    this.use.title = "Fill the form with what made this image";
+    this.use.title = "Fill the form with the settings of this image";
     this.copy.title = "Copy the original image to the clipboard";
     this.download.title = "Download the original file, as the service sent it";
     this.boxes.setAttribute("role", "alert");
@@ -109,7 +109,7 @@ class Gallery extends View {
   listenToResults() {
     const { model, signal } = this;
     /** @type {[HTMLElement, (event: Event) => void][]} */
-    const clicks = [
+    const handlers = [
       [this.all, () => this.select(this.inView?.job.id ?? "")],
       [this.use, () => model.send({ type: "use", job: this.inView?.job.id })],
       [this.copy, () => this.copyImage()],
@@ -117,11 +117,11 @@ class Gallery extends View {
       [this.grid, (event) => this.choose(event)],
       [this.thumbs, (event) => this.choose(event)],
     ];
-    for (const [element, clicked] of clicks) element.addEventListener("click", clicked, { signal });
+    for (const [element, clicked] of handlers) element.addEventListener("click", clicked, { signal });
     this.range.addEventListener("input", () => this.scrub(), { signal });
-    const heard = () => this.form.acknowledged();
-    model.on("change:heard", heard);
-    signal.addEventListener("abort", () => model.off("change:heard", heard));
+    const counted = () => this.form.acknowledged();
+    model.on("change:clicks", counted);
+    signal.addEventListener("abort", () => model.off("change:clicks", counted));
   }
 
   lost() {
@@ -250,7 +250,7 @@ class Gallery extends View {
     const image = this.kernel.original(job.id, tile);
     const kinds = {
       "image/png": image.then(({ blob }) => asPng(blob)),
-      [`web ${job.mime}`]: image.then(({ blob }) => blob), // the original bytes: a browser writes its PNG anew
+      [`web ${job.mime}`]: image.then(({ blob }) => blob), // the original bytes: a browser encodes its PNG again
     };
     await this.confirmed(this.copy, "Copied", copy(kinds));
   }

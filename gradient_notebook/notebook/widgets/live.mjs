@@ -88,7 +88,8 @@ export function announcement({ status, tiles, steps, steps_done, note, wait }) {
   if (hasEnded(status)) return `Image ${status === "unknown" ? "failed" : status}`;
   if (wait?.words) return countdown(wait, 0);
   if (tiles.length > 1) return note;
-  return steps_done ? `Partial image ${steps_done} of ${steps - 1}` : "Waiting for the first picture";
+  const partials = Math.min(steps_done, steps - 1); // the last step is the image itself, told at the end
+  return partials ? `Partial image ${partials} of ${steps - 1}` : "Waiting for the first image";
 }
 
 /**
@@ -185,10 +186,10 @@ export class View {
       this.lost();
     };
     /** @type {[ModelEvent, () => void][]} */
-    const heard = [["change:running", counted], ["comm_live_update", lost]];
-    for (const name of this.shownTraits) heard.push([`change:${name}`, update]);
-    for (const [name, callback] of heard) model.on(name, callback);
-    signal.addEventListener("abort", () => heard.forEach(([name, callback]) => model.off(name, callback)));
+    const listeners = [["change:running", counted], ["comm_live_update", lost]];
+    for (const name of this.shownTraits) listeners.push([`change:${name}`, update]);
+    for (const [name, callback] of listeners) model.on(name, callback);
+    signal.addEventListener("abort", () => listeners.forEach(([name, callback]) => model.off(name, callback)));
     this.pictures.changed.addEventListener("picture", update, { signal });
     const timer = setInterval(() => this.tick(), TICK_MS);
     signal.addEventListener("abort", () => clearInterval(timer));
@@ -230,7 +231,7 @@ export class View {
     this.updateGrid(job, tile);
     this.prompt.textContent = this.prompt.title = job.prompt;
     this.settings.textContent = job.caption.length ? job.caption.join(" · ") : alone ? job.settings : job.note;
-    if (!this.connected && running) this.settings.textContent = "the kernel is gone";
+    if (!this.connected && running) this.settings.textContent = "the kernel has stopped";
     this.clock.hidden = job.caption.length > 0 || Boolean(job.wait?.words); // one clock at a time
     this.dots.replaceChildren(...(alone && running ? dotsFor(job) : []));
     const done = fraction(job.steps_done, job.steps);
@@ -239,7 +240,7 @@ export class View {
     this.bar.setAttribute("aria-valuenow", String(Math.round(done * 100)));
     this.updateCancel(running && this.connected, this.stopping.has(job.id));
     const lost = running && !this.connected;
-    this.say(lost ? "The kernel is gone; this image is no longer on its way." : announcement(job));
+    this.say(lost ? "The kernel has stopped; this image will not arrive." : announcement(job));
   }
 
   /** @param {boolean} possible @param {boolean} asked */

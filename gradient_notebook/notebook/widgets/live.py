@@ -22,7 +22,7 @@ _HERE = Path(__file__).parent
 _PROMPT_CHARACTERS = 1_000
 """The browser shows two lines of a prompt: what is longer would only be sent again with each change."""
 
-Action = Callable[[dict[str, Any]], None]
+Action = Callable[[dict[str, Any]], object]
 
 
 def _styles(*names: str) -> str:
@@ -95,8 +95,8 @@ class Gallery(LiveView):
     """What is in view: `job` or `job.slot`."""
     boxes: List[dict[str, str]] = List(Dict()).tag(sync=True)
     """What went wrong without a job, as `formatting.Box.plain` has it."""
-    heard = Int().tag(sync=True)
-    """How many clicks on Generate have been heard."""
+    clicks = Int().tag(sync=True)
+    """How many clicks on Generate have been handled."""
     controls: Dict[str, str] = Dict().tag(sync=True)
     """Model ids of the form's controls, by `Form.in_a_browser`."""
 
@@ -136,7 +136,7 @@ class LiveJob:
     def state(self, job: Job | None = None, **more: Any) -> dict[str, Any]:
         """Return what is to be shown now, in plain values; None stands for a job that has not begun."""
         params = self._params
-        slots = job.slots if job else [ImageSlot("running")] * params.n
+        slots = job._slots if job else [ImageSlot("running")] * params.n
         words, seconds = formatting.waiting(job) if job else ("", 0.0)
         return {
             "id": self.id,
@@ -161,7 +161,7 @@ class LiveJob:
 
     def take_pictures(self, job: Job) -> None:
         """Send previews of the pictures that have come since the last time. Takes 25 ms for each."""
-        for index, slot in enumerate(job.slots):
+        for index, slot in enumerate(job._slots):
             for at, data in self._new(index, slot):
                 self._take(index, at, slot, data)
 

@@ -6,19 +6,19 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import ipywidgets
 from IPython.core.getipython import get_ipython
 
 from ...api.credentials import refuse_key_in
 from ...api.errors import GradientNotebookError, InvalidRequestError, InvalidResponseError
-from ...api.params import ImageGenerateParams
+from ...api.params import GenerateOptions, ImageGenerateParams, with_parameters_in_sight
 from ...api.settings import Settings
 from ...connect import discover, simulator_notice, without_key
 from ...history.entry import DEFAULT_NAME
 from ...jobs import event_loop
-from ...jobs.job import Job
+from ...jobs.job import Job, new_job
 from ...jobs.runner import client_for
 from ...session import session
 from ...storage.archive import extension, get_default
@@ -41,19 +41,32 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     `controls` has the control of each parameter, `job` the newest job, `image` and `images` what the newest finished
     one has made (PIL, width x height in pixels), `shown` the image in view.
+
+    >>> from gradient_notebook import Panel
+    >>> panel = Panel("fox", prompt="A red fox", quality="low", size="1024x1024")
+    >>> panel.generate().result().size
+    (1024, 1024)
+    >>> panel.close()
     """
 
+    @with_parameters_in_sight
     def __init__(
-        self, name: str = DEFAULT_NAME, *, settings: Settings | None = None, raw: bool = True, **params: Any
+        self,
+        name: str = DEFAULT_NAME,
+        *,
+        settings: Settings | None = None,
+        raw: bool = True,
+        prompt: str | None = None,
+        **params: Unpack[GenerateOptions],
     ) -> None:
         self._shell = get_ipython()
         self._settings = settings
-        given, name = self._initial(params), identifier(name)  # before anything is made
+        given, name = self._initial({"prompt": prompt or "", **params}), identifier(name)  # before anything is made
         notice = simulator_notice() if settings is None and without_key() else ""
         self.form = Form(name, session.defaults, session.price, notice)
         self._gallery = Gallery(preview_px=session.preview_px).add_class("gradient-images")
         self._results = Results(self._gallery)
-        self._behind = StaticFallback(html.record([name, "nothing made yet"]))
+        self._behind = StaticFallback(html.record([name, "no images yet"]))
         super().__init__([self.form.box, self._gallery])
         self.add_class("gradient-panel")
         self.form.fill(given, interpolates=not raw)
@@ -158,15 +171,15 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         px = session.preview_px
         live = LiveJob(self._gallery, params, px, number=self._results.number(), keeps_partials=True)
         result = Result(live, name, self.form.given(), self.form.interpolates.value)
-        result.job = job = Job(params, settings, get_default(), lambda job: self._follow(result, job))
+        result.job = job = new_job(params, settings, get_default(), lambda job: self._follow(result, job))
         self._gallery.boxes = []
         self._results.add(result)
-        job.start()
+        job._start()
         return job
 
     def _follow(self, result: Result, job: Job) -> None:
         """Show where a job stands; told from a thread of the job's."""
-        if not job.has_ended:
+        if not job.done():
             result.live.take_pictures(job)
             self._results.update()
         else:
@@ -176,7 +189,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         """Assign what has come first of all, then show it, and what has not."""
         if job.images:
             self._results.assign(result, job, lambda: self._assign(result.name, job))
-        failure = job.failure
+        failure = job._failure
         result.live.take_pictures(job)
         boxes = [formatting.Box.of(error) for error in (failure, result.live.failure) if error]
         boxes += formatting.problems(job)
@@ -190,7 +203,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def _assign(self, name: str, job: Job) -> None:
         if self._shell:
-            self._shell.push({name: job.value})
+            self._shell.push({name: job._value})
 
     def _caption(self, name: str, job: Job) -> list[str]:
         unfinished = [formatting.summary(job.params), formatting.seconds(job.elapsed_s)]
@@ -202,7 +215,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     def _on_message(self, action: Action) -> Action:
         """Return `action` with what goes wrong in it shown: in a log it would be lost."""
 
-        def heard(content: dict[str, Any]) -> None:
+        def on_message(content: dict[str, Any]) -> None:
             try:
                 action(content)
             except Exception as error:  # noqa: BLE001 - see above
@@ -210,14 +223,14 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
                 if "id" in content:
                     self._gallery.answer(content, error="")
 
-        return heard
+        return on_message
 
     def _on_generate(self, content: Mapping[str, Any]) -> None:
         try:
             self.form.accept(content.get("form", {}))
             self.generate()
         finally:
-            self._gallery.heard += 1
+            self._gallery.clicks += 1
 
     def _asked_to_cancel(self, content: Mapping[str, Any]) -> None:
         result = self._results.find(content.get("job"))
@@ -238,7 +251,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         try:
             name, data = self._results.original(number, slot)
         except (OSError, LookupError) as error:
-            self._gallery.answer(content, error=f"The original is not to be had: {error}")
+            self._gallery.answer(content, error=f"The original file is not available: {error}")
             return
         suffix = extension(data)
         self._gallery.answer(content, [data], mime=f"image/{suffix[1:]}", name=f"{name}-{number}-{slot + 1}{suffix}")

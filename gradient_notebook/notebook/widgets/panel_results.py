@@ -40,7 +40,7 @@ class Result:
     def original(self, index: int) -> bytes:
         """Return the bytes of an image as the service sent them. Raises OSError where they are gone."""
         job = self.job  # which another thread may let go
-        slot = (job.slots if job else self.slots)[index]
+        slot = (job._slots if job else self.slots)[index]
         if slot.image_bytes is None and (slot.path is None or slot.is_partial):
             msg = "There is no finished image."
             raise FileNotFoundError(msg)
@@ -56,7 +56,7 @@ class Result:
                     is_partial=slot.is_partial,
                     image_bytes=None if slot.path else slot.image_bytes,
                 )
-                for slot in job.slots
+                for slot in job._slots
             ]
             self.job = None
 
@@ -124,7 +124,7 @@ class Results:
         if result is None:
             return None
         job = result.job
-        slots = job.slots if job else result.slots
+        slots = job._slots if job else result.slots
         finished = [at for at, slot in enumerate(slots) if slot.status == "done" and index in ("", str(at))]
         return (result, finished[0]) if finished else None
 

@@ -20,10 +20,10 @@ from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
 from gradient_notebook.notebook import codegen
 from gradient_notebook.notebook.codegen import as_cell, as_python
-from gradient_notebook.notebook.config import SESSION_PARAMETERS, ImageGen
+from gradient_notebook.notebook.config import ImageGen
 from gradient_notebook.notebook.magic_args import parse
 from gradient_notebook.notebook.magics import CellRun, ImageGenMagics
-from gradient_notebook.session import SHOWN_DEFAULTS
+from gradient_notebook.session import DEFAULTS, SHOWN_DEFAULTS
 
 from .examples import of_full
 
@@ -72,7 +72,7 @@ def allowed(name: str, value: Any) -> bool:
 
 
 ANY = st.fixed_dictionaries({name: plain(parameter) for name, parameter in PARAMETERS.items()}).map(checked)
-SESSIONS = st.fixed_dictionaries({name: plain(parameter) for name, parameter in SESSION_PARAMETERS.items()}).map(
+SESSIONS = st.fixed_dictionaries({name: plain(parameter) for name, parameter in DEFAULTS.items()}).map(
     lambda values: {name: value for name, value in values.items() if value is not None and allowed(name, value)}
 )
 
@@ -85,7 +85,7 @@ class Notebook:
         self.magics = ImageGenMagics(self.shell, ImageGen(parent=self.shell))
 
     def read(self, cell: str, session: Mapping[str, Any] = SHOWN_DEFAULTS, **names: Any) -> CellRun:
-        for name in SESSION_PARAMETERS:
+        for name in DEFAULTS:
             setattr(self.magics.settings, name, session.get(name))
         self.shell.user_ns.update(names)
         calls: list[tuple[str, str, str]] = []
@@ -99,7 +99,9 @@ class Notebook:
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     with mock.patch.dict("os.environ", IPYTHONDIR=str(tmp_path_factory.mktemp("ipython"))):
-        yield Notebook()
+        notebook = Notebook()
+        yield notebook
+        notebook.magics.settings.reset()
 
 
 def run_python(source: str) -> dict[str, Any]:
@@ -179,9 +181,9 @@ def test_a_cell_is_right_in_its_session_and_in_a_new_notebook(
 
 def test_a_template_keeps_its_expressions(notebook: Notebook) -> None:
     """The prompt that an author typed, braces and all, is the body, and is filled in when the cell runs."""
-    cell = as_cell(ImageGenerateParams(prompt="A {{colour}} fox", **WATCHED), raw=False)
-    assert cell == "%%imagegen image\nA {{colour}} fox"
-    assert notebook.read(cell, colour="red").params.prompt == "A red fox"
+    cell = as_cell(ImageGenerateParams(prompt="A {{color}} fox", **WATCHED), raw=False)
+    assert cell == "%%imagegen image\nA {{color}} fox"
+    assert notebook.read(cell, color="red").params.prompt == "A red fox"
 
 
 @given(params=ANY, session=SESSIONS)
@@ -195,7 +197,7 @@ def test_a_cell_sends_the_parameters_that_it_was_made_from(
     cell = as_cell(params, "otter", session=session)
     for defaults in (session, SHOWN_DEFAULTS):
         run = notebook.read(cell, defaults)
-        assert run.order.name == "otter"
+        assert run.args.name == "otter"
         assert params.body().items() <= run.params.body().items()
         for name in run.params.given().keys() - params.given().keys():
             assert PARAMETERS[name].default in (None, run.params.effective(name))
@@ -222,7 +224,7 @@ def test_what_a_panel_shows_is_sent_by_its_cell(notebook: Notebook, prompt: str,
 
 def test_a_body_holds_nothing_that_an_editor_might_change() -> None:
     """Of control characters and what ends a line, only tabs and ordinary ends of lines stand in a cell."""
-    broken = [chr(codegen) for code in range(0x3000) if unicodedata.category(chr(codegen)) in ("Cc", "Zl", "Zp")]
+    broken = [chr(code) for code in range(0x3000) if unicodedata.category(chr(code)) in ("Cc", "Zl", "Zp")]
     assert len(broken) == 67
     cells = {character: as_cell(ImageGenerateParams(prompt=f"a{character}b")) for character in broken}
     assert [character for character, cell in cells.items() if character in cell.partition("\n")[2]] == ["\t", "\n"]

@@ -19,14 +19,15 @@ import pytest
 from PIL import Image
 
 import gradient_notebook as gn
-from gradient_notebook.api import credentials, settings
+from gradient_notebook import connect
+from gradient_notebook.api import error_responses, settings
 from gradient_notebook.api.credentials import Key, refuse_key_in
 from gradient_notebook.api.errors import describe
 from gradient_notebook.api.events import LONGEST_NAME, LONGEST_PROMPT
 from gradient_notebook.api.settings import Settings
 from gradient_notebook.connect import discover, without_key
 from gradient_notebook.notebook import login as login_module
-from gradient_notebook.notebook.login import login
+from gradient_notebook.notebook.login import LOGIN, login
 from gradient_notebook.simulator import Simulator
 
 KEY = "sk-do-for-these-tests-only"
@@ -37,7 +38,7 @@ ADDRESS = "https://own.example"
 @pytest.fixture(autouse=True)
 def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(credentials, "_remembered", None)
+    monkeypatch.setattr(connect, "_remembered", None)
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -115,7 +116,7 @@ def test_a_key_goes_into_no_file(protocol: int) -> None:
     """Neither a key nor what holds one can be pickled: not by `%store`, not by a cache on disk."""
     found = discover(key=KEY)
     for each in (found.key, found, {"settings": [found]}):
-        with pytest.raises(TypeError, match="cannot be pickled: it would lie in a file"):
+        with pytest.raises(TypeError, match="cannot be pickled: it would end up in a file"):
             pickle.dumps(each, protocol)
 
 
@@ -130,14 +131,14 @@ def test_a_broken_dotenv_file_is_told_without_what_stands_in_it(tmp_path: Path) 
     """The error of a file that is no text would hold the file."""
     pytest.importorskip("dotenv")
     (tmp_path / ".env").write_bytes(f"MODEL_ACCESS_KEY={KEY}\n".encode() + b"\xff")
-    with pytest.raises(gn.InvalidSettingsError, match=r"\.env cannot be read: it is no UTF-8 text") as caught:
+    with pytest.raises(gn.InvalidSettingsError, match=r"\.env cannot be read: it is not UTF-8 text") as caught:
         discover()
     assert KEY not in shown(caught.value)
     assert len(list(causes(caught.value))) == 1
 
 
 def test_an_endpoint_that_is_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who mixes the two variables up is told so without the key."""
+    """Mixing up the two variables is told without the key."""
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", KEY)
     with pytest.raises(gn.InvalidSettingsError, match=r"There is no key for the endpoint \*\*\*"):
         discover()
@@ -157,7 +158,7 @@ def test_nothing_is_logged_of_a_key(configured: Simulator, caplog: pytest.LogCap
 @pytest.mark.parametrize("endpoint", [f"https://x/{KEY}", f"https://{KEY}.example", f"http://127.0.0.1:1/?key={KEY}"])
 def test_an_endpoint_with_the_key_in_it_is_refused(endpoint: str) -> None:
     """An endpoint is shown in messages and kept in the ledger: the key does not belong there."""
-    with pytest.raises(gn.InvalidSettingsError, match="endpoint holds the key") as caught:
+    with pytest.raises(gn.InvalidSettingsError, match="endpoint contains the key") as caught:
         Settings(key=KEY, endpoint=endpoint)  # type: ignore[arg-type]
     assert KEY not in f"{caught.value} {caught.value!r} {vars(caught.value)!r}"
 
@@ -189,9 +190,11 @@ def test_a_key_that_the_service_repeats_is_kept_nowhere(
     configured.script([REPEATED[repeated]])
     with caplog.at_level(logging.INFO):
         job = gn.submit("a house", quality="low", settings=discover(key=KEY, max_retries=0))
-        job.wait()
-    said = [f"{job!r} {job.slots!r} {job.notices!r} {job.failure!r}"]
-    said += [f"{tile.event!r} {tile.request_id} {tile.error} {tile.error and vars(tile.error)!r}" for tile in job.slots]
+        job._wait()
+    said = [f"{job!r} {job._slots!r} {job.notes!r} {job._failure!r}"]
+    said += [
+        f"{slot.event!r} {slot.request_id} {slot.error} {slot.error and vars(slot.error)!r}" for slot in job._slots
+    ]
     (entry,) = gn.history()
     said += [repr(entry.record), str(entry._repr_mimebundle_())]
     said += [f"{vars(record)!r} {record.getMessage()}" for record in caplog.records]
@@ -237,7 +240,7 @@ def test_a_key_that_the_service_calls_a_model_is_not_shown(
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_a_prompt_with_the_key_is_refused_in_short_whoever_debugs(
+def test_a_prompt_with_the_key_is_refused_in_short_also_when_debugging(
     configured: Simulator, monkeypatch: pytest.MonkeyPatch, debug: bool
 ) -> None:
     """The frames of such a request hold the prompt, and so the key: no whole traceback is shown of it."""
@@ -245,7 +248,7 @@ def test_a_prompt_with_the_key_is_refused_in_short_whoever_debugs(
     with pytest.raises(gn.InvalidRequestError) as caught:
         gn.generate(f"a cat {KEY}", settings=discover(key=KEY))
     lines = caught.value._render_traceback_()
-    assert "prompt: it holds your model access key" in lines[0]
+    assert "prompt contains your model access key" in lines[0]
     assert KEY not in "".join(lines)
     with pytest.raises(gn.InvalidRequestError) as caught:
         gn.generate("a cat", size="big")
@@ -267,14 +270,14 @@ def test_a_request_that_holds_the_key_is_refused(values: dict[str, Any], name: s
     """A key in a prompt, a value or a name is told by the parameter's name, and not shown."""
     with pytest.raises(gn.InvalidRequestError) as caught:
         refuse_key_in(values, Key(KEY, "test"))
-    assert (caught.value.param, describe(caught.value)[0]) == (name, f"{name}: it holds your model access key")
-    assert describe(caught.value)[1].startswith("Take it out: what is sent is kept in the ledger")
+    assert (caught.value.param, describe(caught.value)[0]) == (name, f"{name} contains your model access key")
+    assert describe(caught.value)[1].startswith("Remove it: requests are kept in the history")
     assert KEY not in shown(caught.value)
 
 
 @pytest.mark.parametrize("key", [KEY, "none", "the-simulator-takes-any-key"])
 def test_a_request_without_the_key_is_let_through(key: str) -> None:
-    """Other credentials, parts of it and what merely stands in for a key are words like others."""
+    """Other keys, parts of it and what is only used in place of a key are words like others."""
     words = f"none of {OTHER}, the simulator, sk-do-for"
     refuse_key_in({"prompt": words, "n": 3, "stream": True, "extra": {"a": [1, None]}}, Key(key, "test"))
 
@@ -292,14 +295,14 @@ def test_the_simulators_own_key_is_no_word() -> None:
 def test_the_order_of_the_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keyring: Any) -> None:
     """An argument, what was logged in with, the environment, `.env`, the keyring: the first that has one."""
     pytest.importorskip("dotenv")
-    credentials.store(Key("sk-do-keyring", "test"))
+    connect.store(Key("sk-do-keyring", "test"))
     assert discover().key_source == "the system's keyring"
     (tmp_path / ".env").write_text("MODEL_ACCESS_KEY=sk-do-dotenv\n")
     assert discover().key_source == "MODEL_ACCESS_KEY in .env"
     monkeypatch.setenv("MODEL_ACCESS_KEY", "sk-do-environment")
     assert discover().key_source == "MODEL_ACCESS_KEY"
-    credentials.remember(Key("sk-do-typed", credentials.LOGIN))
-    assert (discover().key_source, discover().key.reveal()) == (credentials.LOGIN, "sk-do-typed")
+    connect.remember(Key("sk-do-typed", LOGIN))
+    assert (discover().key_source, discover().key.reveal()) == (LOGIN, "sk-do-typed")
     assert discover(key=KEY).key_source == "argument"
 
 
@@ -309,7 +312,7 @@ def test_a_key_from_elsewhere_does_not_go_where_a_dotenv_file_says(place: str, t
     pytest.importorskip("dotenv")
     (tmp_path / ".env").write_text("GRADIENT_INFERENCE_ENDPOINT=https://elsewhere.example\n")
     key = Key(KEY, "test")
-    credentials.remember(key) if place == "memory" else credentials.store(key)
+    connect.remember(key) if place == "memory" else connect.store(key)
     assert discover().endpoint == settings.DEFAULT_ENDPOINT
 
 
@@ -320,11 +323,11 @@ def test_a_key_from_elsewhere_does_not_go_where_a_dotenv_file_says(place: str, t
 def keyring(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], str]:
     """What the system's keyring holds."""
     held: dict[tuple[str, str], str] = {}
-    stand_in = types.ModuleType("keyring")
-    setattr(stand_in, "get_password", lambda *entry: held.get(entry))
-    setattr(stand_in, "set_password", lambda service, name, text: held.update({(service, name): text}))
-    setattr(stand_in, "delete_password", lambda *entry: held.pop(entry))
-    monkeypatch.setitem(sys.modules, "keyring", stand_in)
+    module = types.ModuleType("keyring")
+    setattr(module, "get_password", lambda *entry: held.get(entry))
+    setattr(module, "set_password", lambda service, name, text: held.update({(service, name): text}))
+    setattr(module, "delete_password", lambda *entry: held.pop(entry))
+    monkeypatch.setitem(sys.modules, "keyring", module)
     return held
 
 
@@ -349,7 +352,7 @@ def without_environment(configured: Simulator, monkeypatch: pytest.MonkeyPatch) 
 def test_a_key_that_works_is_kept_in_memory(without_environment: Simulator, typed: Callable[[str], None]) -> None:
     """One line says where it is kept and what was found with it, and everything that asks for settings gets it."""
     typed(f"  {KEY}\n")
-    said = login("", {})
+    said = login("")
     assert said.startswith("The key is kept in this kernel's memory only; it works: ")
     assert said.endswith(f"image models at {without_environment.url}.")
     assert KEY not in said
@@ -362,24 +365,34 @@ def test_a_key_that_works_is_kept_in_memory(without_environment: Simulator, type
 def test_without_key_knows_what_was_logged_in_with(typed: Callable[[str], None], keyring: Any) -> None:
     """A key in memory or in the keyring is a key: the simulator is not announced."""
     assert without_key()
-    credentials.remember(Key(KEY, credentials.LOGIN))
+    connect.remember(Key(KEY, LOGIN))
     assert not without_key()
-    credentials.forget()
-    credentials.store(Key(KEY, credentials.LOGIN))
+    connect.forget()
+    connect.store(Key(KEY, LOGIN))
     assert not without_key()
-    login("--forget", {})
+    login("--forget")
     assert without_key()
 
 
-@pytest.mark.parametrize("option", ["", "--keyring"])
-def test_a_key_that_the_service_refuses_is_not_kept(
-    without_environment: Simulator, typed: Callable[[str], None], keyring: Any, monkeypatch: Any, option: str
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [("", gn.AuthenticationError), ("--keyring", gn.AuthenticationError), ("", gn.PermissionDeniedError)],
+)
+def test_a_key_that_the_service_refuses_is_not_kept(  # noqa: PLR0917 - three fixtures and a table of two
+    without_environment: Simulator,
+    typed: Callable[[str], None],
+    keyring: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    kind: type[gn.APIStatusError],
 ) -> None:
-    """What was kept before stays."""
-    credentials.remember(Key(OTHER, credentials.LOGIN))
+    """Neither where it is unknown nor where it may do nothing; what was kept before stays."""
+    monkeypatch.setattr(error_responses, "_BY_STATUS", {401: kind})
+    connect.remember(Key(OTHER, LOGIN))
     monkeypatch.setattr("gradient_notebook.simulator.handlers.CONTROL_PLANE_TOKENS", "sk-do-for")
-    with pytest.raises(gn.AuthenticationError, match=r"came from %imagegen_login.*The key was not kept") as caught:
-        login(option, {})
+    with pytest.raises(kind, match=r"came from %imagegen_login.*The key was not kept") as caught:
+        login(option)
+    assert (caught.value.key_source, caught.value.remark) == (LOGIN, "The key was not kept.")
     assert discover().key.reveal() == OTHER
     assert keyring == {}
     assert KEY not in shown(caught.value)
@@ -392,25 +405,25 @@ def test_what_cannot_be_a_key_is_refused_before_it_is_tried(
     """The reason is told, the key is not."""
     typed(text)
     with pytest.raises(gn.InvalidSettingsError, match="The key from %imagegen_login") as caught:
-        login("", {})
+        login("")
     assert KEY not in shown(caught.value)
-    assert credentials.find_key().key is None
+    assert connect.find_key().key is None
 
 
 def test_a_key_that_could_not_be_tried_is_kept(typed: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a connection the key is taken, and said to be untried."""
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", "http://127.0.0.1:1")
-    said = login("", {})
-    assert said.startswith("The key is kept in this kernel's memory only; it could not be tried: The service at http")
+    said = login("")
+    assert said.startswith("The key is kept in this kernel's memory only; it could not be checked: Could not reach")
     assert discover().key.reveal() == KEY
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
 def test_nothing_typed_changes_nothing(typed: Callable[[str], None], text: str) -> None:
     """An empty line is no key, and no mistake."""
-    credentials.remember(Key(OTHER, credentials.LOGIN))
+    connect.remember(Key(OTHER, LOGIN))
     typed(text)
-    assert login("", {}) == "Nothing was typed, and nothing has changed."
+    assert login("") == "Nothing was entered, and nothing has changed."
     assert discover().key.reveal() == OTHER
 
 
@@ -422,8 +435,8 @@ def test_an_interrupt_at_the_prompt_changes_nothing(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(login_module.getpass, "getpass", interrupted)
     with pytest.raises(KeyboardInterrupt, match="nothing has changed"):
-        login("", {})
-    assert credentials.find_key().key is None
+        login("")
+    assert connect.find_key().key is None
 
 
 def test_a_terminal_that_would_show_the_key_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,7 +445,7 @@ def test_a_terminal_that_would_show_the_key_is_not_asked(monkeypatch: pytest.Mon
     with pytest.raises(
         gn.InvalidSettingsError, match=r"cannot ask .*\nSet GRADIENT_MODEL_ACCESS_KEY in the environment"
     ):
-        login("", {})
+        login("")
 
 
 @pytest.mark.parametrize(
@@ -440,17 +453,17 @@ def test_a_terminal_that_would_show_the_key_is_not_asked(monkeypatch: pytest.Mon
     [
         ("--keyrng", "--keyrng: no such option\nDid you mean --keyring?"),
         ("-x", "-x: no such option\n%imagegen_login takes --keyring or --forget"),
-        ("--keyring --forget", "exclude each other"),
-        (KEY, "a key does not belong on its line"),
-        (f"--key={KEY}", "a key does not belong on its line"),
-        ("anything", "a key does not belong on its line"),
+        ("--keyring --forget", "cannot be combined"),
+        (KEY, "don't write the key on this line"),
+        (f"--key={KEY}", "don't write the key on this line"),
+        ("anything", "don't write the key on this line"),
     ],
 )
 def test_what_the_line_does_not_take(line: str, words: str, typed: Callable[[str], None]) -> None:
     """An unknown option is named; a key on the line is not, and nobody is asked."""
     typed("must not be asked")
     with pytest.raises(gn.InvalidRequestError) as caught:
-        login(line, {})
+        login(line)
     assert words in str(caught.value)
     assert KEY not in str(caught.value)
 
@@ -459,26 +472,26 @@ def test_the_keyring_keeps_the_key_for_other_sessions(
     without_environment: Simulator, typed: Callable[[str], None], keyring: Any, tmp_path: Path
 ) -> None:
     """`--keyring` puts it there, and a note without the key that it is there; `--forget` takes both away."""
-    assert "this kernel's memory and the system's keyring; it works" in login("--keyring", {})
+    assert "this kernel's memory and the system's keyring; it works" in login("--keyring")
     assert list(keyring.values()) == [KEY]
-    credentials.forget()  # as another session
+    connect.forget()  # as another session
     assert (discover().key.reveal(), discover().key_source) == (KEY, "the system's keyring")
     notes = [path for path in (tmp_path / "config").rglob("*") if path.is_file()]
     assert len(notes) == 1
     assert KEY not in notes[0].read_text()
 
-    assert login("--forget", {}) == "The key is forgotten; there is no key."
+    assert login("--forget") == "The key is forgotten; no key is set."
     assert keyring == {}
-    assert credentials.find_key().key is None
+    assert connect.find_key().key is None
     assert not notes[0].exists()
-    assert login("--forget", {}) == "There was nothing to forget; there is no key."
+    assert login("--forget") == "There was nothing to forget; no key is set."
 
 
 def test_after_forgetting_another_key_may_hold(configured: Simulator, typed: Callable[[str], None]) -> None:
     """The line says which."""
-    login("", {})
-    said = login("--forget", {})
-    assert said == "The key is forgotten; the key from GRADIENT_MODEL_ACCESS_KEY holds."
+    login("")
+    said = login("--forget")
+    assert said == "The key is forgotten; the key from GRADIENT_MODEL_ACCESS_KEY is used."
 
 
 def test_the_keyring_is_left_alone_until_somebody_says_so(
@@ -486,17 +499,20 @@ def test_the_keyring_is_left_alone_until_somebody_says_so(
 ) -> None:
     """Without the note, nothing imports the package or asks it."""
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert credentials.find_key().key is None
-    login("", {})
-    login("--forget", {})
+    assert connect.find_key().key is None
+    login("")
+    login("--forget")
     without_key()
 
 
 def test_a_missing_keyring_is_told_before_the_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names what to install."""
     monkeypatch.setitem(sys.modules, "keyring", None)
-    with pytest.raises(gn.InvalidSettingsError, match=r"package keyring is not installed.*\nInstall it \(pip install"):
-        login("--keyring", {})
+    with pytest.raises(
+        gn.InvalidSettingsError, match=r"package keyring.* is not installed.*\nInstall it: pip"
+    ) as caught:
+        login("--keyring")
+    assert caught.value.suggest == ("keep_in_memory",)
 
 
 @pytest.mark.parametrize("broken", ["set_password", "get_password"])
@@ -510,10 +526,10 @@ def test_a_keyring_that_fails_shows_no_key(
 
     monkeypatch.setattr(sys.modules["keyring"], broken, fails)
     with pytest.raises(gn.InvalidSettingsError, match=r"keyring cannot be used \(RuntimeError\)") as caught:
-        login("--keyring", {})
+        login("--keyring")
     assert KEY not in shown(caught.value)
     assert len(list(causes(caught.value))) == 1
-    assert credentials.find_key().key is None
+    assert connect.find_key().key is None
 
 
 @pytest.mark.parametrize("asked", ["set_password", "get_password"])
@@ -526,7 +542,7 @@ def test_an_interrupt_while_the_keyring_asks_shows_no_key(keyring: Any, monkeypa
 
     monkeypatch.setattr(sys.modules["keyring"], asked, asks)
     with pytest.raises(KeyboardInterrupt) as caught:
-        credentials.store(Key(KEY, "test"))
+        connect.store(Key(KEY, "test"))
     assert KEY not in shown(caught.value)
     frames = [frame for link in causes(caught.value) for frame, _ in traceback.walk_tb(link.__traceback__)]
     assert "asks" not in [frame.f_code.co_name for frame in frames]
@@ -538,13 +554,13 @@ def test_a_keyring_that_keeps_nothing_is_found_out(
 ) -> None:
     """Some systems have a keyring that takes everything and holds nothing."""
     monkeypatch.setattr(sys.modules["keyring"], "set_password", lambda *_: None)
-    with pytest.raises(gn.InvalidSettingsError, match="does not keep the key"):
-        login("--keyring", {})
+    with pytest.raises(gn.InvalidSettingsError, match="did not store the key"):
+        login("--keyring")
 
 
 def test_a_key_that_is_gone_from_the_keyring_is_missed(keyring: Any) -> None:
-    """Where the note says that there is a key, the simulator does not paint instead."""
-    credentials.store(Key(KEY, "test"))
+    """Where the note says that there is a key, the simulator is not used instead."""
+    connect.store(Key(KEY, "test"))
     keyring.clear()
-    with pytest.raises(gn.InvalidSettingsError, match="and it is not"):
+    with pytest.raises(gn.InvalidSettingsError, match="but it is not there"):
         discover()

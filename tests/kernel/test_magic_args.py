@@ -18,11 +18,11 @@ pytestmark = pytest.mark.kernel
 
 _LOW = "--quality low"
 
-# What each mistake is told stands in `tests/unit/test_options.py`: here that it comes through, wherever it is found.
+# What each mistake is told stands in `tests/unit/test_magic_args.py`: here that it comes through, wherever it is found.
 _MISTAKES = {
     "%%imagegen --size big\nA red house": "size='big': expected one of auto, 1024x1024, 1536x1024, 1024x1536",
     "%%imagegen --siz 1024x1024\nA red house": "Did you mean --size?",
-    "%%imagegen --save '{{missing}}.png'\nA red house": "there is no 'missing'",
+    "%%imagegen --save '{{missing}}.png'\nA red house": "'missing' is not defined",
     "%imagegen house -- A {{colr}} house": "Did you mean color?",
     "%imagegen A red house": "no prompt",
 }
@@ -72,7 +72,7 @@ def test_a_folder_that_cannot_be_written_is_told(kernel: Kernel, simulator: Simu
     """`--save` into a read-only folder is refused before anything is sent."""
     tmp_path.chmod(0o500)
 
-    _refused(kernel, simulator, f"%%imagegen --save {tmp_path}/house.png\nA house", "cannot be written to")
+    _refused(kernel, simulator, f"%%imagegen --save {tmp_path}/house.png\nA house", "is not writable")
 
 
 @pytest.mark.parametrize("options", ["--no-wait --size big", "--dry-run --size big", "--quiet --size big"])
@@ -104,7 +104,7 @@ def test_a_key_or_an_endpoint_that_cannot_be_used_is_told(
 
 
 def test_a_server_that_is_not_there_is_told(kernel: Kernel, simulator: Simulator) -> None:
-    """The message names the address, and says that nothing was sent."""
+    """The message names the address, and says that there is no image for all the attempts."""
     simulator.stop()
     kernel.run("%config ImageGen.max_retries = 1\nimage = 'before'")
 
@@ -112,8 +112,8 @@ def test_a_server_that_is_not_there_is_told(kernel: Kernel, simulator: Simulator
 
     assert cell.status == "error"
     assert len(cell.said.splitlines()) <= 3, cell.said
-    assert f"The service at {simulator.url} was not reached" in cell.said
-    assert "Nothing was sent." in cell.said
+    assert f"Could not reach the service at {simulator.url}" in cell.said
+    assert "No image was generated. Tried 2 times." in cell.said
     assert kernel.value("image") == "before"
 
 
@@ -180,9 +180,9 @@ def test_a_line_is_no_more_special_than_a_body(kernel: Kernel, simulator: Simula
 
 def test_raw_sends_the_braces(kernel: Kernel, simulator: Simulator) -> None:
     """`--raw` sends the prompt as it is."""
-    kernel.run(f"%%imagegen --raw {_LOW}\nA {{{{colour}}}} house")
+    kernel.run(f"%%imagegen --raw {_LOW}\nA {{{{color}}}} house")
 
-    assert simulator.posts[0].body["prompt"] == "A {{colour}} house"
+    assert simulator.posts[0].body["prompt"] == "A {{color}} house"
 
 
 def test_a_name_can_be_any_identifier(kernel: Kernel) -> None:
@@ -194,9 +194,9 @@ def test_a_name_can_be_any_identifier(kernel: Kernel) -> None:
 
 def test_save_writes_the_bytes_that_came(kernel: Kernel, tmp_path: Path) -> None:
     """`--save` writes the original file, the same that the archive has; `{{ }}` works in the path."""
-    kernel.run("colour = 'red'")
+    kernel.run("color = 'red'")
 
-    cell = kernel.run(f"%%imagegen {_LOW} --save '{tmp_path}/a {{{{colour}}}} house.png'\nA house")
+    cell = kernel.run(f"%%imagegen {_LOW} --save '{tmp_path}/a {{{{color}}}} house.png'\nA house")
 
     assert cell.status == "ok", cell
     saved = (tmp_path / "a red house.png").read_bytes()
@@ -253,7 +253,7 @@ def test_models_lists_what_the_service_offers(kernel: Kernel, simulator: Simulat
     printed = kernel.run("%imagegen_models").printed.splitlines()
 
     assert sorted(line.split()[0] for line in printed) == sorted(IMAGE_MODELS)
-    assert [line.split()[0] for line in printed if "unless told otherwise" in line] == ["openai-gpt-image-1"]
+    assert [line.split()[0] for line in printed if "(default)" in line] == ["openai-gpt-image-1"]
     assert simulator.posts == []
 
 
@@ -281,7 +281,7 @@ def test_config_lists_each_setting_with_its_help(kernel: Kernel) -> None:
         assert f"ImageGen.{name}=" in printed
     words = " ".join(printed.split())
     assert "one of auto, high, medium, low" in words
-    assert "More quality takes more time and more tokens." in words
+    assert "Higher quality takes more time and more tokens." in words
 
 
 def test_config_sets_a_default_for_the_session(kernel: Kernel, simulator: Simulator) -> None:
@@ -311,7 +311,7 @@ def test_config_refuses_a_wrong_value_in_the_same_words(kernel: Kernel, setting:
 
 
 def test_config_that_was_refused_leaves_nothing_behind(kernel: Kernel) -> None:
-    """After a wrong value the extension can be loaded anew."""
+    """After a wrong value the extension can be loaded again."""
     kernel.run("%config ImageGen.quality = 'best'")
 
     assert kernel.run("%reload_ext gradient_notebook").error == []
@@ -350,7 +350,7 @@ def test_a_full_disk_is_no_loss(kernel: Kernel, tmp_path: Path) -> None:
     cell = kernel.run(f"%%imagegen {_LOW}\nA house")
 
     assert cell.status == "ok", cell
-    assert any("could not be kept" in text for text in cell.texts), cell
+    assert any("could not be saved" in text for text in cell.texts), cell
     assert kernel.value("image.size") == (1024, 1024)
 
 

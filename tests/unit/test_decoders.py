@@ -1,4 +1,4 @@
-"""The decoder: the same values however the bytes are cut, and everything that the protocol calls legal."""
+"""The decoders: the same values however the bytes are cut, and everything that the protocol calls legal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradient_notebook.api import base64_stream, decoders
+from gradient_notebook.api import base64_stream, decoders, sse
 from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
 from gradient_notebook.api.errors import InvalidResponseError
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
@@ -140,7 +140,7 @@ def test_how_much_is_decoded_at_once_changes_nothing(monkeypatch: pytest.MonkeyP
         for stream in LEGAL.values():
             assert images(decoded(stream, size)) == [FIRST, LAST]
         for text in BROKEN:
-            with pytest.raises(InvalidResponseError, match="base64 is broken"):
+            with pytest.raises(InvalidResponseError, match="invalid base64"):
                 decoded(f'data: {{"type":"image_generation.completed","b64_json":"{text}"}}\n\n', size)
 
 
@@ -163,7 +163,7 @@ def test_broken_base64_is_no_image(text: str) -> None:
     """Characters that are missing or foreign are found, wherever a read ends: no broken image passes for a whole one."""
     stream = f'data: {{"type":"image_generation.completed","b64_json":"{text}"}}\n\n'
     for size in (1, 4, 1 << 20):
-        with pytest.raises(InvalidResponseError, match="base64 is broken"):
+        with pytest.raises(InvalidResponseError, match="invalid base64"):
             decoded(stream, size)
 
 
@@ -208,9 +208,10 @@ def test_an_event_that_is_no_json_object_is_said_to_be(data: str, message: str) 
 
 def test_an_endless_line_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The text beside the images is bounded, in a stream and in an answer."""
-    monkeypatch.setattr(decoders, "MAX_TEXT_BYTES", 1000)
+    for module in (sse, decoders):
+        monkeypatch.setattr(module, "MAX_TEXT_BYTES", 1000)
     for decoder in (StreamDecoder(make_error), ResponseDecoder(make_error)):
-        with pytest.raises(InvalidResponseError, match="over 1,000 bytes"):
+        with pytest.raises(InvalidResponseError, match="1,000 bytes"):
             list(itertools.chain.from_iterable(decoder.feed(b"data: " + b"x" * 100) for _ in range(20)))
 
 
@@ -239,7 +240,7 @@ def test_an_answer_gives_its_images(size: int) -> None:
         (answer(data=[]), "has no data"),
         (answer(data="x"), "has no data"),
         (answer(data=[{"url": "x"}]), "has no b64_json"),
-        (answer(data=[{"b64_json": None}]), "base64 is broken"),
+        (answer(data=[{"b64_json": None}]), "invalid base64"),
     ],
 )
 def test_an_answer_that_is_none_is_said_to_be(text: bytes, message: str) -> None:
@@ -254,7 +255,7 @@ def test_an_answer_that_is_none_is_said_to_be(text: bytes, message: str) -> None
 def test_an_answers_own_text_is_never_taken_for_an_image(size: int) -> None:
     """What stands for an image between the stages can't be forged: a text in its place is broken base64."""
     forged = event({**COMPLETED, "b64_json": "#0"}) + event({**COMPLETED, "b64_json": "#"})
-    with pytest.raises(InvalidResponseError, match="base64 is broken"):
+    with pytest.raises(InvalidResponseError, match="invalid base64"):
         decoded(event(PARTIAL) + forged, size)
 
 
@@ -264,7 +265,7 @@ def test_a_broken_image_does_not_take_those_after_it_along() -> None:
     list(decoder.feed(answer(data=[{"b64_json": b64(FIRST)}, {"b64_json": "@@"}, {"b64_json": b64(LAST)}])))
     rest = decoder.close()
     assert [(image.image_index, image.image_bytes) for image in (next(rest), next(rest))] == [(0, FIRST), (2, LAST)]
-    with pytest.raises(InvalidResponseError, match="base64 is broken"):
+    with pytest.raises(InvalidResponseError, match="invalid base64"):
         next(rest)
 
 
@@ -273,4 +274,4 @@ def test_no_image_stays_behind() -> None:
     decoder = StreamDecoder(make_error)
     for _ in range(3):
         list(decoder.feed(event({"type": "new", "b64_json": b64(FIRST)}).encode()))
-    assert decoder._sieve._images == {}
+    assert decoder._images._images == {}

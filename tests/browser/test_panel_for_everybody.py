@@ -1,0 +1,84 @@
+"""A panel that everybody can read and use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from panel_page import PanelPage
+from playwright.sync_api import expect
+from readable import CONTRASTS, OVER_THE_EDGE
+
+from gradient_notebook.api.params import PARAMETERS
+
+Panels = Callable[..., PanelPage]
+
+
+def test_every_control_is_labelled_and_reached_by_the_tab_key(panel: Panels) -> None:
+    """Tab goes from the prompt to everything there is, in the order in which it stands, and each thing has a name."""
+    seen = panel()
+    seen.control("output_format").select_option("webp")
+    seen.header.click()
+    seen.make("a fox", "a hen")
+    expect(seen.control("extra")).to_be_visible()
+    assert [name for name in PARAMETERS if not seen.control(name).first.is_visible()] == []
+    wanted = [*(parameter.label for parameter in PARAMETERS.values()), "Variable"]
+    wanted += ["Generate", "Copy as cell", "Copy as Python", "Use these settings", "Copy", "Download"]
+    wanted += ["Partial images of this image", "a hen, done"]
+    seen.prompt.focus()
+    reached: list[str] = []
+    for _ in range(40):
+        reached.append(
+            seen.page.evaluate("""() => {
+              const e = document.activeElement;
+              if (!e.closest(".gradient-panel")) return "";
+              const label = [...(e.labels ?? [])].map((one) => one.textContent.trim()).join(" ");
+              return e.getAttribute("aria-label") || label || e.textContent.trim();
+            }""")
+        )
+        if not reached[-1]:
+            break
+        seen.page.keyboard.press("Tab")
+    assert set(wanted) - set(reached) == set()
+    assert "a fox, done" not in reached  # the film is one stop, and the arrow keys go on
+    landmarks = ["Prompt", "Generate", "Copy as cell", "Download", "a hen, done"]
+    assert [name for name in reached if name in landmarks] == landmarks
+
+
+def test_it_is_readable_in_every_theme_and_width(panel: Panels) -> None:
+    """Text has contrast in light and dark, and nothing runs over the edge down to a window of 320 px."""
+    seen = panel()
+    seen.header.click()
+    seen.control("output_format").select_option("jpeg")
+    seen.control("extra").fill("oops " * 12)
+    seen.page.keyboard.press("Tab")
+    long = "A very long prompt about " + "hills and " * 30 + "W" * 120
+    seen.generate(long)
+    expect(seen.alerts).to_be_visible()
+    check(seen)
+    seen.control("extra").fill("")
+    for prompt in (long, "[refuse-output] a fight", "a fox"):
+        seen.make(prompt) if "refuse" not in prompt else seen.generate(prompt)
+    expect(seen.thumb("[refuse", "failed")).to_have_count(1)
+    for prompt in ("[refuse", "A very long"):
+        seen.thumb(prompt).click()
+        expect(seen.words).to_contain_text(prompt)
+        check(seen)
+    seen.simulator.script([{"silence": True}])
+    seen.generate("on its way")
+    expect(seen.button("Cancel")).to_be_visible()
+    check(seen)
+    seen.button("Cancel").click()
+    expect(seen.boxes).to_contain_text("Cancelled after")
+    check(seen)
+
+
+def check(seen: PanelPage) -> None:
+    """Look at every text in each theme, and at every edge in windows from wide to narrow."""
+    for theme in ("Dark", "Light"):
+        seen.opened.set_theme(theme)
+        faint = [(round(ratio, 2), what) for ratio, what in seen.root.evaluate(CONTRASTS) if ratio < 4.5]
+        assert faint == [], theme
+    for width in (1100, 700, 420, 320):
+        seen.opened.set_width(width)
+        assert seen.root.evaluate(OVER_THE_EDGE) == [], width
+    seen.opened.set_width(1100)
