@@ -14,7 +14,7 @@ from .magic_args import PARSER
 _MAGIC_LINE = re.compile(r"^(?:.*[\s=])?%{1,2}imagegen(?:_panel)?\s+(?P<options>.*)$")
 _OPEN_BRACES = re.compile(r"\{\{\s*(?P<word>[\w.]*)$")
 
-_ACTIONS = {option: action for action in PARSER._actions for option in action.option_strings}  # noqa: SLF001
+_ACTIONS = {option: action for action in PARSER._actions for option in action.option_strings}
 
 
 def make_matcher(shell: InteractiveShell) -> Any:

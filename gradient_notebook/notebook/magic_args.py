@@ -248,7 +248,7 @@ def _unknown(word: str) -> InvalidRequestError:
     if not word.startswith("-"):
         what = f"%imagegen: unexpected argument {word!r}"
         return InvalidRequestError(what, "Give one NAME and options; the prompt goes below %%imagegen, or after --.")
-    known = [option for action in PARSER._actions for option in action.option_strings]  # noqa: SLF001 - as argparse's own help
+    known = [option for action in PARSER._actions for option in action.option_strings]
     option = word.partition("=")[0]
     advice = f"{nearest(option, known)} %imagegen? shows all options."
     return InvalidRequestError(f"{option}: no such option", advice.strip())

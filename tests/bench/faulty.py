@@ -144,7 +144,7 @@ def _what_became_of(job: gn.Job) -> Ended:
         status=job.status,
         images={at: hashlib.sha256(data).hexdigest() for at, data in files.items()},
         errors=job.errors,
-        notices=tuple(job.notes),
+        notices=tuple(job._recorder.notices),
     )
 
 

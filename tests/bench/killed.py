@@ -70,7 +70,7 @@ def main() -> None:
             prompt = f"Hills, {name}, {number}, {which}"
             tell("asked", prompt)
             jobs.append(gn.submit(prompt, settings=settings, quality="low", **how))
-            jobs[-1].observe(shown)
+            jobs[-1]._observe(shown)
         for job in jobs:
             job._wait()
 

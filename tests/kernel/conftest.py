@@ -52,13 +52,13 @@ def slow(simulate: Callable[..., Simulator]) -> Simulator:
 def paint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     """No picture is painted until the test says `paint(1)`: so many more, partial ones included."""
     allowed = threading.Semaphore(0)
+    encoded = Noise.encoded
 
-    class Held(Noise):
-        def encoded(self, *how: Any, **more: Any) -> bytes:
-            assert allowed.acquire(timeout=60)
-            return super().encoded(*how, **more)
+    def held(self: Noise, *how: Any, **more: Any) -> bytes:
+        assert allowed.acquire(timeout=60)
+        return encoded(self, *how, **more)
 
-    monkeypatch.setattr(Simulator, "default_painter", Held)
+    monkeypatch.setattr(Noise, "encoded", held)  # of a simulator that has been started before, too
     yield allowed.release
     allowed.release(1_000)  # nobody waits for ever
 

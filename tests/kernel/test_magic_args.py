@@ -129,11 +129,11 @@ def test_an_unknown_model_is_told_with_those_that_there_are(kernel: Kernel, simu
 
 def test_a_bug_of_ours_shows_its_whole_traceback(kernel: Kernel) -> None:
     """What is no mistake of the person's keeps its whole traceback."""
-    kernel.run("import gradient_notebook.jobs.job as job_module; whole = job_module.Job.start")
-    kernel.run("def broken(self): raise ZeroDivisionError('a bug')\njob_module.Job.start = broken")
+    kernel.run("import gradient_notebook.jobs.job as job_module; whole = job_module.Job._start")
+    kernel.run("def broken(self): raise ZeroDivisionError('a bug')\njob_module.Job._start = broken")
 
     cell = kernel.run("%%imagegen\nA red house")
-    kernel.run("job_module.Job.start = whole")
+    kernel.run("job_module.Job._start = whole")
 
     assert cell.status == "error"
     assert "ZeroDivisionError: a bug" in cell.said

@@ -550,10 +550,9 @@ def test_a_killed_kernel_leaves_a_request_whose_outcome_is_unknown(
 
 def test_a_kernel_that_shuts_down_cancels_and_keeps_what_has_come(configured: Simulator, tmp_path: Path) -> None:
     """At the interpreter's end no thread can be started any more; the partial image and the end are kept all the same."""
-    with Simulator(seconds_per_image=20) as service:
-        service.script([{}])
-        process = in_another_process(_STREAMING, service.url, "leave")
-        _, errors = process.communicate(timeout=60)
+    configured.script([{"cut": "between_events", "silence": True}])
+    process = in_another_process(_STREAMING, configured.url, "leave")
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
     found, image = the_only(Archive())
     assert (found.outcome, image.outcome, image.is_partial) == ("cancelled", "cancelled", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import json
 import logging
@@ -80,8 +81,10 @@ def wired(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
 
 def shelled() -> Iterator[InteractiveShell]:
     InteractiveShell.clear_instance()
-    yield InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+    yield shell
     InteractiveShell.clear_instance()
+    atexit.unregister(shell.atexit_operations)  # which would hold it, and take half a second for each in the end
 
 
 wire = pytest.fixture(wired)
