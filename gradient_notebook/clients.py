@@ -10,6 +10,7 @@ from .api.credentials import Key, first_given
 from .api.errors import InvalidSettingsError
 from .connect import Settings, discover, key_for_inference
 from .jobs import sync_client
+from .session import session
 
 if TYPE_CHECKING:
     from .api.transport import HTTPClient
@@ -59,6 +60,10 @@ class AsyncClient(api_client.AsyncClient):
         del model_access_key, access_token
         found = _settings(key, inference_endpoint or base_url, settings, timeout, max_retries)
         super().__init__(found, default_headers=default_headers, http_client=http_client)
+
+    def with_defaults(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a call's options with the session's model, where they name none."""
+        return session.with_model(options)
 
 
 class Client(sync_client.Client):

@@ -147,6 +147,11 @@ class Session:
         """Return the defaults of the parameters, as far as there are any."""
         return {name: self.__dict__[name] for name in DEFAULTS if self.__dict__[name] is not None}
 
+    def with_model(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that are given, with the default model where they name none: Python takes no other default."""
+        given = {name: value for name, value in options.items() if value is not None}
+        return {"model": self.__dict__["model"], **given} if self.__dict__["model"] else given
+
     def limits(self) -> dict[str, Any]:
         """Return the timeouts and the bounds of retries, as fields of `Settings`."""
         return {name: self.__dict__[name] for name in LIMITS}

@@ -64,6 +64,10 @@ class AsyncClient:
         self._more: dict[str, Any] = {"default_headers": default_headers, "http_client": http_client}
         self._transport = Transport(self.settings, default_headers, http_client)
 
+    def with_defaults(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a call's options with what holds where they do not say otherwise: here nothing does."""
+        return options
+
     def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> AsyncClient:
         """Return a client with another time allowed for an answer (seconds), or another number of retries.
 
@@ -266,7 +270,7 @@ class Images:
             InvalidRequestError: before anything is sent.
             APIError: what the service and the way to it cause.
         """
-        checked = ImageGenerateParams.of(with_extra_body(options, extra_body))
+        checked = ImageGenerateParams.of(self._client.with_defaults(with_extra_body(options, extra_body)))
         more = RequestOptions(extra_headers or {}, extra_query or {}, timeout)
         refuse_key_in({**checked.given(), **more.extra_headers, **more.extra_query}, self._client.settings.key)
         requests = requests_of(checked)

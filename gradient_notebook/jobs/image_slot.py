@@ -26,7 +26,7 @@ _PER_PARTIAL_BYTES = 1024  # what each costs beside its bytes, roughly: a millio
 class ImageSlot:
     """One of a job's n images. `partials` and `image_bytes` are files as the service sent them."""
 
-    status: Outcome = "queued"
+    status: Outcome = "running"
     """Changed by `advance` only."""
     partials: list[bytes] = field(default_factory=list, repr=False)
     image_bytes: bytes | None = field(default=None, repr=False)

@@ -16,6 +16,7 @@ from ..api.events import Usage
 from ..api.params import GenerateOptions, ImageGenerateParams, StreamableOptions, with_parameters_in_sight
 from ..api.settings import Settings
 from ..connect import discover
+from ..session import session
 from ..storage.archive import Archive, get_default
 from ..storage.outcome import Outcome, outcome_of
 from . import event_loop
@@ -390,6 +391,6 @@ def generate(prompt: str, *, settings: Settings | None = None, **options: Unpack
 
 
 def _job(prompt: str, settings: Settings | None, options: Mapping[str, Any]) -> Job:
-    checked, where = ImageGenerateParams.of({"prompt": prompt, **options}), settings or discover()
+    checked, where = ImageGenerateParams.of({"prompt": prompt, **session.with_model(options)}), settings or discover()
     refuse_key_in(checked.given(), where.key)
     return new_job(checked, where, get_default())

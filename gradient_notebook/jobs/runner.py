@@ -109,7 +109,7 @@ class Runner:
             slot.add_partial(event.image_bytes)
         else:
             if slot is None:  # more than asked for: paid for all the same
-                slot = mine[event.image_index] = ImageSlot("running")
+                slot = mine[event.image_index] = ImageSlot()
                 self._slots.append(slot)
             await finish_despite_cancel(in_a_thread(self._finish, slot, event))
         self._changed()

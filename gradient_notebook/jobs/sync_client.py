@@ -10,6 +10,7 @@ from ..api.event_stream import EventStream, MergedStream
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, Model, ModelListResponse
 from ..api.params import CallOptions, with_parameters_in_sight
 from ..api.settings import Settings
+from ..session import session
 from . import event_loop
 from .runner import client_for
 
@@ -112,7 +113,7 @@ class Images:
             "extra_query": extra_query,
             "extra_body": extra_body,
         }
-        answer = event_loop.run(self._client.images.generate(**beside, **options))
+        answer = event_loop.run(self._client.images.generate(**beside, **session.with_model(options)))
         return answer if isinstance(answer, ImageGenerateResponse) else Stream(answer)
 
 

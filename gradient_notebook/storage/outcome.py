@@ -1,12 +1,12 @@
 """How a request stands and how it ends: one set of words for job, ledger, card and history.
 
-    queued ──> running ──> done        an image came
-       │          ├──────> refused     by moderation
-       │          ├──────> failed      any other error, with nothing to be billed for
-       │          ├──────> unknown     sent, and no answer; or the process died: it may have been billed
-       └──────────┴──────> cancelled
+    queued <──> running ──> done        an image came
+       │           ├──────> refused     by moderation
+       │           ├──────> failed      any other error, with nothing to be billed for
+       │           ├──────> unknown     sent, and no answer; or the process died: it may have been billed
+       └───────────┴──────> cancelled
 
-A request that fails before it is sent goes from `queued` to `failed` or `refused` directly. What has ended stays as it is.
+A request begins as `running`, and is `queued` while others have to end first. What has ended stays as it is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TRANSITIONS: Mapping[Outcome, frozenset[Outcome]] = {
     "queued": frozenset({"running", *ENDED}),
     "running": frozenset({"queued", *ENDED}),
 }
-"""What may follow; a request that waits for its turn again goes back to `queued`."""
+"""What may follow; what has ended has no line."""
 
 
 def advance(now: Outcome, to: Outcome) -> Outcome:

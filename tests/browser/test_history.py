@@ -34,7 +34,7 @@ def test_the_history_shows_what_was_made(notebook: Opener, service: Simulator) -
         [True, "data:image/jpeg;base64", "A forest in autumn"],
         [True, "data:image/jpeg;base64", "A lake in the mountains"],
     ]
-    expect(output).to_contain_text("failed · partial image")
+    expect(output).to_contain_text("unknown · partial image")
     expect(output).to_contain_text(re.compile(r"\[1\] A lake in the mountains.*1024×1024 · low · png.*\d\stokens"))
     for width in (1100, 420):
         opened.set_width(width)

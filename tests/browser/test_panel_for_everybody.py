@@ -58,7 +58,7 @@ def test_it_is_readable_in_every_theme_and_width(panel: Panels) -> None:
     seen.control("extra").fill("")
     for prompt in (long, "[refuse-output] a fight", "a fox"):
         seen.make(prompt) if "refuse" not in prompt else seen.generate(prompt)
-    expect(seen.thumb("[refuse", "failed")).to_have_count(1)
+    expect(seen.thumb("[refuse", "refused")).to_have_count(1)
     for prompt in ("[refuse", "A very long"):
         seen.thumb(prompt).click()
         expect(seen.words).to_contain_text(prompt)

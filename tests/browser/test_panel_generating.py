@@ -129,7 +129,7 @@ def test_a_refusal_stands_under_the_picture(panel: Panels) -> None:
     seen.generate("[refuse-output] a fight")
     expect(seen.boxes).to_have_attribute("data-kind", "refused")
     expect(seen.boxes).to_contain_text("The service refused this prompt (output stage")
-    expect(seen.boxes).to_contain_text("Reword it")
+    expect(seen.boxes).to_contain_text("Reword the prompt")
     picture, box = seen.stage.locator(".gradient-grid").bounding_box(), seen.boxes.bounding_box()
     assert picture
     assert box

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import gradient_notebook as gn
 from gradient_notebook import session
 from gradient_notebook.connect import discover
 from gradient_notebook.session import DEFAULTS, FIELDS, LIMITS, PREFIX, SHOWN_DEFAULTS
+from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage.archive import default_folder, get_default
 
 
@@ -196,3 +198,21 @@ def test_tokens_have_a_price_where_both_prices_are_set(prices: dict[str, Any], s
     """Of a million tokens, in the session's currency."""
     gn.configure(**prices)
     assert session.price(1056) == shown
+
+
+def test_the_sessions_model_is_the_default_of_every_request(configured: Simulator) -> None:
+    """Of `generate`, `submit` and both clients, where a call names none; no other default is theirs."""
+    gn.configure(model="openai-gpt-image-2", size="1536x1024")
+
+    async def ask() -> None:
+        async with gn.AsyncClient() as client:
+            await client.images.generate(prompt="a", quality="low")
+
+    gn.generate("a", quality="low")
+    gn.submit("a", quality="low", model=None).result()
+    gn.Client().images.generate(prompt="a", quality="low")
+    asyncio.run(ask())
+    gn.generate("a", quality="low", model="openai-gpt-image-1")
+
+    assert [post.body["model"] for post in configured.posts] == ["openai-gpt-image-2"] * 4 + ["openai-gpt-image-1"]
+    assert all("size" not in post.body for post in configured.posts)

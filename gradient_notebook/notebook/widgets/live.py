@@ -136,7 +136,7 @@ class LiveJob:
     def state(self, job: Job | None = None, **more: Any) -> dict[str, Any]:
         """Return what is to be shown now, in plain values; None stands for a job that has not begun."""
         params = self._params
-        slots = job._slots if job else [ImageSlot("running")] * params.n
+        slots = job._slots if job else [ImageSlot()] * params.n
         words, seconds = formatting.waiting(job) if job else ("", 0.0)
         return {
             "id": self.id,
