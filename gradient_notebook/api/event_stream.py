@@ -161,7 +161,7 @@ class MergedStream(_AsyncClosing):
             async with await send() as stream:
                 async for event in stream:
                     await self._queue.put(event)
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits has to hear of it
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
             self._errors.append(error)
         await self._queue.put(None)
 

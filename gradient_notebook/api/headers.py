@@ -60,7 +60,7 @@ def _date_s(text: str | None) -> float | None:
 
 
 def _clock_s(headers: Mapping[str, str]) -> float:
-    """Return the Unix seconds of whoever answers: its clock and ours may differ by minutes."""
+    """Return the Unix seconds of the server: its clock and ours may differ by minutes."""
     date_s = _date_s(headers.get("date"))
     return time.time() if date_s is None else date_s
 

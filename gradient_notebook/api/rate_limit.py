@@ -74,7 +74,7 @@ class RateLimitState:
             self._remaining = min(self._remaining, remaining)
 
 
-_lock = threading.Lock()  # one for all: it is held for an instant, and a fork has to make only this one anew
+_lock = threading.Lock()  # one for all: it is held for an instant, and a fork has to make only this one
 _rate_limits: dict[tuple[str, object], RateLimitState] = {}
 
 

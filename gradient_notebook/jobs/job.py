@@ -284,7 +284,7 @@ class Job:
     async def _record_end(self) -> None:
         try:
             await in_a_thread(self._recorder.end, self._outcome)
-        except Exception:  # a bug of ours: whoever waits for the job must not wait for ever
+        except Exception:  # a bug of ours: those who wait for the job must not wait for ever
             _logger.exception("The end of %r could not be recorded", self)
 
     async def _tell_changes(self) -> None:

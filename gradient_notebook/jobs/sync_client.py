@@ -41,7 +41,9 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Do nothing: the connections are the package's, and other jobs may be using them."""
+        """Close connections of its own; those that it shares with the package's jobs stay."""
+        if self._default_headers:
+            event_loop.run(self._client.aclose())
 
 
 class Models:

@@ -136,7 +136,7 @@ class Ledger:
         chosen = "FROM generations WHERE started_at >= ? AND started_at < ?"
         with self._reading() as connection:
             if not _version(connection):
-                return []  # whoever made it has died before anything was written
+                return []  # the process that made it has died before anything was written
             generations = connection.execute(f"SELECT * {chosen} ORDER BY started_at DESC", (since, until)).fetchall()
             images = connection.execute(
                 f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY position",  # noqa: S608

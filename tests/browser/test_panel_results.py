@@ -58,7 +58,10 @@ def test_the_original_bytes_can_be_taken_away(panel: Panels) -> None:
         seen.button("Download").click()
     assert re.fullmatch(r"otter-.*\.png", download.value.suggested_filename)
     data = Path(download.value.path()).read_bytes()
-    kept = seen.lab.data / "gradient_notebook" / "originals" / f"{hashlib.sha256(data).hexdigest()}.png"
+    originals = Path(
+        seen.python("from gradient_notebook.storage.archive import get_default\nprint(get_default().originals)")
+    )
+    kept = originals / f"{hashlib.sha256(data).hexdigest()}.png"
     assert kept.read_bytes() == data
     seen.button("Copy").click()
     expect(seen.button("Copied")).to_be_visible()

@@ -163,6 +163,7 @@ class Kernel:
     def stop(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+        self.manager.context.destroy(linger=0)  # older managers leave it to the garbage collector
 
     def restart(self) -> None:
         self.manager.restart_kernel(now=True)

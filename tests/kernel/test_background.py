@@ -75,6 +75,7 @@ def test_what_comes_later_lands_under_the_cell_that_ordered_it(kernel: Kernel, p
     assert third.outputs == []
 
 
+@pytest.mark.compat
 def test_the_variable_holds_the_job_and_then_the_image(kernel: Kernel, paint: Callable[[int], None]) -> None:
     """With `--no-wait` the name is the job's until the image is there."""
     kernel.run(_NO_WAIT)
@@ -126,6 +127,7 @@ def test_cancel_stops_a_job_in_the_background(kernel: Kernel, slow: Simulator) -
     assert kernel.value("house.status") == "cancelled"
 
 
+@pytest.mark.compat
 def test_an_interrupt_of_another_cell_leaves_the_job_alone(kernel: Kernel, slow: Simulator) -> None:
     """Interrupting what computes meanwhile does not stop what was ordered in the background."""
     kernel.use(slow)

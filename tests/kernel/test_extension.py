@@ -45,6 +45,7 @@ def fresh(start_kernel: Callable[..., Kernel], simulator: Simulator) -> Kernel:
     return kernel
 
 
+@pytest.mark.compat
 def test_unloading_undoes_all_that_loading_did(fresh: Kernel) -> None:
     """Magics, completion, transformers, events and settings are as before; loading again gives all of them back."""
     before = fresh.value("state()")

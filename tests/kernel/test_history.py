@@ -31,6 +31,7 @@ def begun(kernel: Kernel, simulator: Simulator) -> None:
     assert simulator.wait_for(lambda: len(simulator.posts) == 1)
 
 
+@pytest.mark.compat
 def test_a_restarted_kernel_has_what_the_one_before_it_has_made(
     start_kernel: Callable[..., Kernel], simulator: Simulator
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_restarted_kernel_has_what_the_one_before_it_has_made(
     assert "none that match" in kernel.run("%imagegen_history submarine").said
 
 
+@pytest.mark.compat
 def test_a_history_as_a_cells_value_is_shown_with_pictures(kernel: Kernel) -> None:
     """Small pictures in the page, and lines of text where there are no pictures; no image output besides."""
     kernel.run(f"%%imagegen {_STREAMED}\nA red house")

@@ -23,6 +23,7 @@ _hears_while_awaiting = pytest.mark.skipif(
 )
 
 
+@pytest.mark.compat
 def test_a_finished_cell_has_one_image_and_one_line(kernel: Kernel) -> None:
     """One image of one type, bounded, with the prompt as its text; one caption; no widget is left."""
     cell = kernel.run("%%imagegen house --size 1536x1024 --quality low\nA red <b>house</b>")
@@ -86,6 +87,7 @@ def came(state: dict[str, Any]) -> bool:
     return any(tile["keys"] for job in state["running"] for tile in job["tiles"])
 
 
+@pytest.mark.compat
 def test_images_of_several_are_shown_as_one(kernel: Kernel, simulator: Simulator) -> None:
     """n images are a list, one output and one line; streaming they are n requests of one."""
     cell = kernel.run("%%imagegen houses -n 3 --quality low\nA red house")

@@ -42,6 +42,7 @@ def test_a_panel_stands_before_what_a_saved_notebook_shows(kernel: Kernel) -> No
     assert "quality low" in line["data"]["text/plain"]
 
 
+@pytest.mark.compat
 def test_a_click_makes_what_the_browser_shows_and_assigns_it(kernel: Kernel, simulator: Simulator) -> None:
     """What the form says in the browser counts, also where the controls' own messages have not come yet."""
     kernel.run(PANEL.format(more=", prompt='older'"))

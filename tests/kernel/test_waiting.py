@@ -100,6 +100,7 @@ def _decoded(kernel: Kernel) -> tuple[tuple[int, int], int]:
     return kernel.value("(image.size, len(image.convert('RGB').tobytes()))")
 
 
+@pytest.mark.compat
 @pytest.mark.parametrize("form", _FORMS)
 def test_every_way_to_wait_gives_a_whole_image_for_one_request(kernel: Kernel, simulator: Simulator, form: str) -> None:
     """Each form leaves an image of full size, which decodes, in the variable, and has sent one request."""
@@ -257,6 +258,7 @@ for _ in range(3):
     assert len(slow.posts) == 1
 
 
+@pytest.mark.compat
 def test_an_interrupt_of_several_images_hangs_up_on_all(kernel: Kernel, slow: Simulator) -> None:
     """n images are n requests: an interrupt ends each of them."""
     kernel.use(slow)
@@ -270,6 +272,7 @@ def test_an_interrupt_of_several_images_hangs_up_on_all(kernel: Kernel, slow: Si
     assert kernel.value("'images' in globals()") is False
 
 
+@pytest.mark.compat
 def test_an_interrupt_during_an_unanswered_request_hangs_up(kernel: Kernel, simulator: Simulator) -> None:
     """It makes no difference that no header has come yet."""
     simulator.script([{"silence": True}])

@@ -88,7 +88,8 @@ def test_timeouts_and_retries_are_those_of_the_call_or_the_client() -> None:
 
 def test_default_headers_go_with_each_request(configured: Simulator) -> None:
     """Of that client only."""
-    gn.Client(default_headers={"x-team": "blue"}).images.generate(**PROMPT)
+    with gn.Client(default_headers={"x-team": "blue"}) as client:
+        client.images.generate(**PROMPT)
     gn.Client().images.generate(**PROMPT)
 
     assert [post.headers.get("x-team") for post in configured.posts] == ["blue", None]

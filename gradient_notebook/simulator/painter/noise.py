@@ -1,4 +1,4 @@
-"""A painter for whoever looks at no picture: colored noise of the right size, a different one for every request.
+"""A painter for tests that look at no picture: colored noise of the right size, a different one for every request.
 
 At 1536x1024 a picture and its file take some 10 ms of one processor; the real painter takes 400.
 """
