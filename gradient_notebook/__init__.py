@@ -1,4 +1,14 @@
-"""Prompts in notebook cells, pictures as they come, PIL images in variables."""
+"""Prompts in notebook cells, pictures as they come, PIL images in variables.
+
+In a notebook: `%load_ext gradient_notebook`, then `%%imagegen NAME` and a prompt; `%%imagegen?` has all options.
+
+In Python: `generate` makes images and waits, `submit` starts a `Job`, `Panel` is a form beside the pictures, `history` finds
+what has been made in any session. `configure` and `session` say what holds for this process, `Settings` where requests go.
+
+For code that knows the SDK: `Client` and `AsyncClient`; the errors have its names, below `GradientNotebookError`.
+
+Without a key the built-in simulator answers: its images are marked, and nothing is billed.
+"""
 
 from __future__ import annotations
 
@@ -138,6 +148,7 @@ def __dir__() -> list[str]:
 
 
 register("show_history", "gradient_notebook.notebook.history_view:show_history")
+register("show_job", "gradient_notebook.notebook.job_view:show_job")
 register("as_cell", "gradient_notebook.notebook.codegen:as_cell")
 register("as_python", "gradient_notebook.notebook.codegen:as_python")
 

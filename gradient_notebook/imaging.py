@@ -12,9 +12,11 @@ from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlug
 
 from .api.base64_stream import MAX_IMAGE_BYTES
 from .api.errors import InvalidResponseError
+from .api.images import format_of
 from .api.text import clean
+from .session import OWN
 
-PREVIEW_PX = 768
+PREVIEW_PX: int = OWN["preview_px"].default
 """Long edge of a preview in pixels, unless told otherwise: a whole fraction of 1536, so scaling takes 1 ms."""
 MAX_PIXELS = 50_000_000
 """The most pixels of an image that is opened: 30 times the largest that the API documents."""
@@ -63,12 +65,13 @@ def _decoded(data: bytes) -> ImageFile.ImageFile:
 
 def _opener(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
     """Return what opens a file that begins like this one; raise ValueError if nothing does."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    kind = format_of(data)
+    if kind == "png":
         return PngImagePlugin.PngImageFile
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+    if kind == "webp":
         _check_size(*_webp_size(data))  # opening one makes room for it already, or warns
         return WebPImagePlugin.WebPImageFile
-    if not data.startswith(b"\xff\xd8\xff"):
+    if kind != "jpeg":
         raise ValueError("it is neither PNG, JPEG nor WebP.")
     if data.count(b"\xff\xda") > _MOST_PASSES:
         raise ValueError(f"it has more than {_MOST_PASSES} passes.")  # each goes over the whole picture

@@ -17,7 +17,7 @@ import typing
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar
 
 from .errors import InvalidRequestError
 from .text import nearest
@@ -149,7 +149,7 @@ class Parameter:
             advice = f"Pass {name} as its own parameter, or rename the field."
             what = f"{self.name}={value!r}: {name} is a parameter of its own"
             raise InvalidRequestError(what, advice, param=self.name)
-        return typing.cast("dict[str, Any]", copy)
+        return typing.cast("dict[str, Any]", _fixed(copy))
 
     _checks: typing.ClassVar[dict[type, Callable[[Parameter, Any], Any]]] = {
         str: _check_text,
@@ -158,6 +158,38 @@ class Parameter:
         bool: _check_bool,
         dict: _check_mapping,
     }
+
+
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError("The parameters of a request can't be changed: use replace(extra={...}).")
+
+
+class FixedDict(dict[str, Any]):
+    """A mapping that stays as it is: the parameters of a request are a value, `extra` included."""
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(json.dumps(self, sort_keys=True))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FixedDict, (dict(self),)
+
+
+class FixedList(list[Any]):
+    """A list in it, which stays as it is, too."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FixedList, (list(self),)
+
+
+def _fixed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return FixedDict({name: _fixed(each) for name, each in value.items()})
+    return FixedList(_fixed(each) for each in value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +201,7 @@ class ImageGenerateParams:
 
     # fmt: off
     prompt: Annotated[str, Parameter(often=True, multiline=True, min_length=1, max_length=32_000, help="Text description of the image.")]
-    model: Annotated[str, Parameter(short="m", listed=True, min_length=1, help="Image model; %imagegen_models lists them.")] = DEFAULT_MODEL
+    model: Annotated[str, Parameter(short="m", listed=True, min_length=1, help="Image model, by its id.")] = DEFAULT_MODEL
     n: Annotated[int, Parameter(label="Images", short="n", often=True, minimum=1, maximum=10, help="Number of images; each one is billed.")] = 1
     size: Annotated[Literal["auto", "1024x1024", "1536x1024", "1024x1536"] | None, Parameter(short="s", often=True, default="auto", help="Width x height in pixels; auto lets the service choose.")] = None
     quality: Annotated[Literal["auto", "high", "medium", "low"] | None, Parameter(short="q", often=True, default="auto", help="Higher quality takes more time and more tokens.")] = None
@@ -180,7 +212,7 @@ class ImageGenerateParams:
     stream: Annotated[bool | None, Parameter(default=False, help="Send partial images while the image is being generated.")] = None
     partial_images: Annotated[int | None, Parameter(short="p", often=True, only_with="stream", default=0, minimum=0, help="Number of partial images in a stream; about 100 tokens each.")] = None
     user: Annotated[str | None, Parameter(max_length=256, help="ID of your end user, for the service's abuse monitoring.")] = None
-    extra: Annotated[dict[str, Any], Parameter(help="Additional fields that another server understands; sent as they are.")] = field(default_factory=dict)
+    extra: Annotated[dict[str, Any], Parameter(help="Additional fields that another server understands; sent as they are.")] = field(default_factory=FixedDict)
     # fmt: on
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from ..api.events import Usage
 from ..api.params import GenerateOptions, ImageGenerateParams, StreamableOptions, with_parameters_in_sight
 from ..api.settings import Settings
 from ..connect import discover
+from ..display_hooks import hook
 from ..session import session
 from ..storage.archive import Archive, get_default
 from ..storage.outcome import Outcome, outcome_of
@@ -83,6 +84,11 @@ class Job:
     def __repr__(self) -> str:
         made = f"{len(self.images)} of {len(self._slots)} image{'' if len(self._slots) == 1 else 's'}"
         return f"<Job {self.status}: {made}, {self.elapsed_s:.1f} s>"
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """It shows itself: live while it runs, then as an image."""
+        shown: tuple[dict[str, Any], dict[str, Any]] = hook("show_job")(self)
+        return shown
 
     @property
     def id(self) -> str:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import pybase64
 
 from ..api.errors import InvalidRequestError, InvalidResponseError
+from ..api.images import extension
 from ..api.params import ImageGenerateParams
 from ..api.text import shortened
 from ..history.query import History, history
-from ..storage.archive import Archive, extension
+from ..storage.archive import Archive
 from . import formatting, html
 from .magic_args import HISTORY_PARSER
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import platformdirs
 
+from ..api.images import extension
 from ..session import session
 from .ledger import Ledger, Record
 
-_FORMATS = ((b"\x89PNG\r\n\x1a\n", ".png"), (b"\xff\xd8\xff", ".jpeg"), (b"RIFF", ".webp"))
 _TEMPORARY = re.compile(
     r"\.temporary-(?P<record>\w+)-(?P<position>\d+)(?P<partial>-partial)?-(?P<file>(?P<hash>[0-9a-f]{64})\.\w+)"
 )
@@ -102,11 +102,6 @@ def _give_a_second_name(temporary: Path, path: Path) -> None:
         return
     except OSError:  # a disk without such names: the file's own is what can be found by hand
         temporary.replace(path)
-
-
-def extension(data: bytes) -> str:
-    """Return the file extension for what the bytes are, `.bin` for what is no known image."""
-    return next((suffix for magic, suffix in _FORMATS if data.startswith(magic)), ".bin")
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:

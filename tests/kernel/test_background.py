@@ -8,7 +8,7 @@ import pytest
 
 from gradient_notebook.simulator import Simulator
 
-from .kernel import Cell, Kernel
+from .kernel import VIEW, Cell, Kernel
 
 pytestmark = pytest.mark.kernel
 
@@ -237,3 +237,18 @@ def test_all_that_a_background_job_has_to_say_stands_under_its_cell(
     assert "trio · 2 PIL images" in first.texts[-1]
     assert "1 of 3 images missing. It broke." in first.texts[-1]
     assert second.outputs == []
+
+
+def test_a_job_as_a_cells_value_shows_itself(kernel: Kernel, paint: Callable[[int], None]) -> None:
+    """Live while it runs, and as an ordinary image when it has ended; text in both cases."""
+    live = kernel.run("from gradient_notebook import submit\njob = submit('A red house', quality='low')\njob")
+    [result] = live.of("execute_result")
+    assert VIEW in result["data"]
+    assert result["data"]["text/plain"].startswith("<Job running")
+
+    paint(1)
+    ended = kernel.run("job.result()\njob")
+
+    [result] = ended.of("execute_result")
+    assert "image/jpeg" in result["data"]
+    assert result["data"]["text/plain"].startswith("<Job done: 1 of 1 image")

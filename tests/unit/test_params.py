@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from typing import Any
 
@@ -122,3 +123,22 @@ def test_the_estimate_is_the_documented_token_count() -> None:
     assert estimated_output_tokens(exact) == (2 * 6508, 2 * 6508)
     assert estimated_output_tokens(make(partial_images=3)) == (272, 6240)
     assert estimated_output_tokens(make(quality="low")) == (272, max(OUTPUT_TOKENS["low"].values()))
+
+
+def test_parameters_are_a_value() -> None:
+    """They can be hashed, compared and pickled, and nothing in them can be changed, however deep."""
+    params = ImageGenerateParams.of({"prompt": "a", "extra": {"seed": 7, "style": {"names": ["ink", "oil"]}}})
+    same = ImageGenerateParams.of({"prompt": "a", "extra": {"style": {"names": ["ink", "oil"]}, "seed": 7}})
+
+    assert (params, hash(params)) == (same, hash(same))
+    assert pickle.loads(pickle.dumps(params)) == params
+    assert params.body()["style"] == {"names": ["ink", "oil"]}
+    for change in (
+        lambda: params.extra.update(n=9),
+        params.extra["style"].clear,
+        lambda: params.extra["style"]["names"].append("pen"),
+        lambda: params.extra.__setitem__("n", 9),
+        lambda: params.extra.__ior__({"n": 9}),
+    ):
+        with pytest.raises(TypeError, match="can't be changed"):
+            change()

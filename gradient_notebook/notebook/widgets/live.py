@@ -12,7 +12,7 @@ from traitlets import Dict, Int, List, Unicode
 from ...api.errors import InvalidResponseError
 from ...api.params import ImageGenerateParams
 from ...api.text import shortened
-from ...imaging import Preview, open_image, preview, rows
+from ...imaging import PREVIEW_PX, Preview, open_image, preview, rows
 from ...jobs.image_slot import ImageSlot
 from ...jobs.job import Job
 from .. import formatting
@@ -42,7 +42,7 @@ class LiveView(anywidget.AnyWidget):
     _css = _styles("live.css")
 
     running: List[dict[str, Any]] = List(Dict()).tag(sync=True)
-    preview_px = Int(768).tag(sync=True)
+    preview_px = Int(PREVIEW_PX).tag(sync=True)
     """The widest that a picture gets, in CSS pixels."""
 
     def __init__(self, **traits: Any) -> None:

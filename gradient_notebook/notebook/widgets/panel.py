@@ -13,6 +13,7 @@ from IPython.core.getipython import get_ipython
 
 from ...api.credentials import refuse_key_in
 from ...api.errors import GradientNotebookError, InvalidRequestError, InvalidResponseError
+from ...api.images import extension
 from ...api.params import GenerateOptions, ImageGenerateParams, with_parameters_in_sight
 from ...api.settings import Settings
 from ...connect import discover, simulator_notice, without_key
@@ -21,7 +22,7 @@ from ...jobs import event_loop
 from ...jobs.job import Job, new_job
 from ...jobs.runner import client_for
 from ...session import session
-from ...storage.archive import extension, get_default
+from ...storage.archive import get_default
 from .. import codegen, formatting, html
 from ..magic_args import complete_given, identifier
 from ..static_output import StaticFallback, image_of

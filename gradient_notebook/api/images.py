@@ -1,0 +1,16 @@
+"""What files of images begin with, and which extension they have: known from their bytes, not from what was asked for."""
+
+from __future__ import annotations
+
+SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "webp": b"RIFF"}
+
+
+def format_of(data: bytes) -> str:
+    """Return `png`, `jpeg` or `webp`, or an empty string for what begins like none of them."""
+    found = next((name for name, signature in SIGNATURES.items() if data.startswith(signature)), "")
+    return "" if found == "webp" and data[8:12] != b"WEBP" else found
+
+
+def extension(data: bytes) -> str:
+    """Return the file extension for what the bytes are, `.bin` for what is no known image."""
+    return f".{format_of(data) or 'bin'}"

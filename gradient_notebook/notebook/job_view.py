@@ -1,0 +1,43 @@
+"""A `Job` as a cell's value: a live card while it runs, then an ordinary image and a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..jobs.job import Job
+from ..session import session
+from . import formatting, html
+from .static_output import image_of
+
+
+def show_job(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a job as something to display, with its metadata; one that runs goes on in the output by itself."""
+    return _ended(job) if job.done() else (_live(job), {})
+
+
+def _live(job: Job) -> dict[str, Any]:
+    from ..imaging import rows
+    from .widgets.live import LiveJob, LiveView
+
+    px = session.preview_px
+    view = LiveView(preview_px=px)
+    shown = LiveJob(view, job.params, px // min(rows(job.params.n)))
+    view.actions["cancel"] = lambda _: job.cancel()
+
+    def follow(job: Job) -> None:
+        shown.take_pictures(job)
+        view.running = [shown.state(job)]
+
+    follow(job)
+    job._observe(follow)
+    bundle, *_ = view._repr_mimebundle_() or ({},)
+    return {**bundle, "text/plain": repr(job)}
+
+
+def _ended(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    if picture := image_of(job, session.preview_px):
+        data, metadata = picture
+        return {**data, "text/plain": repr(job)}, metadata
+    error = job.exception()
+    said = html.box(formatting.Box.of(error)) if error else {}
+    return {**said, "text/plain": repr(job)}, {}
