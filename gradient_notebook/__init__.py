@@ -61,6 +61,7 @@ __all__ = [
     "submit",
 ]
 
+# For type checkers and editors, which do not see what `__getattr__` below loads.
 if TYPE_CHECKING:
     from .api.errors import (
         APIConnectionError,

@@ -96,6 +96,7 @@ class Client(sync_client.Client):
         http_client: Any = None,
     ) -> None:
         key = key_for_inference(first_given(model_access_key), first_given(access_token))
+        # Before anything can raise: a traceback that shows locals would show the key.
         del model_access_key, access_token
         if http_client is not None:
             what = "http_client: the synchronous client has no connections of its own"

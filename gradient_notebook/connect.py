@@ -48,6 +48,7 @@ class Settings(api_settings.Settings):
         """
         given = {**session.limits(), **{name: value for name, value in limits.items() if value is not None}}
         argument = first_given(key)
+        # Before anything else can raise: a traceback can show locals, and from here on the key is wrapped.
         del key
         found = Found(argument) if argument else found or find_key()
         place, where = _found_endpoint(endpoint, found)
@@ -102,6 +103,7 @@ def _simulated() -> dict[str, Any]:
         _logger.warning("gradient_notebook: %s", simulator_notice())
     return {
         "endpoint": simulator.shared().url,
+        # Words that no text has by chance: a key is masked in messages, and refused in prompts.
         "key": Key("the-simulator-takes-any-key", SIMULATOR),
         "endpoint_source": SIMULATOR,
         "key_source": SIMULATOR,
@@ -118,6 +120,7 @@ class Found(NamedTuple):
 def find_key() -> Found:
     """Return the key from the nearest place that has one; only the `.env` file's own may go where the file says."""
     if key := _remembered or _first(os.getenv, "{}") or _in_colab():
+        # Without the file's endpoint: a notebook's folder may come from somebody else, who would get this user's key.
         return Found(key)
     beside = _in_dotenv()
     if beside.key is None and (key := _in_keyring()):
@@ -205,6 +208,7 @@ def store(key: Key) -> None:
 
     def put() -> bool:
         get_keyring().set_password(*_KEYRING_ENTRY, key.reveal())
+        # Read back: some systems have a keyring that takes everything and holds nothing.
         return bool(get_keyring().get_password(*_KEYRING_ENTRY) == key.reveal())
 
     if not _ask_keyring(put, suggest=_KEEP_IN_MEMORY):
@@ -225,6 +229,7 @@ def remove() -> bool:
             get_keyring().delete_password(*_KEYRING_ENTRY)
 
     noted = _marker().exists()
+    # First of all: even where the keyring then fails, its key is no longer used.
     _marker().unlink(missing_ok=True)
     if noted:
         _ask_keyring(take_out, f"Remove its entry {_KEYRING_ENTRY[0]!r} yourself: it is no longer used.")
@@ -235,6 +240,7 @@ _KEEP_IN_MEMORY = ("keep_in_memory",)
 
 
 def _in_keyring() -> Key | None:
+    # Asking a keyring may open a dialog: nobody who has put nothing there should see one.
     if not _marker().exists():
         return None
     again = ("log_in_again",)
@@ -255,6 +261,7 @@ def _ask_keyring(question: Callable[[], Any], hint: str = "", *, suggest: tuple[
         raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a system's own backend raises
         reason = type(error).__name__
+    # Out here, and made anew: raised above, both would have the keyring's error as their context.
     if reason == KeyboardInterrupt.__name__:
         raise KeyboardInterrupt
     raise InvalidSettingsError(f"The system's keyring cannot be used ({reason}).", hint, suggest=suggest)

@@ -22,6 +22,7 @@ MAX_PIXELS = 50_000_000
 """The most pixels of an image that is opened: 30 times the largest that the API documents."""
 _MOST_READS = 100_000  # an image of MAX_IMAGE_BYTES in the usual pieces takes some 50,000
 _MOST_PASSES = 100  # a progressive JPEG has some 10
+# 36 kB for 768x512, made in 1 ms. WebP takes 5 to 23 ms, and VS Code and nbconvert do not show it.
 _JPEG_QUALITY = 80
 _PALETTE_COLORS = 256
 _SHEET_GAP_PX = 4
@@ -56,6 +57,7 @@ def _decoded(data: bytes) -> ImageFile.ImageFile:
         raise ValueError(f"at most {MAX_IMAGE_BYTES:,} bytes are allowed.")
     # Not Image.open, which warns of large images: a warning cannot be held back in one thread alone.
     image = _opener(data)(_Pieces(data))
+    # What is refused before `load` decodes costs no memory for pixels. A WebP has been checked before that, too.
     _check_size(*image.size)
     if getattr(image, "n_frames", 1) > 1:
         raise ValueError("it is animated; only still images are allowed.")
@@ -156,6 +158,7 @@ def _shrunk(image: Image.Image, px: int) -> Image.Image:
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     # reducing_gap=1 makes the first step a plain average, which costs a tenth of a filter over every pixel.
+    # Not `thumbnail`: it takes 10 ms where this takes 1, and changes the image itself.
     plain = image if image.mode in ("RGB", "RGBA", "L") else image.convert("RGBA")
     return plain.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.0)
 
@@ -163,6 +166,7 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _is_transparent(image: Image.Image) -> bool:
     if not image.has_transparency_data:
         return False
+    # An alpha channel that is opaque everywhere needs no PNG: a JPEG is a fraction of its size.
     lowest, _ = cast("tuple[int, int]", image.convert("RGBA").getchannel("A").getextrema())
     return lowest < 255
 
@@ -172,6 +176,7 @@ def _encoded(image: Image.Image) -> Preview:
     transparent = _is_transparent(image)
     if transparent:
         # A palette takes a quarter of the bytes, which would all stay in the saved notebook.
+        # The other ways of Pillow's own to choose colors refuse RGBA.
         palette = image.convert("RGBA").quantize(_PALETTE_COLORS, Image.Quantize.FASTOCTREE)
         palette.save(buffer, "PNG")
     else:

@@ -86,6 +86,7 @@ class Session:
     def __setattr__(self, name: str, value: Any) -> None:
         self.__dict__[name] = checked = self.checked(name, value)
         if name == "debug":
+            # Handed down: `api` knows no session, and an error has to know how it shows itself.
             GradientNotebookError.debug = checked
         for observer in list(self.__dict__.get("_observers", ())):
             observer(name, checked)
@@ -100,6 +101,7 @@ class Session:
             return None
         try:
             checked = parameter.check(value)
+            # Absolute from now on: the archive stays the same, wherever the process goes afterwards.
             return str(Path(checked).expanduser().absolute()) if name == "archive_dir" and checked else checked
         except GradientNotebookError as error:
             raise InvalidSettingsError(error.summary, param=name) from None
@@ -162,6 +164,7 @@ class Session:
 
     def price(self, output_tokens: int, text_tokens: int = 0) -> str:
         """Return what output image tokens and input text tokens cost; empty where prices are not set."""
+        # With one price alone the sum would look like the whole cost, and be too low.
         per_text, per_image = self.price_input_text_tokens, self.price_output_image_tokens
         if per_text is None or per_image is None:
             return ""

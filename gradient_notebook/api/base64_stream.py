@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
+# Not binascii: 7 ms for an image of 4 MB, where this takes 0.25 ms.
 import pybase64
 
 from .errors import REPORT, InvalidResponseError
@@ -24,6 +25,8 @@ MAX_WAITING_BYTES = 2 * MAX_IMAGE_BYTES
 # The key can't occur inside a JSON string, where its quotes would be escaped.
 _KEY = re.compile(rb'"b64_json"\s*:\s*"')
 _KEY_BEGUN = re.compile(rb'"(?:b(?:6(?:4(?:_(?:j(?:s(?:o(?:n(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?)?\Z')
+# White space may follow the key without end. A longer key that a read cuts is not found: its image stays text,
+# and `take` decodes it from there.
 _LONGEST_KEY = 256
 _PER_IMAGE_BYTES = 256  # what an image costs beside its bytes, roughly: a million of empty ones count, too
 _DECODED_AT_ONCE = 64 * 1024  # bytes: smaller reads are put together, so that their number does not count
@@ -58,6 +61,7 @@ class Base64Stream:
         if isinstance(value, str) and value in self._images:
             return self._pop(value)
         try:
+            # What was no plain base64 on the way: escaped slashes and line ends, which JSON has made plain by now.
             return pybase64.b64decode("".join(value.split()), validate=True)
         except (binascii.Error, ValueError, AttributeError) as error:
             raise InvalidResponseError("The response contains an image with invalid base64.", suggest=REPORT) from error
@@ -75,6 +79,7 @@ class Base64Stream:
         if at < 0:
             return
         after = int(text[at + len(mark) : text.index(b'"', at)]) + 1
+        # Each number once in all: from 0 on at each event, the work would grow with the square of the events.
         for number in range(self._forgotten, after):
             if f"{self._mark}{number}" in self._images:
                 self._pop(f"{self._mark}{number}")
@@ -163,6 +168,7 @@ class _Base64:
         if self._padded and text:  # padding stands at the very end: after it, whatever comes is foreign
             return False
         try:
+            # Without `validate` it takes 3 times as long, and foreign characters are dropped: a broken image passes.
             data = pybase64.b64decode(memoryview(text)[:whole], validate=True)
         except (binascii.Error, ValueError):
             return False

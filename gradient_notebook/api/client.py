@@ -76,6 +76,7 @@ class AsyncClient:
         return AsyncClient(self.settings.replace(timeout=timeout, max_retries=max_retries), **self._more)
 
     def __repr__(self) -> str:
+        # A traceback may show a client whose making has failed: it has no settings yet.
         return f"AsyncClient({getattr(self, 'settings', None)!r})"
 
     async def __aenter__(self) -> Self:
@@ -114,6 +115,8 @@ class AsyncClient:
         retries = RetryBudget(self.settings.max_retries, self.settings.max_wait_s)
         content = json.dumps(body, ensure_ascii=False).encode()
         while True:
+            # Nothing may be awaited between this turn and the `try` of `_post_once`: cancelled there, a request would
+            # stay counted as in flight, and take a place of the rate limit for as long as the process lives.
             await self._turn(retries, waiting)
             try:
                 return await self._checked(await self._post_once(path, content, options))
@@ -141,6 +144,7 @@ class AsyncClient:
             response = await self._transport.send("POST", path, content, options)
             headers = response.headers
         finally:
+            # The headers of an answer count this request already, so it is not in flight any more, though its image is.
             rate_limit.leave(headers)
         return response
 
@@ -149,6 +153,7 @@ class AsyncClient:
             return response
         error = self.error(await self._error_body(response), status=response.status_code, headers=response.headers)
         if isinstance(error, RateLimitError) and error.waiting_helps and error.retry_after_s is not None:
+            # One that is told to wait speaks for all of its key; an account without credit holds back nobody.
             self._rate_limit.block_for(error.retry_after_s)
         raise error
 
@@ -162,6 +167,7 @@ class AsyncClient:
 
     def error(self, answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> APIError:
         """Return the error for an error answer, without the key, which some services repeat. Headers come without it."""
+        # The key first: once a text has been shortened, a key that is cut off is not found in it any more.
         error = error_from(_without(self.settings.key, answer), status=status, headers=headers)
         if isinstance(error, (AuthenticationError, PermissionDeniedError)):
             error.key_source = self.settings.key_source
@@ -193,6 +199,7 @@ class Models:
         text = await read_capped(response, self._client.settings)
         try:
             told = _without(self._client.settings.key, json.loads(text))
+            # Only a look: entries of any other form raise here, where it is told, and not in `list`.
             [entry.get("id") for entry in told["data"]]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             what = "The list of models is not in the documented format."
@@ -296,6 +303,7 @@ class Images:
             response = await self._client.post("/v1/images/generations", params.body(), waiting, options)
         except NotFoundError as error:
             names = await self._image_models()
+            # A 404 for a model that is listed is about something else, the endpoint for one.
             if names and params.model not in names:
                 error.model, error.image_models = params.model, names
             raise
@@ -348,6 +356,7 @@ def with_extra_body(options: Mapping[str, Any], extra_body: Mapping[str, Any] | 
     body = dict(extra_body or {})
     known = {name: body.pop(name) for name in list(body) if name in PARAMETERS and name != "extra"}
     extra = {"extra": {**(options.get("extra") or {}), **body}} if body else {}
+    # `extra_body` goes before what is given by name, as in the SDK.
     return {**options, **known, **extra}
 
 
@@ -371,6 +380,8 @@ def _reason_to_send_again(error: APIError) -> str:
         return "" if is_permanent(error) else "Could not reach the service"
     if isinstance(error, RateLimitError) and error.waiting_helps:
         return "The service is busy (429)"
+    # Only a 503 ever has `retry_after_s` (`error_responses`). Any other 5xx, and a 503 without it, may come from a
+    # gateway while the model works on: sent again, that would be a second bill.
     if isinstance(error, InternalServerError) and error.retry_after_s is not None:
         return "The service is busy (503)"
     return ""

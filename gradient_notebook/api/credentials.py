@@ -31,6 +31,8 @@ class Key:
     """Where it was found."""
 
     def __init__(self, text: Any, source: str) -> None:
+        # A bound method holds the text and does not show it: what prints an object's attributes, as a debugger does,
+        # prints `<built-in method strip of str object …>`.
         self._reveal = text.strip if isinstance(text, str) else lambda: text
         self.source = source
 
@@ -57,6 +59,7 @@ class Key:
 
     def _problem(self) -> tuple[str, str] | None:
         """Return what is wrong with the key, and what to do."""
+        # This frame holds the key as text. So the problem is returned, and raised when the frame is gone.
         text: Any = self._reveal()
         if not isinstance(text, str):
             return f"is {type(text).__name__}, not text", "Pass it as a str."
@@ -89,6 +92,7 @@ class Key:
         return isinstance(other, Key) and self.reveal() == other.reveal()
 
     def __hash__(self) -> int:
+        # By value: all clients of a key share one rate limit, however often the key was read.
         return hash(self.reveal())
 
     def __reduce__(self) -> NoReturn:
@@ -97,6 +101,7 @@ class Key:
         )
         raise TypeError(what + "settings and clients where they are used.")
 
+    # Without these two a copy would be made by `__reduce__`, which refuses.
     def __copy__(self) -> Self:
         return self
 
@@ -117,10 +122,12 @@ def looks_like_key(text: str) -> bool:
 def refuse_key_in(values: Mapping[str, Any], key: Key) -> None:
     """Raise InvalidRequestError where a request's values, by their names, hold the key that it would be sent with."""
     culprits = (name for name, value in values.items() if key.is_in((name, value)))
+    # The name of a field may be the key itself.
     name = next(("extra" if key.is_in(culprit) else culprit for culprit in culprits), None)
     del values, culprits
     if name is not None:
         advice = "Remove it: requests are kept in the history and may be logged."
         error = InvalidRequestError(f"{name} contains your model access key", advice, param=name)
+        # The frames of the callers still hold the prompt, and so the key.
         error.is_always_short = True
         raise error

@@ -63,6 +63,7 @@ class StreamDecoder:
         for name, data in [*self._lines.feed(self._images.close()), *self._lines.close()]:
             if _is_json(data):
                 yield from self._event(name, data)
+            # Only of a finished image's event: a partial one must not pass for what was paid for.
             elif name == COMPLETED or COMPLETED.encode() in data:
                 yield from map(_salvaged, self._images.salvage(data))
 
@@ -154,6 +155,7 @@ class ResponseDecoder:
                 **texts(message, *REPORTED),
                 **texts(entry, "revised_prompt", lines=True),
             )
+            # With the first image alone: whoever adds up the usage would count it n times.
             usage = None
         if failures:
             raise failures[0]
@@ -185,6 +187,7 @@ def _json_object(data: bytes) -> dict[str, Any]:
 
 def _loaded(data: bytes) -> Any:
     """Return the value of a JSON text; raise ValueError where it is none, InvalidResponseError where it has no end."""
+    # Counted in the text, since reading it is what takes the memory. A shorter text cannot have as many.
     if len(data) > MAX_PARTS and sum(map(data.count, (b",", b"[", b"{"))) > MAX_PARTS:
         raise InvalidResponseError(
             f"The response has more than {MAX_PARTS:,} values besides its images.", suggest=REPORT

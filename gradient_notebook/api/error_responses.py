@@ -68,8 +68,10 @@ def error_from(answer: Mapping[str, Any], *, status: int | None, headers: Mappin
 
 
 def _class_of(status: int | None, code: str | None) -> type[APIError]:
+    # Before the status, which a refusal inside a stream does not have.
     if code in _REFUSALS:
         return ContentPolicyError
+    # Inside a stream the work has begun: whatever its code, it is no RateLimitError, which says that nothing is billed.
     if status is None:
         return APIError
     return _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)
@@ -81,12 +83,14 @@ def _add_facts(error: APIError, body: Mapping[str, Any], headers: Mapping[str, s
     if isinstance(error, ContentPolicyError):
         _add_moderation(error, body)
     elif isinstance(error, RateLimitError):
+        # In all three: `error.code` is the first that is there, and the reason may stand in another.
         error.waiting_helps = not any(body.get(name) in _OUT_OF_CREDIT for name in ("code", "id", "type"))
         if not error.waiting_helps:
             error.hint = _NO_CREDIT
         elif (wanted_s := demanded_s(headers)) is not None:
             error.retry_after_s, error.hint = wanted_s, ""
     elif isinstance(error, InternalServerError) and error.status_code == 503:
+        # Not the reset of the window: that says when there is room again, not that this request has generated nothing.
         error.retry_after_s = retry_after_s(headers)
     elif error.status_code in range(300, 400):
         where = clean(headers.get("location", "elsewhere"), 200)

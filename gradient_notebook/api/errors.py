@@ -82,6 +82,7 @@ class GradientNotebookError(Exception):
     """What else came of it, in a sentence."""
 
     def __init__(self, summary: str = "", hint: str = "", *, suggest: tuple[str, ...] = (), **facts: Any) -> None:
+        # Both go to Exception: pickle makes a worker's error anew from `args`, and then sets its fields.
         super().__init__(summary, hint)
         self.summary = summary
         self.hint = hint
@@ -305,8 +306,10 @@ def _outcome(error: GradientNotebookError) -> str:
     """Return what has become of the request, and of the money."""
     if error.may_be_billed:
         return "It may have been billed, and was not sent again."
+    # After more attempts, an earlier one may have been sent and answered with 429.
     if error.sent is False and error.attempts == 1:
         return "Nothing was sent."
+    # Whether an image was generated is not known: moderation may have refused the finished one.
     if isinstance(error, ContentPolicyError):
         return "It was not sent again."
     is_known = error.sent is False or isinstance(error, (RateLimitError, InternalServerError))

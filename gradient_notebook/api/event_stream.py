@@ -106,6 +106,7 @@ class EventStream(_AsyncClosing):
             chunk, self._failure = None, error  # what has come may be a whole image all the same
         self._over = chunk is None
         try:
+            # A deque takes from a generator one by one: what came before an error stays. A list made first loses it.
             self._ready.extend(self._decoder.close() if chunk is None else self._decoder.feed(chunk))
         except GradientNotebookError as error:
             self._over = True
@@ -115,6 +116,8 @@ class EventStream(_AsyncClosing):
                 self._failure = without_frames(error)  # they hold what came, and some services repeat the key
 
     def _counted(self, event: ImageGenStreamEvent) -> ImageGenStreamEvent:
+        # In a stream no event has an index: what comes after a finished image belongs to the next. In an answer each
+        # image has one, and where a broken one is left out, those after it keep their places.
         index = self._image_index + max(event.image_index, self._finished)
         if isinstance(event, ImageGenPartialImageEvent):
             self._partials += 1
@@ -151,6 +154,7 @@ class MergedStream(_AsyncClosing):
     """The events of n requests of one image each, as they come; the first error is raised after the last event."""
 
     def __init__(self, senders: Sequence[Callable[[], Awaitable[EventStream]]]) -> None:
+        # One place: a slow reader holds back all n streams, and their images do not pile up in memory.
         self._queue: asyncio.Queue[ImageGenStreamEvent | None] = asyncio.Queue(maxsize=1)
         self._errors: list[Exception] = []
         self._left = len(senders)
@@ -163,6 +167,7 @@ class MergedStream(_AsyncClosing):
                     await self._queue.put(event)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
             self._errors.append(error)
+        # Not in a `finally`: `aclose` cancels the pumps when nobody takes from the queue, and waits for their end.
         await self._queue.put(None)
 
     def __aiter__(self) -> Self:

@@ -34,6 +34,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 def demanded_s(headers: Mapping[str, str]) -> float | None:
     """Return the seconds until the next request may be sent, if the service says."""
     wanted_s = retry_after_s(headers)
+    # A reset stands in every answer: it demands a wait only where nothing is left of the window.
     if wanted_s is None and number_in(headers.get("ratelimit-remaining")) == 0:
         return reset_in_s(headers)
     return wanted_s
@@ -45,6 +46,7 @@ def number_in(text: str | None) -> float | None:
         number = float(text or "")
     except ValueError:
         return None
+    # Takes out nan, which compares with nothing. An infinite demand stays one: no wait is long enough for it.
     return number if number >= 0 else None
 
 
@@ -54,6 +56,7 @@ def _date_s(text: str | None) -> float | None:
 
     try:
         moment = parsedate_to_datetime(text or "")
+        # An HTTP date is UTC; without a zone it would be read in the one of this machine.
         return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
         return None

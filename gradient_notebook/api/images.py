@@ -8,6 +8,7 @@ SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "webp": b"RI
 def format_of(data: bytes) -> str:
     """Return `png`, `jpeg` or `webp`, or an empty string for what begins like none of them."""
     found = next((name for name, signature in SIGNATURES.items() if data.startswith(signature)), "")
+    # WAV and AVI begin with RIFF, too.
     return "" if found == "webp" and data[8:12] != b"WEBP" else found
 
 

@@ -19,9 +19,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NoReturn, TypedDict, TypeVar
 
+from .credentials import looks_like_key
 from .errors import InvalidRequestError
 from .text import nearest
 
+# The documented id. The upstream provider has announced the end of this model, so nothing else may depend on it.
 DEFAULT_MODEL = "openai-gpt-image-1"
 
 
@@ -29,6 +31,16 @@ T = TypeVar("T", int, float)
 
 _BREAKS = ("Cc", "Zl", "Zp")
 """Unicode's categories of control characters and of what ends a line."""
+
+
+def _shown(value: Any) -> str:
+    """Return a wrong value for a message: shortened, and without a key that was put in its place."""
+    shown = repr(value)
+    if looks_like_key(shown):
+        return "***"
+    if len(shown) <= 60:
+        return shown
+    return f"{shown[:50]}… ({len(value):,} characters)" if isinstance(value, str) else f"{shown[:50]}…"
 
 
 def _bounds(low: float | None, high: float | None) -> str:
@@ -100,9 +112,7 @@ class Parameter:
         return self.check(value)
 
     def _invalid(self, value: Any) -> InvalidRequestError:
-        shown = repr(value)
-        if len(shown) > 60:
-            shown = f"{shown[:50]}… ({len(value):,} characters)" if isinstance(value, str) else f"{shown[:50]}…"
+        shown = _shown(value)
         reason = f"expected {self.expected}"
         return InvalidRequestError(f"{self.name}={shown}: {reason}", param=self.name, reason=reason)
 
@@ -120,6 +130,7 @@ class Parameter:
     def _check_int(self, value: Any) -> int:
         if isinstance(value, bool):
             raise TypeError
+        # Takes the whole numbers of NumPy, and refuses 2.0 and '1'.
         return self._within(operator.index(value))
 
     def _check_float(self, value: Any) -> float:
@@ -142,12 +153,14 @@ class Parameter:
     def _check_mapping(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise TypeError
+        # There and back: proof that it can be sent, and a copy that the caller's later changes do not reach.
         text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
         copy = json.loads(text.encode())  # a lone surrogate cannot be sent
+        # `extra` goes over the parameters in the body: an n in it would be billed, and nobody would have checked it.
         if known := copy.keys() & PARAMETERS.keys():
             name = min(known)
             advice = f"Pass {name} as its own parameter, or rename the field."
-            what = f"{self.name}={value!r}: {name} is a parameter of its own"
+            what = f"{self.name}={_shown(value)}: {name} is a parameter of its own"
             raise InvalidRequestError(what, advice, param=self.name)
         return typing.cast("dict[str, Any]", _fixed(copy))
 
@@ -167,12 +180,15 @@ def _refuse(*_: Any, **__: Any) -> NoReturn:
 class FixedDict(dict[str, Any]):
     """A mapping that stays as it is: the parameters of a request are a value, `extra` included."""
 
+    # A dict and no MappingProxyType, which neither json nor pickle takes.
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
+        # Sorted: mappings are equal in any order, and then have to have one hash.
         return hash(json.dumps(self, sort_keys=True))
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # By default pickle fills in a subclass of dict item by item, through what refuses here.
         return FixedDict, (dict(self),)
 
 
@@ -230,8 +246,9 @@ class ImageGenerateParams:
         for name, value in values.items():
             if name not in PARAMETERS:
                 hint = nearest(name, PARAMETERS) or f"Known parameters: {', '.join(PARAMETERS)}."
-                advice = f"{hint} A field for another server goes into extra={{{name!r}: {value!r}}}."
-                raise InvalidRequestError(f"{name}={value!r}: no such parameter", advice, param=name)
+                advice = f"{hint} A field for another server goes into extra={{{name!r}: {_shown(value)}}}."
+                raise InvalidRequestError(f"{name}={_shown(value)}: no such parameter", advice, param=name)
+        # A prompt that is missing is refused in our words, not by a TypeError of Python's.
         return cls(**{"prompt": "", **{name: value for name, value in values.items() if value is not None}})
 
     def replace(self, **changes: Any) -> ImageGenerateParams:
@@ -344,6 +361,7 @@ def _complete(declared: dataclasses.Field[Any], hint: Any) -> Parameter:
 
 PARAMETERS: Mapping[str, Parameter] = types.MappingProxyType(_declared())
 
+# Required on the wire, though two of them have a default.
 ALWAYS_SENT = frozenset({"prompt", "model", "n"})
 
 

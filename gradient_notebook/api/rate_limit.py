@@ -34,6 +34,7 @@ class RateLimitState:
     def leave(self, headers: Mapping[str, str]) -> None:
         """Count a request that `enter` counted as answered, with these headers; without any if no answer came."""
         with _lock:
+            # Both under one lock: in between, the answered request would count nowhere, and one too many would pass.
             self._in_flight -= 1
             self._update(headers)
 

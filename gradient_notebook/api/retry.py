@@ -41,6 +41,7 @@ def ignore(_: Wait | None) -> None:
 
 def delay_s(retry: int, demanded_s: float | None, chance: float) -> float:
     """Return the seconds before the `retry`-th retry (from 1), never less than demanded; `chance` is 0 to 1."""
+    # The power is bounded, since a float overflows at the 1025th retry, and raises.
     backoff_s = min(CAP_S, BASE_S * 2.0 ** min(retry - 1, 60)) * (0.5 + chance / 2)
     return max(backoff_s, _spread_s(demanded_s or 0.0, chance))
 
@@ -71,6 +72,7 @@ class RetryBudget:
         return self._wait(reason, _spread_s(until_s - time.monotonic(), random.random()), self.attempt)
 
     def _wait(self, reason: str, seconds: float, attempt: int) -> Wait | None:
+        # A wait that is too long is not begun: at its end there would be the same error, only later.
         fits = seconds <= self._left_s and math.isfinite(seconds)
         return Wait(reason, time.monotonic() + seconds, attempt) if fits else None
 

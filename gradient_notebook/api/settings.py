@@ -66,6 +66,7 @@ class Settings:
             what = f"endpoint={shown_endpoint(self.endpoint)} from {self.endpoint_source}: http would expose the key"
             raise InvalidSettingsError(what, "Use https; http is only for this machine (127.0.0.1).")
         for name in ("connect_timeout_s", "read_timeout_s"):
+            # Not `<= 0`, which lets nan through: it compares with nothing.
             if not getattr(self, name) > 0:
                 raise InvalidSettingsError(f"{name}={getattr(self, name)!r}: expected more than 0 seconds")
         for name in ("max_retries", "max_wait_s"):
@@ -80,6 +81,11 @@ class Settings:
         if max_retries is not None:
             changes["max_retries"] = max_retries
         return dataclasses.replace(self, **changes) if changes else self
+
+    @property
+    def is_https(self) -> bool:
+        """Whether the way there is encrypted; a scheme can be written in capitals, too."""
+        return urlsplit(self.endpoint).scheme == "https"
 
     @property
     def is_loopback(self) -> bool:

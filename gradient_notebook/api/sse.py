@@ -24,8 +24,10 @@ class SSEParser:
     def feed(self, text: bytes) -> Iterator[tuple[str, bytes]]:
         """Yield the events that end in this text."""
         if self._after_cr and text:
+            # A CR ends its line when it comes, whatever follows: a LF at the beginning of the next read belongs to it.
             text, self._after_cr = text.removeprefix(b"\n"), False
         self._after_cr = self._after_cr or text.endswith(b"\r")
+        # Bytes are split at CR and LF alone; a str would be at U+2028, too, which JSON may hold.
         for line in text.splitlines(keepends=True):
             self._keep(line)
             if line.endswith((b"\r", b"\n")):
@@ -60,6 +62,7 @@ class SSEParser:
             self._data += value + b"\n"
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
+        # `id` and `retry` are for reconnecting, which would be a second request, and a second bill.
 
     def _dispatch(self) -> Iterator[tuple[str, bytes]]:
         event, data = self._event, self._data

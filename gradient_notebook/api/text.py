@@ -26,6 +26,7 @@ def clean(value: object, at_most: int = 1000, *, lines: bool = False) -> str:
     `at_most` characters are left; line ends only where `lines` are meant.
     """
     text = value if isinstance(value, str) else reprlib.repr(value)
+    # Bounds the work on a text of megabytes; four times, since much of it may be taken out.
     looked_at = text[: 4 * at_most]
 
     def plain(match: re.Match[str]) -> str:

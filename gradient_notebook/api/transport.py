@@ -85,7 +85,9 @@ class Transport:
         """
         outgoing = None if content is None else SingleUseBody(content)
         own = {} if content is None else {"Content-Type": "application/json", "Content-Length": str(len(content))}
-        headers = {**self._default_headers, **more.extra_headers, **own}
+        # Ours come last. Without its length, a body that is an iterator would go out in chunks (`Transfer-Encoding`).
+        theirs = {**self._default_headers, **more.extra_headers}
+        headers = {name: value for name, value in theirs.items() if name.title() not in own} | own
         url = self._settings.endpoint + path
         settings = self._settings.replace(timeout=more.timeout_s)
         timeout = httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s)
@@ -123,9 +125,11 @@ class Transport:
             return httpx.AsyncClient(
                 # Loopback is never behind a proxy, and what is wrong with proxies and authorities is not its concern.
                 trust_env=not settings.is_loopback,
-                verify=settings.endpoint.startswith("https:") and _ssl_context(),
+                verify=settings.is_https and _ssl_context(),
+                # How many go at once is decided above. httpx's bound of 100 would hold back what is counted as sent.
                 limits=httpx.Limits(max_connections=None),
             )
+        # ImportError: a SOCKS proxy needs a package that does not come with httpx.
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
             what = f"The proxy or the certificates set in the environment cannot be used: {error}"
             raise InvalidSettingsError(what, "Check HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.") from error
@@ -152,6 +156,7 @@ class SingleUseBody:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self.is_begun:
             raise RuntimeError("The transport tried to send a request twice.")
+        # Before the bytes are handed out: where nobody knows how far they came, they count as sent.
         self.is_begun = True
         yield self._content
 
@@ -187,6 +192,7 @@ def translate_errors(
     Whether the request can have been billed is what differs: `is_sent` says it, as `GradientNotebookError.sent` does.
     The frames hold headers, and so the key, and a traceback can show what a frame holds.
     """
+    # What is being handled around this becomes the context of our error; its frames are the caller's to keep.
     outside = sys.exception()
     try:
         yield
@@ -200,8 +206,9 @@ def translate_errors(
 
 
 def _translated(error: Exception, settings: Settings, sent: bool | None) -> APIConnectionError:
-    reason = settings.key.hidden_in(str(error).strip().rstrip(".")[:200] or type(error).__name__)
+    reason = settings.key.hidden_in(str(error).strip().rstrip("."))[:200] or type(error).__name__
     is_timeout = isinstance(error, httpx.TimeoutException)
+    # For a GET, too, whose `sent` is None so far: the service was not there to answer it.
     if isinstance(error, _WITHOUT_CONNECTION):
         sent = False
     if sent is False:
@@ -218,6 +225,8 @@ def _translated(error: Exception, settings: Settings, sent: bool | None) -> APIC
     return NoResponseError(f"The request was sent, but no answer came ({reason}).")
 
 
+# Failures before a byte of the request goes out. ReadError, WriteError and RemoteProtocolError are none of them:
+# a connection that is reset, a kept one as well, may have carried the whole request.
 _WITHOUT_CONNECTION = (
     httpx.ConnectError,
     httpx.ConnectTimeout,

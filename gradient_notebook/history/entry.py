@@ -59,6 +59,7 @@ class HistoryEntry:
     @cached_property
     def params(self) -> ImageGenerateParams:
         """All that was asked for, to be sent again: `submit(**entry.params.given())`."""
+        # Not when the entry is made: what another version has recorded is shown even if this one refuses it.
         return ImageGenerateParams.of(self.record.params)
 
     @property
@@ -108,6 +109,7 @@ class HistoryEntry:
     @property
     def images(self) -> list[Image]:
         """The finished images, decoded on each access."""
+        # Not kept: an image of 1536x1024 takes 4.7 MB when decoded, and a history may have thousands.
         return list(_all_opened(self.paths))
 
     @property

@@ -87,6 +87,7 @@ def _check_bounds(older_than: Any, max_bytes: Any) -> None:
         raise InvalidRequestError("prune() needs older_than= or max_bytes=", example, sent=None)
     if older_than is not None and not (isinstance(older_than, dt.timedelta) and older_than >= dt.timedelta()):
         raise InvalidRequestError(f"older_than={older_than!r}: expected a timedelta, 0 or more", example, sent=None)
+    # Not isinstance: True is an int, too, and as one byte it would delete everything.
     if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 0):
         what = f"max_bytes={max_bytes!r}: expected a whole number of bytes, 0 or more"
         raise InvalidRequestError(what, example, sent=None)
@@ -99,6 +100,7 @@ def _fitting(entries: Iterable[HistoryEntry], max_bytes: int) -> int:
     for entry in entries:
         sizes = {image.file: image.byte_count for image in entry.record.images if image.file not in seen}
         total += sum(sizes.values())
+        # The first that has no room ends it: an older one must not stay because it happens to be smaller.
         if total > max_bytes:
             break
         seen |= sizes
@@ -151,6 +153,7 @@ def history(
         ) from error
     entries = [HistoryEntry(record, archive) for record in records]
     found = [entry for entry in entries if _has(entry, words.split()) and (model or "").lower() in entry.model.lower()]
+    # By the entry's outcome, not the ledger's: where a process died with all images kept, the ledger has `unknown`.
     return History([entry for entry in found if outcome in (None, entry.outcome)], archive)
 
 
@@ -169,8 +172,10 @@ def _check_outcome(outcome: str | None) -> None:
 def _time(name: str, moment: Moment, *, end: bool = False) -> float:
     """Return Unix seconds; the end of a day where a day is the end."""
     try:
+        # A datetime is a date for isinstance, too.
         whole_day = len(moment) <= 10 if isinstance(moment, str) else not isinstance(moment, dt.datetime)
         found = dt.datetime.fromisoformat(moment if isinstance(moment, str) else moment.isoformat())
+        # Added before it is Unix time: a local day may have 23 or 25 hours.
         return (found + dt.timedelta(days=end and whole_day)).timestamp()
     except (AttributeError, ValueError, OverflowError) as error:
         what = f"{name}={moment!r}: expected a date, 2026-11-21, or a time, 2026-11-21T14:30"
@@ -178,6 +183,7 @@ def _time(name: str, moment: Moment, *, end: bool = False) -> float:
 
 
 def _has(entry: HistoryEntry, words: Iterable[str]) -> bool:
+    # Not in SQL: SQLite's LIKE ignores case in ASCII only.
     text = f"{entry.id}\n{entry.prompt}\n{entry.revised_prompt or ''}".casefold()
     return all(word.casefold() in text for word in words)
 

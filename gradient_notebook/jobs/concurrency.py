@@ -13,6 +13,7 @@ from ..session import session
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
 
+# By loop, whose waiters a limiter wakes: a child after a fork has another loop, and all places free.
 _limiters: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, CapacityLimiter] = weakref.WeakKeyDictionary()
 
 
@@ -43,6 +44,7 @@ async def place(queued: Callable[[], None]) -> AsyncIterator[None]:
 def _resize(name: str, value: Any) -> None:
     if name == "concurrency":
         for loop, limiter in list(_limiters.items()):
+            # On the loop's thread, since a higher bound wakes those who wait there; a closed loop would raise.
             if loop.is_running():
                 loop.call_soon_threadsafe(setattr, limiter, "total_tokens", value)
 

@@ -40,6 +40,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        # A daemon: Python joins all others before it comes to atexit, and `close` would never be called.
         self._thread = threading.Thread(target=self.loop.run_forever, name="gradient_notebook", daemon=True)
         self._thread.start()
 
@@ -51,6 +52,7 @@ class _LoopThread:
         """Cancel what runs, so that connections close, and end."""
         if self.is_alive:
             asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop)
+            # 4 s at most: Jupyter kills a kernel that takes more than 5 s to end.
             self._thread.join(timeout=2 * CLOSING_S)
 
 
@@ -70,6 +72,7 @@ def get_loop() -> asyncio.AbstractEventLoop:
     """Return the package's loop, which runs on its own thread from the first call on."""
     global _the_thread
     with _lock:
+        # Under the lock: with two loops there would be twice as many requests at once as the session allows.
         if _the_thread is None or not _the_thread.is_alive:
             _the_thread = _LoopThread()
             atexit.register(_the_thread.close)
@@ -84,6 +87,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     def begin() -> None:
         task = asyncio.ensure_future(work)
         task.add_done_callback(lambda _: _hand_over(task, future))
+        # A wait that was given up before this line has left a future that is done: the task is cancelled all the same.
         future.add_done_callback(lambda _: running.call_soon_threadsafe(task.cancel))
 
     try:
@@ -96,6 +100,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _hand_over(task: asyncio.Task[T], future: concurrent.futures.Future[T]) -> None:
+    # Asked for even where nobody waits any more: asyncio would log the error as never retrieved.
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
     if not future.set_running_or_notify_cancel():
         return  # nobody waits for it any more
@@ -126,6 +131,7 @@ def _wait(future: concurrent.futures.Future[Any], timeout_s: float | None) -> No
     elif running is get_loop():
         msg = "A job's own thread can't wait for a job: await it."
         raise RuntimeError(msg)
+    # Not before it is needed, and so not on import: the patch changes asyncio for every library of the process.
     elif _make_nestable(running):
         with _interrupts_raise():
             running.run_until_complete(wait_async(future, timeout_s))
@@ -140,6 +146,7 @@ async def wait_async(future: concurrent.futures.Future[Any], timeout_s: float | 
     # The outcome is taken from `future`: of a copy that nobody asks, asyncio would log the error as never retrieved.
     wrapped.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
+        # Not `await wrapped`: cancelling that would cancel `future` itself, and not only the wait.
         while not wrapped.done():
             await asyncio.wait({wrapped}, timeout=_tick_s(ends_s))
     except asyncio.CancelledError as cancelled:
@@ -151,6 +158,7 @@ async def wait_async(future: concurrent.futures.Future[Any], timeout_s: float | 
 @contextmanager
 def _interrupts_raise() -> Iterator[None]:
     """Let SIGINT raise: a kernel would cancel the task that waits, which hears nothing while it is nested."""
+    # Elsewhere Python sets no handlers, and no signal arrives.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -158,12 +166,14 @@ def _interrupts_raise() -> Iterator[None]:
     try:
         yield
     finally:
+        # None is a handler that was not set by Python: it cannot be set again.
         signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 def _wait_plainly(future: concurrent.futures.Future[Any], timeout_s: float | None) -> None:
     ends_s = _ends_s(timeout_s)
     while not future.done():
+        # Not `future.result`: a TimeoutError of the work would look like the end of the wait.
         concurrent.futures.wait({future}, timeout=_tick_s(ends_s))
 
 

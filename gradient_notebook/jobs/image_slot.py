@@ -22,6 +22,7 @@ MAX_PARTIAL_BYTES = 512 * 1024 * 1024
 _PER_PARTIAL_BYTES = 1024  # what each costs beside its bytes, roughly: a million of empty ones count, too
 
 
+# Not equal by value: the recorder finds a slot by `index`, and two that have nothing yet are alike.
 @dataclass(eq=False)
 class ImageSlot:
     """One of a job's n images. `partials` and `image_bytes` are files as the service sent them."""

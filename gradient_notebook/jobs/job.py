@@ -180,14 +180,19 @@ class Job:
 
         What it raises is logged. It can't wait for the job.
         """
+        # Added before looking: were it the other way round, an end in between would leave the callback uncalled.
         self._callbacks.append(callback)
         if self._ended.done():
             self._run_callbacks()
 
     def _run_callbacks(self) -> None:
-        while self._callbacks:
+        while True:
             try:
-                self._callbacks.pop(0)(self)
+                callback = self._callbacks.pop(0)  # the thread that ends the job may be here as well
+            except IndexError:
+                return
+            try:
+                callback(self)
             except Exception:
                 _logger.exception("A callback of %r failed", self)
 
@@ -220,6 +225,7 @@ class Job:
         try:
             self._start()  # in here: an interrupt may come before this has returned
             event_loop.wait(self._ended, timeout)
+        # Whoever sets a time limit may ask again; any other end of the wait means that nobody wants the images.
         except TimeoutError:
             raise
         except BaseException:
@@ -243,6 +249,7 @@ class Job:
     def _failure(self) -> Exception | None:
         """Why `result` has nothing to return, once the job has ended; None where it has."""
         if self._cancelled:
+            # The recorder begins right before the first request goes out: from then on it may have been billed.
             return JobCancelledError(f"Cancelled after {self.elapsed_s:.1f} s.", sent=self._recorder.is_begun)
         return None if self.images else self.errors[0]
 
@@ -269,6 +276,7 @@ class Job:
         """See the work end, whatever becomes of it. Only the work is ever cancelled, and this at the interpreter's end."""
         teller = asyncio.ensure_future(self._tell_changes())
         try:
+            # `asyncio.wait`, not `await`: it raises nothing of the work, and being cancelled does not cancel it.
             await asyncio.wait({self._runner_task})
         except asyncio.CancelledError:
             self._observers.clear()  # nobody looks any more; what has come is kept all the same
@@ -279,6 +287,8 @@ class Job:
         self._cancelled = self._close_slots()
         if self._recorder.is_begun:
             await self._record_end()
+        # From here on `done()` is true, so that the observers show the end. Those who wait go on only after them:
+        # what executes a notebook may drop what a cell shows when it has ended.
         self._elapsed_s = time.monotonic() - self._started_s
         self._log_what_nobody_sees()
         await self._tell()
@@ -296,6 +306,7 @@ class Job:
     async def _tell_changes(self) -> None:
         while True:
             await self._changed.wait()
+            # Before telling: what changes meanwhile sets it again, and is told in the next round.
             self._changed.clear()
             if self._runner_task.done():
                 return  # the end is told once, when all of it is known
@@ -398,5 +409,6 @@ def generate(prompt: str, *, settings: Settings | None = None, **options: Unpack
 
 def _job(prompt: str, settings: Settings | None, options: Mapping[str, Any]) -> Job:
     checked, where = ImageGenerateParams.of({"prompt": prompt, **session.with_model(options)}), settings or discover()
+    # Before there is a job: its record would put the key on disk.
     refuse_key_in(checked.given(), where.key)
     return new_job(checked, where, get_default())

@@ -34,10 +34,12 @@ class Recorder:
         self.is_begun = self.is_recorded = False
         """Whether there is anything to keep by now, and whether the ledger has it."""
         self._archive = archive
+        # Images of one job end on several threads: without it an older state could be written over a newer one.
         self._lock = threading.Lock()
         self._has_failed = False
         self._slots: Sequence[ImageSlot] = ()
         self._record = Record(
+            # Not `random`: a notebook that sets a seed would get the same ids again, and overwrite its own records.
             id=os.urandom(6).hex(),
             started_at=time.time(),
             model=params.model,
@@ -53,6 +55,7 @@ class Recorder:
 
     def begin(self, slots: Sequence[ImageSlot]) -> None:
         """Write down what is about to be asked for."""
+        # Even if the disk refuses what follows: the request is sent, and may be billed.
         self.is_begun, self._slots = True, slots
         with self._lock, self._record_failures():
             self._note()
@@ -67,6 +70,7 @@ class Recorder:
             self._record_failures(),
             self._archive.storing(data, self.id, position, is_partial=is_partial) as path,
         ):
+            # Set only now that the bytes are on disk: where they are not, `end` finds no path, and tries once more.
             slot.path, slot.is_partial = path, is_partial
             if self._has_failed:  # it would be waited for again, and the end tries once more
                 raise LedgerError("an earlier write failed")
@@ -111,6 +115,7 @@ def _image_record(position: int, slot: ImageSlot) -> ImageRecord:
     kept: dict[str, Any] = {"file": slot.path.name, "byte_count": len(slot.newest or b"")} if slot.path else {}
     return ImageRecord(
         position=position,
+        # What is kept but not opened yet is done: were the process to die now, the image would be there.
         outcome=slot.status if slot.has_ended else "done" if slot.image_bytes else "unknown",
         is_partial=slot.is_partial,
         request_id=slot.request_id,

@@ -74,6 +74,7 @@ class Runner:
 
     async def _record(self) -> None:
         """Write down what is asked for, before the first of it is sent."""
+        # The n requests start together: the first has it written, and none is sent before it is.
         if self._recording is None:
             self._recording = asyncio.ensure_future(in_a_thread(self._recorder.begin, self._slots))
         await finish_despite_cancel(self._recording)
@@ -86,6 +87,7 @@ class Runner:
             try:
                 async for event in events:
                     await self._take(event, mine)
+            # One answer can bring several images, all of them paid for: what has arrived is kept before the job ends.
             except asyncio.CancelledError:
                 for event in events.arrived():
                     await self._take(event, mine)
@@ -123,6 +125,7 @@ class Runner:
 
 async def in_a_thread(work: Callable[..., None], *arguments: Any) -> None:
     """Do what waits for a disk or a front end without holding up the loop."""
+    # An executor does not copy it, and ipykernel 7 keeps there which cell an output belongs to.
     context = contextvars.copy_context()
     try:
         working = asyncio.get_running_loop().run_in_executor(None, context.run, work, *arguments)

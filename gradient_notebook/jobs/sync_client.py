@@ -22,6 +22,7 @@ class Client:
         self.settings = settings
         self._default_headers = default_headers
         shared = client_for(settings)
+        # With headers of its own it shares nothing: the package's jobs would send them, too.
         self._client = AsyncClient(settings, default_headers=default_headers) if default_headers else shared
         self.images = Images(self._client)
         self.models = Models(self._client)
@@ -127,7 +128,7 @@ class RawImages:
 
     def generate(self, **options: Any) -> RawResponse:
         """Send one request without streaming, as `Images.generate` does."""
-        return event_loop.run(self._client.images.with_raw_response.generate(**options))
+        return event_loop.run(self._client.images.with_raw_response.generate(**session.with_model(options)))
 
 
 class Stream(Iterator[ImageGenStreamEvent]):

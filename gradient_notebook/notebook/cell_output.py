@@ -100,6 +100,7 @@ class Card(Output):
         self._shown = LiveJob(self._live, self.params, px // min(rows(self.params.n)))
         self._live.running = [self._shown.state()]
         view, *_ = self._live._repr_mimebundle_() or ({},)  # as IPython calls it
+        # A server without jupyterlab_widgets shows the text/plain: it is the only place for a word to the person.
         self._picture = show({**view, "text/plain": f"{self.name}: {formatting.summary(self.params)} …"})
         if self._background:
             self._line = show(html.line([self.name, "in the background"]))
@@ -112,6 +113,7 @@ class Card(Output):
         """Bring the card up to date."""
         with self._lock:
             if not self._finished:
+                # In this order: the state names the pictures that have been taken.
                 self._shown.take_pictures(job)
                 self._live.running = [self._shown.state(job)]
 
@@ -120,6 +122,7 @@ class Card(Output):
         with self._lock:
             self._finished = True
         said = self._said(job, error)
+        # In the widget's own output: a saved notebook keeps the last data of a display id, and needs no kernel for it.
         if picture := image_of(job, session.preview_px):
             data, metadata = picture
             self._picture.update(data, metadata=metadata, raw=True)
@@ -130,6 +133,7 @@ class Card(Output):
         else:
             for words in said:
                 show(words)
+        # Last: closing removes the view at once, and the place would be empty until the image is there.
         self._live.close()
         return True
 

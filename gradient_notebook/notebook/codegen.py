@@ -23,6 +23,7 @@ _CHANGED_IN_A_BODY = re.compile(
     r"[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]|^[^\S\n]+$|^[^\S\n]*>>>|\A(?:\.\.\.|(?:\[\w+\] )?In \[)", re.MULTILINE
 )
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
+# An indent of 4, two quotes and a comma take 7 columns; a space at the end takes one more, and \n two.
 _PIECE = re.compile(rf"[^\n]{{0,{_WIDTH - 9}}}\n|[^\n]{{1,{_WIDTH - 8}}}(?: |\Z)|[^\n]{{1,{_WIDTH - 7}}}")
 
 
@@ -60,6 +61,7 @@ def _needed(params: ImageGenerateParams, session: Mapping[str, Any]) -> dict[str
     """Return what the options have to say; what follows without them from both sessions is left out."""
     sessions = (SHOWN_DEFAULTS, session)
     told = {name: value for name, value in params.given().items() if name != "prompt"}
+    # One at a time: what is said of one may keep a session from filling in another (a rule, or `only_with`).
     while name := _filled_in(told, sessions):
         told[name] = PARAMETERS[name].default
     for name in list(told):
@@ -100,6 +102,7 @@ def _quoted(text: str) -> str:
 
 def _body(prompt: str) -> tuple[list[str], str]:
     """Return the flags and the body that carry a prompt as it is; what a body cannot hold is an expression."""
+    # The magic strips its body: spaces and line ends around a prompt survive in an expression only.
     if prompt == prompt.strip() and not _CHANGED_IN_A_BODY.search(prompt):
         return (["--raw"] if "{{" in prompt else []), prompt
     text = re.sub(r"\}(?=\})", r"\\x7d", repr(prompt))  # each }} would be tried as the expression's end

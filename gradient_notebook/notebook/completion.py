@@ -27,6 +27,8 @@ def make_matcher(shell: InteractiveShell) -> Any:
             return {"completions": []}
         kind, fragment, words = found
         completions = [SimpleCompletion(text=word, type=kind) for word in words]
+        # Without `suppress` Jedi's keywords are mixed in; with no completions IPython ignores it.
+        # `ordered` keeps the order of the declaration, where IPython would sort.
         return {"completions": completions, "matched_fragment": fragment, "suppress": True, "ordered": True}
 
     return imagegen_matcher
@@ -54,6 +56,7 @@ def _option_matches(options: str) -> tuple[str, str, list[str]] | None:
         return "value", begun, _values(option, begun)
     if earlier and _takes_value(earlier[-1]):
         values = _values(earlier[-1], word)
+        # No known values, as after --save: IPython's own matchers may answer, with names of files.
         return ("value", word, values) if values else None
     if word.startswith("-") or not word:
         return "option", word, [name for name in _ACTIONS if name.startswith(word) and name.startswith("--")]

@@ -46,14 +46,18 @@ class ImageGen(_Traits):  # type: ignore[misc] # made from the declaration
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         session.update({name: getattr(self, name) for name in FIELDS})
+        # After the update, which would only come back to where it is from.
         session.observe(self._session_changed)
 
     @observe(All)
     def _trait_changed(self, change: Any) -> None:
-        if change["name"] in FIELDS:
+        # `All` includes traits that each Configurable has: `config` and `parent`.
+        # What came from the session is there already: setting it again would tell every observer twice.
+        if change["name"] in FIELDS and getattr(session, change["name"]) != change["new"]:
             setattr(session, change["name"], change["new"])
 
     def _session_changed(self, name: str, value: Any) -> None:
+        # Trait and session set each other: the second time nothing is new, and that ends it.
         if getattr(self, name) != value:
             setattr(self, name, value)
 

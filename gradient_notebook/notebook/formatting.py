@@ -169,6 +169,7 @@ def problems(job: Job | None) -> list[Box]:
     if job is None:
         return []
     reasons: dict[str, list[Exception]] = {}
+    # Where no image came, the error is the cell's own failure, and has its box already.
     for error in job.errors if job.images else ():
         reasons.setdefault(Box.of(error).what, []).append(error)
     missing = [

@@ -98,6 +98,7 @@ def _settings(entry: HistoryEntry) -> str:
     reported = next((image.reported for image in entry.record.images if image.reported), {})
     known = {name: reported.get(name) or entry.record.params.get(name) for name in ("size", "quality", "output_format")}
     try:
+        # A stand-in for the prompt, which the summary leaves out: a request may not be without one.
         return formatting.summary(ImageGenerateParams.of({"prompt": "a", **known}))
     except InvalidRequestError:
         return formatting.DOT.join(
@@ -130,6 +131,7 @@ def _line(at: int, entry: HistoryEntry) -> str:
 
 def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
     prompt = escape(shortened(entry.prompt, _PROMPT_CHARACTERS))
+    # A prompt may have 32,000 characters, and the output stays in the notebook.
     whole = escape("\n".join([entry.prompt[:1_000], *entry.errors, f"Record {entry.id}"]))
     lines = [
         f'<div style="{html.STRONG}"><b>[{at}]</b> {prompt}</div>',

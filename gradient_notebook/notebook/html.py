@@ -18,6 +18,7 @@ _COLORS: Mapping[Outcome, str] = {
 """The color that an outcome is marked with, as the inside of `var()`."""
 _FONT = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45"
 
+# The variables of JupyterLab, then of VS Code, then the system's colors where there is neither theme.
 STRONG = "color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText))"
 QUIET = (
     f"{_FONT};color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,GrayText));"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from ..jobs.job import Job
@@ -24,12 +25,15 @@ def _live(job: Job) -> dict[str, Any]:
     shown = LiveJob(view, job.params, px // min(rows(job.params.n)))
     view.actions["cancel"] = lambda _: job.cancel()
 
-    def follow(job: Job) -> None:
-        shown.take_pictures(job)
-        view.running = [shown.state(job)]
+    lock = threading.Lock()
 
-    follow(job)
+    def follow(job: Job) -> None:
+        with lock:
+            shown.take_pictures(job)
+            view.running = [shown.state(job)]
+
     job._observe(follow)
+    follow(job)  # after that: an end that came in between is told to nobody any more
     bundle, *_ = view._repr_mimebundle_() or ({},)
     return {**bundle, "text/plain": repr(job)}
 

@@ -38,6 +38,7 @@ def login(line: str) -> str:
         return "Nothing was entered, and nothing has changed."
     found = _tried(discover(key=key))
     if option == "--keyring":
+        # The keyring first: where it refuses, the key from before still holds in the memory, too.
         connect.store(key)
     connect.remember(key)
     place = "this kernel's memory and the system's keyring" if option == "--keyring" else "this kernel's memory only"
@@ -47,6 +48,7 @@ def login(line: str) -> str:
 def _option(line: str) -> str:
     words = line.split()
     if looks_like_key(line) or any(not word.startswith("-") for word in words):
+        # Here and in the advice nothing of the line is repeated: it may be the key.
         what = f"{LOGIN}: don't write the key on this line; it stays in the notebook and in the history"
         raise InvalidRequestError(what, f"Remove it, revoke that key, and run {LOGIN} alone: it asks for the key.")
     unknown = next((word for word in words if word not in _OPTIONS), None)
@@ -63,6 +65,7 @@ def _typed() -> Key:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)  # a terminal that would show what is typed
+            # Wrapped at once, and never in a variable of its own: a traceback can show locals.
             return Key(getpass.getpass(_PROMPT), LOGIN)
     except (StdinNotImplementedError, EOFError, getpass.GetPassWarning):
         what = f"{LOGIN} cannot ask for the key here: hidden input is not possible."
@@ -76,6 +79,7 @@ def _tried(settings: Settings) -> str:
     from ..api.client import AsyncClient
 
     async def image_models() -> int:
+        # Not `client_for`: that keeps its clients for good, and this key may be refused.
         async with AsyncClient(settings=settings) as client:
             return len((await client.models.list()).image_models)
 
@@ -85,6 +89,7 @@ def _tried(settings: Settings) -> str:
         error.remark = "The key was not kept."
         raise
     except GradientNotebookError as error:
+        # A service that cannot be reached says nothing against the key: it is kept.
         return f"it could not be checked: {error.summary}"
     return f"it works: {count} image model{'' if count == 1 else 's'} at {settings.endpoint}."
 

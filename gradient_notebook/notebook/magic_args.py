@@ -60,6 +60,7 @@ class Parser(MagicArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise InvalidRequestError."""
         message = re.sub(r"^argument ", "", message)
+        # Not a UsageError: exactly that prints one line, without advice, and a subclass of it a whole traceback.
         raise InvalidRequestError(f"%{self.prog}: {message}", f"%{self.prog}? shows all options.")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
@@ -76,6 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # Else --siz means --size. Set here, since IPython's parser does not take it as an argument.
     parser.allow_abbrev = False
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"Variable for the image ({DEFAULT_NAME} by default).")
     for parameter in PARAMETERS.values():
@@ -132,6 +134,7 @@ def parse(line: str) -> MagicArgs:
     if rest:
         raise _unknown(rest[0])
     values = vars(found)
+    # None is what was not given: False is an answer, as of --no-stream.
     given = {name: _value(name, values[name]) for name in PARAMETERS if values.get(name) is not None}
     own = {flag: values[flag] for flag in ("save", *(name.replace("-", "_") for name in _FLAGS))}
     return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, **own)
@@ -146,6 +149,7 @@ def _words(line: str) -> list[str]:
         return f"\0{len(kept) - 1}\0"
 
     try:
+        # A shell would split at an expression's spaces and eat its quotes: a mark takes its place meanwhile.
         words = shlex.split(re.sub(r"\{\{.*?\}\}", keep, line))
     except ValueError as error:
         raise InvalidRequestError(f"%imagegen: {error} in {line!r}", "Close the quotation mark.") from error
@@ -164,6 +168,7 @@ def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict
     for name in values.keys() - given.keys():
         if (needed := PARAMETERS[name].only_with) and not values.get(needed):
             del values[name]
+    # A rule may be broken by a default of the session alone, which then gives way to what the cell says.
     while (rule := broken_rule(values)) and rule.parameter not in given:
         del values[rule.parameter]
     return values  # what else is wrong is a mistake of the cell's own, told when the request is made
@@ -172,7 +177,9 @@ def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict
 def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
     """Return where to write the first image; raise InvalidRequestError where it cannot be written."""
     try:
+        # Absolute from now on: the kernel may have gone to another folder when the image comes.
         path = Path(save).expanduser().absolute()
+        # Of the text: a Path has lost the slash at its end.
         if path.is_dir() or save.endswith("/"):
             path = path / name
         path = _with_suffix(path, save, params.effective("output_format"))
@@ -190,6 +197,7 @@ def _with_suffix(path: Path, save: str, file_format: str) -> Path:
     known = {"jpg": "jpeg"} | {choice: choice for choice in PARAMETERS["output_format"].choices}
     meant = known.get(path.suffix.lower().lstrip("."))
     if meant is None:
+        # Not `with_suffix`, which would take the .5 of `fox-1.5` away.
         return path.with_name(f"{path.name}.{file_format}")
     if meant != file_format:
         advice = f"Name it {path.stem}.{file_format}, or add --output-format {meant}."

@@ -47,6 +47,7 @@ class CellRun:
         self._refuse_key()
         self.save = None
         if args.save is not None:
+            # Now: a path that cannot be written is refused before anything is sent and billed.
             self.save = save_path(args.save if args.raw else fill(args.save), args.name, self.params)
         self._shell = shell
 
@@ -66,6 +67,7 @@ class CellRun:
         try:
             job._wait()
         except _INTERRUPTIONS as interruption:
+            # The interrupt has cancelled the job. What has come by then, and why it ended, is known at its end only.
             event_loop.wait(job._ended)
             raise self._interrupted(job) from interruption
         self._end(job)
@@ -84,6 +86,7 @@ class CellRun:
         """Begin, and let the cell go: the variable holds the job, and then its image."""
         self._output(background=True)
         job = self._job(self._watch)
+        # Before it starts: `_watch` assigns the image only where the name still holds the job.
         self._shell.push({self.args.name: job})
         job._start()
 
@@ -111,6 +114,7 @@ class CellRun:
             job = new_job(self.params, settings, get_default(), observer)
             self.output.attach(job)
         except BaseException as error:
+            # An interrupt, too: the card stands there already, and nothing else would take it away.
             self._show_error(error, None)
             raise
         return job
@@ -121,10 +125,12 @@ class CellRun:
             if self._shell.user_ns.get(self.args.name) is job:  # unless somebody took the name meanwhile
                 self._assign(job)
             failure = job._failure
+            # With --quiet and in a terminal nothing shows it yet. A thread's print lands in whatever cell runs by then.
             if not self.output.finish(job, failure) and failure:
                 print(formatting.Box.of(failure).text)  # noqa: T201 - nobody is there to raise it to
 
     def _end(self, job: Job) -> None:
+        # First: what --save could not write becomes a notice of the job, which `finish` shows.
         self._assign(job)
         if failure := job._failure:
             raise self._show_error(failure, job)
@@ -149,6 +155,7 @@ class CellRun:
     def _write(self, job: Job) -> None:
         finished = [slot.image_bytes for slot in job._slots if slot.image and slot.image_bytes]
         for index, data in enumerate(finished if self.save else []):
+            # More images may come than were asked for: with n = 1, too, they must not overwrite one another.
             path = numbered(self.save or Path(), index, max(self.params.n, len(finished)))
             try:
                 write_atomic(path, data, default_file_mode())
@@ -175,6 +182,7 @@ class ImageGenMagics(Magics):
         self._outermost: Any = None
         self.in_cell = True  # loading runs in a cell, whose beginning is never seen
 
+    # IPython would expand {x} and $x on the first line, where the line form has its prompt, and eat the $5 of a price.
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
@@ -187,6 +195,7 @@ class ImageGenMagics(Magics):
 
     async def imagegen_awaited(self, line: str, cell: str | None = None) -> None:
         """`imagegen` for a cell that can await: clicks get through while it does."""
+        # It begins in the first column, so there are no local variables: the user's namespace is all that it sees.
         run = self._run(line, cell, None)
         if not self._at_once(run):
             await run.wait_async()
@@ -197,6 +206,7 @@ class ImageGenMagics(Magics):
     @line_magic
     def imagegen_panel(self, line: str) -> None:
         """Show the panel: `%imagegen_panel [NAME] [options] [-- prompt]`. The options fill the form."""
+        # Here: `%load_ext` must load no widget code.
         from .widgets.panel import Panel
 
         options, text = split_prompt(line)
@@ -279,10 +289,12 @@ def _statement_starts(lines: list[str]) -> set[int]:
         tokens = list(tokenize.generate_tokens(iter(lines).__next__))
     except (tokenize.TokenError, SyntaxError):
         return set()
+    # The first column only: in a `def`, `await` would be a syntax error, and there the magic blocks.
     return {token.start[0] for token in tokens if token.type == tokenize.NAME and token.start[1] == 0}
 
 
 _CALL = re.compile(r"^get_ipython\(\)\.run_(?:cell|line)_magic\('imagegen', ")
+# Found through the shell: a name of ours in the user's namespace could be overwritten, or deleted.
 _AWAITED = "await get_ipython().magics_manager.registry['ImageGenMagics'].imagegen_awaited("
 
 

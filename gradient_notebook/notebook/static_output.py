@@ -12,6 +12,8 @@ from ..jobs.job import Job
 
 def show(data: dict[str, Any]) -> DisplayHandle:
     """Show an output, and return the handle that changes it."""
+    # Not `Output` or `clear_output`, which flicker or arrive late. An update by display id reaches its output from any
+    # thread; with ipykernel 7, nbclient drops one that comes after its cell.
     handle = DisplayHandle()
     handle.display(data, raw=True)
     return handle
@@ -30,6 +32,8 @@ def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] 
         return None
     small = contact_sheet(images, px) if len(images) > 1 else preview(images[0], px)
     alt = job.params.prompt
+    # One type of image: of a PIL image IPython keeps PNG and JPEG, both at full size. JupyterLab ignores `alt`;
+    # nbconvert's classic template reads it.
     data = {small.mime: pybase64.b64encode_as_string(small.data), "text/plain": alt}
     return data, {small.mime: {"alt": alt, "width": small.width, "height": small.height}}
 
@@ -47,6 +51,7 @@ class StaticFallback:
 
     def show(self, view: dict[str, Any]) -> None:
         """Show the widget by its view, and the rest behind it."""
+        # No words of its own: where a widget cannot be shown, what stands behind it says them.
         self._outputs[0] = ({**view, **_NOTHING}, {})
         self._is_shown = True
         for handle, (data, metadata) in zip(self._handles, self._outputs, strict=True):

@@ -58,6 +58,7 @@ def _is_expression(source: str) -> bool:
     try:
         compile(source, "<prompt>", "eval")
     except (SyntaxError, ValueError):
+        # ValueError: a lone surrogate, which cannot be encoded as source.
         return False
     return True
 
@@ -67,6 +68,7 @@ def _value(source: str, namespace: Mapping[str, Any]) -> str:
     if not _is_expression(source):
         raise InvalidRequestError(f"{shown}: not a Python expression", _RAW, param="prompt")
     try:
+        # In a copy: `eval` adds __builtins__, and a := in an expression would assign.
         return str(eval(source, dict(namespace)))  # noqa: S307 - the author's own cell, as any other line of it
     except NameError as error:
         name = error.name or source

@@ -49,12 +49,14 @@ class Archive:
         fail, `records` finds it all the same.
         """
         path = self.path_of(data)
-        self.originals.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place in (self.folder, self.originals):  # `parents` would give the first what the umask allows
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_name(f".temporary-{record_id}-{position}{'-partial' * is_partial}-{path.name}")
         _fill(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), temporary, data)
         try:
             yield path
         except BaseException:
+            # It keeps the name by which `records` adopts it, beside the one that messages show by now.
             _give_a_second_name(temporary, path)
             raise
         _commit(temporary, path)
@@ -75,14 +77,17 @@ class Archive:
         """Note an original under the record that its name says; a file that is not whole is none."""
         data = path.read_bytes()
         kept: dict[str, Any] = {"file": found["file"], "byte_count": len(data), "is_partial": bool(found["partial"])}
+        # A process that was killed while writing leaves a part, which must not become an image.
         is_whole = hashlib.sha256(data).hexdigest() == found["hash"]
         return is_whole and self.ledger.adopt(found["record"], int(found["position"]), **kept)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete records, and the originals that no other record names."""
         for record_id in ids:
+            # Without its record nothing would ever adopt, or delete, such a file.
             for rest in self.originals.glob(f".temporary-{record_id}-*"):
                 rest.unlink(missing_ok=True)
+        # A name only: a ledger that somebody has changed must not delete what lies elsewhere.
         self.ledger.delete(ids, lambda file: (self.originals / Path(file).name).unlink(missing_ok=True))
 
 
@@ -121,6 +126,7 @@ def _fill(descriptor: int, path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            # Before the ledger names it: after a power cut no record may name a file without its bytes.
             os.fsync(file.fileno())
     except BaseException:
         path.unlink(missing_ok=True)
@@ -129,6 +135,7 @@ def _fill(descriptor: int, path: Path, data: bytes) -> None:
 
 def default_file_mode() -> int:
     """Return the permissions that a new file of the user's own gets."""
+    # The system tells the mask only to those who set it.
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

@@ -93,6 +93,7 @@ VERSION = len(_MIGRATIONS)
 
 def _upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
     values = ", ".join(f":{name}" for name in columns)
+    # Not INSERT OR REPLACE: it deletes the row first, and with it the thumbnail, which no record has.
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}) "  # noqa: S608 - our own names
@@ -120,12 +121,14 @@ class Ledger:
         """Note a file whose process died before it could; return whether its record is there and names it."""
         values = {"record": record_id, "position": position, "file": file, "size": byte_count, "partial": is_partial}
         with self._writing() as connection:
+            # A partial image does not say how its request ended: the outcome stays, and that it may have been billed.
             connection.execute(
                 "UPDATE images SET file = :file, byte_count = :size, is_partial = :partial, "
                 "outcome = CASE WHEN :partial THEN outcome ELSE 'done' END "
                 "WHERE generation = :record AND position = :position AND file IS NULL",
                 values,
             )
+            # Asked, not told by the number of changed rows: its own process may live, and have noted it meanwhile.
             named = "SELECT 1 FROM images WHERE generation = :record AND position = :position AND file = :file"
             return connection.execute(named, values).fetchone() is not None
 
@@ -146,6 +149,7 @@ class Ledger:
 
     def thumbnails(self, files: Sequence[str]) -> dict[str, bytes]:
         """Return the small pictures of originals, by file, as far as they have been made."""
+        # As one value, as in `delete`, which may get thousands: SQLite limits how many a statement takes.
         wanted = (json.dumps(list(files)),)
         chosen = "thumbnail IS NOT NULL AND file IN (SELECT value FROM json_each(?))"
         with self._reading() as connection:
@@ -185,8 +189,11 @@ class Ledger:
         except OSError as error:
             raise LedgerError(f"{self.path}: {error.strerror}") from error
         with self._open("mode=rw") as connection:
+            # Outside of the transaction, in which it could not be changed.
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = FULL")  # what is paid for outlives a power cut, too
+            # IMMEDIATE waits for its turn here. A transaction that reads the version first and writes then is refused
+            # without any wait where somebody else has written in between: two kernels that begin a ledger, for one.
             connection.execute("BEGIN IMMEDIATE")
             _migrate(connection)
             yield connection  # closing without COMMIT takes all of it back
@@ -196,6 +203,7 @@ class Ledger:
     def _reading(self) -> Iterator[Connection]:
         # Where nothing can be written, SQLite must not look for others who write.
         writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        # Never rwc, which would make a file: looking leaves nothing behind.
         with self._open("mode=rw" if writable else "mode=ro&immutable=1") as connection:
             if 0 < _version(connection) < VERSION:
                 # The next write brings the file to this version; until then what is read is a copy that is.
@@ -204,6 +212,7 @@ class Ledger:
                     _migrate(copy)
                     yield copy
                 return
+            # All that is read is of one moment, whoever deletes or adds meanwhile.
             connection.execute("BEGIN")
             yield connection
 
@@ -213,6 +222,7 @@ class Ledger:
 
         address = f"{self.path.as_uri()}?{mode}"
         try:
+            # A connection's own `with` does not close it. Without an isolation level BEGIN and COMMIT are ours alone.
             with contextlib.closing(
                 sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None)
             ) as connection:

@@ -29,6 +29,7 @@ TRANSITIONS: Mapping[Outcome, frozenset[Outcome]] = {
 
 def advance(now: Outcome, to: Outcome) -> Outcome:
     """Return `to`, or raise ValueError where it cannot follow."""
+    # Staying is allowed: a request begins as `running`, and is told so again when it gets its place.
     if to != now and to not in TRANSITIONS.get(now, frozenset()):
         msg = f"{to} cannot follow {now}"
         raise ValueError(msg)

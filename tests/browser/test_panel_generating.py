@@ -134,7 +134,7 @@ def test_a_refusal_stands_under_the_picture(panel: Panels) -> None:
     assert picture
     assert box
     assert box["y"] >= picture["y"] + picture["height"]
-    expect(seen.thumbs).to_have_attribute("data-status", "failed")
+    expect(seen.thumbs).to_have_attribute("data-status", "refused")
     expect(seen.thumbs.locator(".gradient-badge")).to_be_visible()
     expect(seen.thumbs.locator(".gradient-badge")).to_have_text("refused")
     seen.make("a dance")

@@ -24,6 +24,7 @@ from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartial
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.retry import Wait
 from gradient_notebook.api.settings import Settings
+from gradient_notebook.api.transport import Transport
 from gradient_notebook.connect import discover
 from gradient_notebook.simulator import Simulator
 
@@ -572,3 +573,17 @@ def test_an_endpoint_without_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", "https://own.example")
     with pytest.raises(gn.InvalidSettingsError, match="no key for the endpoint"):
         discover()
+
+
+def test_certificates_are_checked_however_the_scheme_is_written() -> None:
+    """`HTTPS://` is as encrypted, and as checked, as `https://`."""
+    assert Settings(endpoint="HTTPS://example.com", key="sk-do-x").is_https
+    assert not Settings(endpoint="HTTP://127.0.0.1:1", key="sk-do-x").is_https
+
+    async def checks(endpoint: str) -> bool:
+        transport = Transport(Settings(endpoint=endpoint, key="sk-do-x"))
+        context = transport._http._transport._pool._ssl_context
+        await transport.aclose()
+        return bool(context and context.check_hostname)
+
+    assert asyncio.run(checks("HTTPS://example.com"))

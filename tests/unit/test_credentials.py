@@ -564,3 +564,11 @@ def test_a_key_that_is_gone_from_the_keyring_is_missed(keyring: Any) -> None:
     keyring.clear()
     with pytest.raises(gn.InvalidSettingsError, match="but it is not there"):
         discover()
+
+
+@pytest.mark.parametrize("values", [{"size": KEY}, {"n": KEY}, {"sise": KEY}, {"extra": {"size": KEY}}])
+def test_a_key_in_the_place_of_a_value_is_not_shown(values: dict[str, Any]) -> None:
+    """The message about a wrong value, an unknown name or a declared one in `extra` has no key in it."""
+    with pytest.raises(gn.InvalidRequestError) as caught:
+        gn.ImageGenerateParams.of({"prompt": "a", **values})
+    assert KEY not in str(caught.value)

@@ -436,3 +436,51 @@ def test_partial_images_without_end_are_left(configured: Simulator, monkeypatch:
         job.result()
     assert caught.value.may_be_billed
     assert len(job._slots[0].partials) < 100
+
+
+def test_a_job_is_made_by_submit_alone() -> None:
+    """Calling the class says what to call."""
+    with pytest.raises(TypeError, match=r"submit\(\) makes jobs"):
+        Job()
+
+
+def test_a_wait_that_is_too_long_leaves_the_job_running(endless: Simulator) -> None:
+    """`result` and `exception` raise TimeoutError, plainly and inside a running loop; cancelling ends the job."""
+    job = gn.submit("hills", settings=discover(key="k", endpoint=endless.url), **STREAMED)
+
+    async def in_a_loop() -> None:
+        with pytest.raises(TimeoutError):
+            job.exception(timeout=0.01)
+
+    with pytest.raises(TimeoutError):
+        job.result(timeout=0.01)
+    asyncio.run(in_a_loop())
+    assert (job.done(), job.cancelled(), job.status) == (False, False, "running")
+
+    assert job.cancel()
+    assert isinstance(job.exception(timeout=30), gn.JobCancelledError)
+    assert (job.done(), job.cancelled(), job.cancel()) == (True, True, False)
+
+
+def test_an_exception_is_what_a_result_would_raise(configured: Simulator) -> None:
+    """None where there is a result."""
+    refused = gn.submit("hills [refuse]", quality="low").exception()
+    assert isinstance(refused, gn.ContentPolicyError)
+    assert gn.submit("hills", quality="low").exception() is None
+
+
+def test_callbacks_hear_of_the_end_once(configured: Simulator, caplog: pytest.LogCaptureFixture) -> None:
+    """Those that were there before it, and those that come later; one that fails takes no other along."""
+    told: list[tuple[str, str]] = []
+    heard = threading.Event()
+    job = new_job(params(), discover())
+    job.add_done_callback(lambda _: 1 / 0)
+    job.add_done_callback(lambda ended: told.append(("before", ended.status)))
+    job.add_done_callback(lambda _: heard.set())
+
+    job.result()
+    assert heard.wait(30)
+    job.add_done_callback(lambda ended: told.append(("after", ended.status)))
+
+    assert told == [("before", "done"), ("after", "done")]
+    assert "ZeroDivisionError" in caplog.text

@@ -14,6 +14,7 @@ import pytest
 import gradient_notebook as gn
 from gradient_notebook import session
 from gradient_notebook.connect import discover
+from gradient_notebook.notebook.config import ImageGen
 from gradient_notebook.session import DEFAULTS, FIELDS, LIMITS, PREFIX, SHOWN_DEFAULTS
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage.archive import default_folder, get_default
@@ -216,3 +217,17 @@ def test_the_sessions_model_is_the_default_of_every_request(configured: Simulato
 
     assert [post.body["model"] for post in configured.posts] == ["openai-gpt-image-2"] * 4 + ["openai-gpt-image-1"]
     assert all("size" not in post.body for post in configured.posts)
+
+
+def test_the_notebooks_settings_follow_without_an_echo() -> None:
+    """A change tells each observer once, however many shells mirror the session; each of them has the value."""
+    mirrors, told = [ImageGen(), ImageGen()], []
+    gn.session.observe(lambda name, value: told.append((name, value)))
+
+    gn.configure(concurrency=7)
+    mirrors[0].max_retries = 2
+
+    assert told == [("concurrency", 7), ("max_retries", 2)]
+    assert [(mirror.concurrency, mirror.max_retries) for mirror in mirrors] == [(7, 2)] * 2
+    for mirror in mirrors:
+        mirror.reset()

@@ -36,6 +36,7 @@ def make_control(parameter: Parameter) -> ipywidgets.ValueWidget:
     words = {"description": parameter.label, "tooltip": f"{parameter.help} Allowed: {parameter.expected}."}
     default = "" if parameter.default is None else parameter.default
     if steps := _steps(parameter):
+        # `continuous_update` would send a message for each step that the slider passes.
         return ipywidgets.SelectionSlider(options=steps, continuous_update=False, **words)
     if options := options_of(parameter):
         return ipywidgets.Dropdown(options=options, value=default, **words)
@@ -170,6 +171,7 @@ class Field:
             elif hasattr(self.control, "label"):
                 self.control.label = shown
             else:
+                # As the browser's own message does, so that a prompt counts as typed by a person.
                 self.control.set_state({"value": shown})
         except TraitError:
             self.parameter.check(shown)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 _IMPORT = re.compile(r'\nimport \{([\w$,\s]+)\} from "\./([\w.]+)";(?=\n)')
 _DEFAULT = re.compile(r"\nexport default .+;(?=\n)")
 _DECLARATION = re.compile(r"\n(export )?((?:async )?(?:function\*?|class|const|let|var) ([\w$]+))")
+# Imports and exports that were not understood are left over by then; names in a pattern `_DECLARATION` does not see.
 _REFUSED = re.compile(r"\n(?:(?:import|export)\b|(?:const|let|var) *[\[{]).*")
 
 
@@ -69,6 +70,7 @@ def _read(path: Path) -> _Module:
     source = f"\n{path.read_text(encoding='utf-8')}\n"
     imports = [(other, {*re.split(r"\s*,\s*", names.strip(" \n,"))}) for names, other in _IMPORT.findall(source)]
     declarations = _DECLARATION.findall(source)
+    # Nothing but the default stays exported: anywidget takes an exported `render` for its deprecated form.
     text = _DECLARATION.sub(r"\n\2", _DEFAULT.sub("", _IMPORT.sub("", source)))
     if refused := _REFUSED.search(text):
         raise ValueError(f"{path.name} cannot be joined: {refused.group().strip()}")

@@ -43,6 +43,7 @@ class Form:
         self.variable = ipywidgets.Text(
             value=name, description="Variable", tooltip="Notebook variable that the image is assigned to."
         )
+        # Without the shared layout: `refresh` hides this one alone.
         self.interpolates = ipywidgets.Checkbox(
             value=True, indent=False, description="Insert {{ }}", tooltip="Insert values from the notebook for {{ }}."
         )
@@ -130,6 +131,7 @@ class Form:
             for name, field in self.fields.items():
                 # What has no effect now keeps what it would have, so that it need not be set twice.
                 field.set(values.get(name, session.get(name) if field.parameter.only_with else None))
+        # After the prompt, which takes the tick off when it is set by code.
         self.interpolates.value = interpolates or "{{" not in self.controls["prompt"].value
 
     def accept(self, shown: Mapping[str, Any]) -> None:
@@ -141,6 +143,8 @@ class Form:
         with self._holding():
             for name in self.fields.keys() & shown.keys():
                 self.fields[name].accept(shown[name])
+            # When all are set: only then is it known what goes together. A choice is put into its control even where it
+            # was not offered, so that it is refused by name and not replaced in silence.
             for name, field in self.fields.items():
                 if field.parameter.choices and (refusal := _refusal(self._others(name), name, field.control.value)):
                     raise refusal
@@ -212,6 +216,7 @@ class Form:
 
     def refresh(self) -> None:
         """Enable what applies and disable what does not, and say why."""
+        # Limiting a control may change its value, which nobody has chosen: `_touched` would forget what was set aside.
         self._held = True
         try:
             for name, field in self.fields.items():
@@ -223,6 +228,7 @@ class Form:
 
     def _show_estimate(self) -> None:
         try:
+            # The estimate stands there before there is a prompt, which a request must have.
             params = ImageGenerateParams.of({**self.given(), "prompt": "a"})
         except GradientNotebookError:
             self._estimate.value = ""
@@ -250,6 +256,7 @@ class Form:
         """Return what other controls say, as far as it makes sense."""
         values = {}
         for other, field in self.fields.items():
+            # What is disabled only because `name` is off would count as soon as `name` is on.
             applies = not field.control.disabled or field.parameter.only_with == name
             if other != name and applies:
                 with suppress(InvalidRequestError):

@@ -80,6 +80,7 @@ class LiveView(anywidget.AnyWidget):
     def close(self) -> None:
         """Close it, and what belongs to it."""
         self._pictures.clear()
+        # ipywidgets closes no Layout with its widget, and holds each until it is closed.
         self.layout.close()
         super().close()
 
@@ -181,6 +182,7 @@ class LiveJob:
         except Exception as error:  # noqa: BLE001 - an image that cannot be shown is there all the same
             self.failure = error
             return
+        # The picture's own ratio from now on: with size `auto` it was not known before.
         self._size = small.width, small.height
         key = f"{self.id}.{index}.{at}"
         self._picture.put(key, small)

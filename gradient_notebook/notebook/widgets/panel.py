@@ -77,6 +77,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     def _initial(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the form begins with: what was given, completed by the session's defaults."""
         values = complete_given(params, session.defaults())
+        # A form may begin without a prompt, a request may not.
         checked = ImageGenerateParams.of({**values, "prompt": values.get("prompt") or "a"})
         return {**checked.given(), "prompt": values.get("prompt", "")}
 
@@ -174,6 +175,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         result = Result(live, name, self.form.given(), self.form.interpolates.value)
         result.job = job = new_job(params, settings, get_default(), lambda job: self._follow(result, job))
         self._gallery.boxes = []
+        # Before it starts: an end that came first would find no result to show.
         self._results.add(result)
         job._start()
         return job
@@ -197,6 +199,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         caption = self._caption(result.name, job)
         self._results.end(result, result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes]))
         name = getattr(failure, "param", None)
+        # Somebody may have changed the control meanwhile: then the error is about what no longer stands there.
         if name in self.controls and self.form.still_says(name, result.given):
             self.form.show_error(name, f"{failure}")
         if job.images and (picture := image_of(job, session.preview_px)):
@@ -221,6 +224,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
                 action(content)
             except Exception as error:  # noqa: BLE001 - see above
                 self._show_error(error)
+                # The browser waits for an answer: an error without words says that they stand elsewhere.
                 if "id" in content:
                     self._gallery.answer(content, error="")
 
@@ -231,6 +235,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             self.form.accept(content.get("form", {}))
             self.generate()
         finally:
+            # After a refusal, too: the browser ignores further clicks until it has heard that this one was handled.
             self._gallery.clicks += 1
 
     def _asked_to_cancel(self, content: Mapping[str, Any]) -> None:
@@ -275,6 +280,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     # In the notebook
 
+    # Not a MIME bundle, which is one output: these are three, and each is updated under a display id of its own.
     def _ipython_display_(self) -> None:
         """Show the panel, and behind it what a saved notebook shows in its place."""
         self._behind.show(super()._repr_mimebundle_() or {})
@@ -289,6 +295,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self._behind.remove_widget()
         self._results.clear()
         for widget in _all_widgets(self):
+            # ipywidgets holds each style and layout until it is closed itself.
             for part in (getattr(widget, "style", None), widget.layout, widget):
                 if part is not None and part is not self:
                     part.close()

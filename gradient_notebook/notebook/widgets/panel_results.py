@@ -49,6 +49,7 @@ class Result:
     def let_go(self) -> None:
         """Keep what is small: of an image on disk its place, of another its file."""
         if job := self.job:
+            # Before the job goes: `original` looks at one or the other, and takes no lock.
             self.slots = [
                 ImageSlot(
                     slot.status,
@@ -115,6 +116,7 @@ class Results:
                 self._latest, self.latest = number, job
             if number > self._assigned.get(result.name, 0):
                 self._assigned[result.name] = number
+                # Under the lock: a newer result that is assigned between the two lines would be lost.
                 assign()
 
     def shown(self) -> tuple[Result, int] | None:
