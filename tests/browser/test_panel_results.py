@@ -41,7 +41,8 @@ def test_the_scrubber_shows_the_partial_images(panel: Panels) -> None:
     for words in ("2 of 2", "1 of 2"):
         seen.page.keyboard.press("ArrowLeft")
         expect(seen.position).to_have_text(words)
-        expect(seen.picture).not_to_have_attribute("src", sources[-1])
+        # A picture that has not come yet leaves another one in its place.
+        expect(seen.picture).not_to_have_attribute("src", re.compile("|".join(map(re.escape, sources))))
         sources.append(seen.source())
     assert len(set(sources)) == 3
     seen.page.keyboard.press("End")
