@@ -261,7 +261,7 @@ def _ask_keyring(question: Callable[[], Any], hint: str = "", *, suggest: tuple[
         raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a system's own backend raises
         reason = type(error).__name__
-    # Out here, and made anew: raised above, both would have the keyring's error as their context.
+    # Out here, and a new one: raised above, both would have the keyring's error as their context.
     if reason == KeyboardInterrupt.__name__:
         raise KeyboardInterrupt
     raise InvalidSettingsError(f"The system's keyring cannot be used ({reason}).", hint, suggest=suggest)

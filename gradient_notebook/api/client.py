@@ -6,6 +6,7 @@ connection, 429, a 503 that says when to come back) is sent again after a wait, 
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import time
@@ -68,12 +69,14 @@ class AsyncClient:
         """Return a call's options with what holds where they do not say otherwise: here nothing does."""
         return options
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> AsyncClient:
+    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
         """Return a client with another time allowed for an answer (seconds), or another number of retries.
 
         `max_retries` counts requests that never reached the model; no other is sent again.
         """
-        return AsyncClient(self.settings.replace(timeout=timeout, max_retries=max_retries), **self._more)
+        other = copy.copy(self)  # of the same class: a public client keeps what it does beside this one
+        AsyncClient.__init__(other, self.settings.replace(timeout=timeout, max_retries=max_retries), **self._more)
+        return other
 
     def __repr__(self) -> str:
         # A traceback may show a client whose making has failed: it has no settings yet.

@@ -155,7 +155,7 @@ class ResponseDecoder:
                 **texts(message, *REPORTED),
                 **texts(entry, "revised_prompt", lines=True),
             )
-            # With the first image alone: whoever adds up the usage would count it n times.
+            # With the first image alone: a sum over the images would count it n times.
             usage = None
         if failures:
             raise failures[0]

@@ -82,7 +82,7 @@ class GradientNotebookError(Exception):
     """What else came of it, in a sentence."""
 
     def __init__(self, summary: str = "", hint: str = "", *, suggest: tuple[str, ...] = (), **facts: Any) -> None:
-        # Both go to Exception: pickle makes a worker's error anew from `args`, and then sets its fields.
+        # Both go to Exception: pickle makes a worker's error again from `args`, and then sets its fields.
         super().__init__(summary, hint)
         self.summary = summary
         self.hint = hint

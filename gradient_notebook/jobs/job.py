@@ -225,7 +225,7 @@ class Job:
         try:
             self._start()  # in here: an interrupt may come before this has returned
             event_loop.wait(self._ended, timeout)
-        # Whoever sets a time limit may ask again; any other end of the wait means that nobody wants the images.
+        # A caller that sets a time limit may ask again; any other end of the wait means that nobody wants the images.
         except TimeoutError:
             raise
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NoReturn, Self, Unpack, overload
 
@@ -27,10 +28,12 @@ class Client:
         self.images = Images(self._client)
         self.models = Models(self._client)
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Client:
+    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
         """Return a client with another time allowed for an answer (seconds), or another number of retries."""
+        other = copy.copy(self)
         settings = self.settings.replace(timeout=timeout, max_retries=max_retries)
-        return Client(settings, default_headers=self._default_headers)
+        Client.__init__(other, settings, default_headers=self._default_headers)
+        return other
 
     def __repr__(self) -> str:
         return f"Client({getattr(self, 'settings', None)!r})"

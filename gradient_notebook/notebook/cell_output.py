@@ -92,12 +92,9 @@ class Card(Output):
 
     def begin(self) -> None:
         """Show the card, and in the background the line too: afterwards there is no cell to add it to."""
-        from ..imaging import rows
-        from .widgets.live import LiveJob, LiveView
+        from .widgets.live import live_card
 
-        px = session.preview_px
-        self._live = LiveView(preview_px=px)
-        self._shown = LiveJob(self._live, self.params, px // min(rows(self.params.n)))
+        self._live, self._shown = live_card(self.params, session.preview_px)
         self._live.running = [self._shown.state()]
         view, *_ = self._live._repr_mimebundle_() or ({},)  # as IPython calls it
         # A server without jupyterlab_widgets shows the text/plain: it is the only place for a word to the person.

@@ -17,12 +17,9 @@ def show_job(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _live(job: Job) -> dict[str, Any]:
-    from ..imaging import rows
-    from .widgets.live import LiveJob, LiveView
+    from .widgets.live import live_card
 
-    px = session.preview_px
-    view = LiveView(preview_px=px)
-    shown = LiveJob(view, job.params, px // min(rows(job.params.n)))
+    view, shown = live_card(job.params, session.preview_px)
     view.actions["cancel"] = lambda _: job.cancel()
 
     lock = threading.Lock()

@@ -212,7 +212,7 @@ class Ledger:
                     _migrate(copy)
                     yield copy
                 return
-            # All that is read is of one moment, whoever deletes or adds meanwhile.
+            # All that is read is of one moment, whatever is deleted or added meanwhile.
             connection.execute("BEGIN")
             yield connection
 

@@ -148,3 +148,20 @@ def test_a_control_plane_token_gives_way_to_a_key_in_the_environment(
     monkeypatch.delenv("GRADIENT_MODEL_ACCESS_KEY")
     with pytest.raises(gn.InvalidSettingsError, match="dop_v1_"):
         gn.Client(access_token="dop_v1_abc")
+
+
+def test_other_options_leave_a_client_what_it_is(configured: Simulator) -> None:
+    """`with_options` gives a client of the same class, which takes the session's model as before."""
+    gn.configure(model="openai-gpt-image-2")
+
+    async def ask() -> None:
+        async with gn.AsyncClient().with_options(timeout=30) as client:
+            assert isinstance(client, gn.AsyncClient)
+            await client.images.generate(**PROMPT)
+
+    asyncio.run(ask())
+    client = gn.Client().with_options(max_retries=1)
+    client.images.generate(**PROMPT)
+
+    assert isinstance(client, gn.Client)
+    assert [post.body["model"] for post in configured.posts] == ["openai-gpt-image-2"] * 2

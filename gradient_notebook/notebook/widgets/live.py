@@ -102,6 +102,12 @@ class Gallery(LiveView):
     """Model ids of the form's controls, by `Form.in_a_browser`."""
 
 
+def live_card(params: ImageGenerateParams, px: int) -> tuple[LiveView, LiveJob]:
+    """Return a live view, at most `px` pixels wide, for one job alone, and the job's place in it."""
+    view = LiveView(preview_px=px)
+    return view, LiveJob(view, params, px // min(rows(params.n)))
+
+
 class LiveJob:
     """A job's place in a live picture: what it shows of the job, from before it begins to after its end.
 
