@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .api import settings as api_settings
+from .api.advice import hear
 from .api.credentials import ENDPOINT_VARIABLE, KEY_VARIABLES, Key, first_given
 from .api.errors import GradientNotebookError, InvalidSettingsError
 from .api.settings import DEFAULT_ENDPOINT, shown_endpoint
@@ -101,8 +102,12 @@ def _simulated() -> dict[str, Any]:
 
     if not _is_announced:
         _logger.warning("gradient_notebook: %s", simulator_notice())
+    embedded = simulator.shared()
+    embedded.seconds_per_image = session.seconds_per_image
+    for model in simulator.IMAGE_MODELS:
+        hear(embedded.url, model, None)  # as its list says; before that is asked for, too
     return {
-        "endpoint": simulator.shared().url,
+        "endpoint": embedded.url,
         # Words that no text has by chance: a key is masked in messages, and refused in prompts.
         "key": Key("the-simulator-takes-any-key", SIMULATOR),
         "endpoint_source": SIMULATOR,

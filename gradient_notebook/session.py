@@ -15,7 +15,8 @@ from typing import Any
 
 from .api.errors import GradientNotebookError, InvalidSettingsError
 from .api.events import Usage
-from .api.params import PARAMETERS, Parameter
+from .api.parameter import Parameter
+from .api.params import PARAMETERS
 from .api.settings import Settings
 from .api.text import nearest
 
@@ -73,10 +74,13 @@ class Session:
         minimum=0,
     )
     currency: str = _setting("$", "Currency symbol of your prices.")
+    seconds_per_image: float | None = _setting(
+        None, "Seconds that the built-in simulator takes for an image; by quality if None.", kind=float, minimum=0
+    )
     debug: bool = _setting(default=False, text="Show full tracebacks for all errors.", kind=bool)
 
     def __post_init__(self) -> None:
-        self.__dict__["_observers"] = []
+        self.__dict__.update(_observers=[], _told=set())
         for name in DEFAULTS:
             setattr(self, name, SHOWN_DEFAULTS.get(name))
 
@@ -122,6 +126,7 @@ class Session:
         """Set every field to what it is in a new process."""
         fresh = {name: SHOWN_DEFAULTS.get(name) if name in DEFAULTS else FIELDS[name].default for name in FIELDS}
         self.update({**fresh, **self._from_environment()})
+        self.__dict__["_told"].clear()
 
     def _from_environment(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -136,6 +141,13 @@ class Session:
                 what = f"{error.summary} (from {variable} in the environment)"
                 raise InvalidSettingsError(what, param=name) from None
         return found
+
+    def is_first(self, words: str) -> bool:
+        """Whether `words` have not been said in this session; from now on they have."""
+        told: set[str] = self.__dict__["_told"]
+        is_new = words not in told
+        told.add(words)
+        return is_new
 
     def observe(self, observer: Observer) -> None:
         """Call `observer(name, value)` after each change."""

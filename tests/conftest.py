@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gradient_notebook.api import rate_limit
+from gradient_notebook.api.advice import retirement_note
+from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.session import session
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.painter.noise import Noise
@@ -41,8 +43,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_session(clean_environment: None) -> None:
-    """The session is that of a new process, whatever an earlier test has set."""
+    """The session is that of a new process, whatever an earlier test has set; it has said that the default model ends."""
     session.reset()
+    session.is_first(retirement_note(DEFAULT_MODEL))
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal, NoReturn, Self, Unpack, overload
 
+from . import advice
 from .credentials import Key, refuse_key_in
 from .error_responses import error_from
 from .errors import (
@@ -38,7 +39,8 @@ from .events import (
     whole_numbers,
 )
 from .headers import request_id_of
-from .params import PARAMETERS, CallOptions, ImageGenerateParams, with_parameters_in_sight
+from .options import CallOptions, with_parameters_in_sight
+from .params import ImageGenerateParams
 from .rate_limit import RateLimitState, rate_limit_for
 from .retry import RetryBudget, WaitCallback, ignore
 from .settings import Settings
@@ -186,7 +188,11 @@ class Models:
     async def list(self) -> ModelListResponse:
         """Return the models that the service offers."""
         told = await self._get("/v1/models")
-        return ModelListResponse(data=[_model(entry) for entry in told["data"] if isinstance(entry.get("id"), str)])
+        entries = [entry for entry in told["data"] if isinstance(entry.get("id"), str)]
+        for entry in entries:
+            if "shutdown_date" in entry:
+                advice.hear(self._client.settings.endpoint, entry["id"], entry["shutdown_date"])
+        return ModelListResponse(data=[_model(entry) for entry in entries])
 
     async def retrieve(self, model: str) -> Model:
         """Return one model of those that the service offers; raises NotFoundError where it does not."""
@@ -212,7 +218,7 @@ class Models:
 
 
 def _model(entry: Mapping[str, Any]) -> Model:
-    return Model(**texts(entry, "id", "owned_by"), **whole_numbers(entry, "created"))
+    return Model(**texts(entry, "id", "owned_by", "shutdown_date"), **whole_numbers(entry, "created"))
 
 
 class Images:
@@ -355,12 +361,8 @@ class RawResponse:
 
 
 def with_extra_body(options: Mapping[str, Any], extra_body: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the options with the SDK's `extra_body` in them: declared names by name, all else in `extra`."""
-    body = dict(extra_body or {})
-    known = {name: body.pop(name) for name in list(body) if name in PARAMETERS and name != "extra"}
-    extra = {"extra": {**(options.get("extra") or {}), **body}} if body else {}
-    # `extra_body` goes before what is given by name, as in the SDK.
-    return {**options, **known, **extra}
+    """Return the options with the SDK's `extra_body` in `extra`, which goes before what is given by name, as there."""
+    return {**options, "extra": {**(options.get("extra") or {}), **extra_body}} if extra_body else dict(options)
 
 
 async def _answer_of(events: EventStream, n: int) -> ImageGenerateResponse:

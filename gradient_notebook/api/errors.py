@@ -35,6 +35,8 @@ SCRIPT: Mapping[str, str] = {
     "log_in_again": "Set GRADIENT_MODEL_ACCESS_KEY in the environment.",
     "keep_in_memory": "Set GRADIENT_MODEL_ACCESS_KEY in the environment instead.",
     "list_models": "client.models.list() lists the models.",
+    "choose_model": "client.models.list() lists the models; configure(model='…') sets another.",
+    "set_model": "configure(model={model!r}) sets another.",
     "allow_more": "Reword the prompt, or try moderation='low'.",
     "show_record": "Its record: history('{record_id}')",
     "report": "If it happens again, report it to the service.",
@@ -281,7 +283,7 @@ def describe(error: GradientNotebookError, phrases: Mapping[str, str] | None = N
     known = " ".join(filter(None, status))
     what = f"{error.summary} ({known})" if known else error.summary
     advice = [
-        *_circumstances(error),
+        *_circumstances(error, words),
         error.hint,
         f"Wait {_duration(error.retry_after_s)}, then run it again." if error.retry_after_s is not None else "",
         _outcome(error),
@@ -295,11 +297,12 @@ def describe(error: GradientNotebookError, phrases: Mapping[str, str] | None = N
     return what, " ".join(filter(None, advice))
 
 
-def _circumstances(error: GradientNotebookError) -> Iterator[str]:
+def _circumstances(error: GradientNotebookError, words: Mapping[str, str]) -> Iterator[str]:
     if isinstance(error, APIStatusError) and error.key_source:
         yield f"The key came from {error.key_source}."
     if isinstance(error, NotFoundError) and error.image_models:
         yield f"model={error.model!r} is unknown. Image models here: {', '.join(error.image_models)}."
+        yield words["set_model"].format(model=error.image_models[-1])
 
 
 def _outcome(error: GradientNotebookError) -> str:

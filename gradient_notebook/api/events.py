@@ -224,6 +224,8 @@ class Model(_Convertible):
     created: int = 0
     object: str = "model"
     owned_by: str = ""
+    shutdown_date: str | None = None
+    """The day on which it ends, YYYY-MM-DD; None where the service does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 SHORT = 100
 """Characters that are kept of a name, a code or an id."""
@@ -40,6 +40,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return `Did you mean X?` for the nearest known name, or an empty string."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"Did you mean {found[0]}?" if found else ""
+
+
+def normalized(value: str) -> str:
+    """Return a value as the service writes its own: lower case, `x` between numbers, no white space."""
+    return re.sub(r"[×*]", "x", "".join(value.lower().split()))
+
+
+def misspelled(value: str, known: Iterable[str]) -> str:
+    """Return the known value that is evidently meant: other case or white space, a letter dropped, or two swapped."""
+    plain = normalized(value)
+    if plain in (known := tuple(known)):
+        return plain
+    words = [one for one in known if one.isalpha()]  # one digit more or less is another number
+    return next((one for one in words if plain in _slips(one)), "")
+
+
+def _slips(word: str) -> Iterator[str]:
+    for at in range(len(word)):
+        yield word[:at] + word[at + 1 :]
+        yield word[:at] + word[at + 1 : at + 2] + word[at : at + 1] + word[at + 2 :]
 
 
 def shortened(text: str, characters: int) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 from ..api.credentials import refuse_key_in
 from ..api.errors import JobCancelledError
 from ..api.events import Usage
-from ..api.params import GenerateOptions, ImageGenerateParams, StreamableOptions, with_parameters_in_sight
+from ..api.options import GenerateOptions, StreamableOptions, with_parameters_in_sight
+from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from ..connect import discover
 from ..display_hooks import hook
@@ -22,6 +23,7 @@ from ..storage.archive import Archive, get_default
 from ..storage.outcome import Outcome, outcome_of
 from . import event_loop
 from .image_slot import ImageSlot, open_all
+from .notes import notes_on_images, notes_on_request
 from .recorder import Recorder
 from .runner import Runner, in_a_thread
 
@@ -42,6 +44,7 @@ def new_job(
     job._slots = [ImageSlot() for _ in range(params.n)]
     job._settings = settings
     job._recorder = Recorder(archive, params, settings.endpoint)
+    job._notes_on_request = notes_on_request(params, settings.endpoint)
     job._observers = [observer] if observer else []
     job._callbacks = []
     job._started_s = time.monotonic()
@@ -72,6 +75,7 @@ class Job:
     _slots: list[ImageSlot]
     _settings: Settings
     _recorder: Recorder
+    _notes_on_request: list[str]
     _observers: list[Observer]
     _callbacks: list[Observer]
     _started_s: float
@@ -97,10 +101,13 @@ class Job:
 
     @property
     def notes(self) -> list[str]:
-        """What is worth knowing beside the images: a disk is full, more images came than were asked for."""
-        more = len(self._slots) - self.params.n
-        came = f"{more} more than asked for came: job.images and the history have them."
-        return [*self._recorder.notices, *([came] if more > 0 else [])]
+        """What is worth knowing beside the images: the model may not take a value, a disk is full, more images came."""
+        return [*self._advice, *self._recorder.notices]
+
+    @property
+    def _advice(self) -> list[str]:
+        """The notes on the request and on what came of it: nothing has failed."""
+        return [*self._notes_on_request, *notes_on_images(self.params, self._slots)]
 
     @property
     def status(self) -> Outcome:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn, Self, Unpack, overload
 from ..api.client import WITHOUT_STREAMING_RESPONSE, AsyncClient, RawResponse
 from ..api.event_stream import EventStream, MergedStream
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, Model, ModelListResponse
-from ..api.params import CallOptions, with_parameters_in_sight
+from ..api.options import CallOptions, with_parameters_in_sight
 from ..api.settings import Settings
 from ..session import session
 from . import event_loop

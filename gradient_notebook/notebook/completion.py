@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 
-from ..api.params import PARAMETERS
+from ..api.models import DEFAULT_MODEL
+from ..api.params import PARAMETERS, choices_of
+from ..session import session
 from .magic_args import PARSER
 
 _MAGIC_LINE = re.compile(r"^(?:.*[\s=])?%{1,2}imagegen(?:_panel)?\s+(?P<options>.*)$")
 _OPEN_BRACES = re.compile(r"\{\{\s*(?P<word>[\w.]*)$")
 
 _ACTIONS = {option: action for action in PARSER._actions for option in action.option_strings}
+_MODEL_OPTIONS = {option for option, action in _ACTIONS.items() if action.dest == "model"}
 
 
 def make_matcher(shell: InteractiveShell) -> Any:
@@ -53,9 +58,9 @@ def _option_matches(options: str) -> tuple[str, str, list[str]] | None:
     *earlier, word = re.split(r"\s+", options) if options else [""]
     option, equals, begun = word.partition("=")
     if equals:
-        return "value", begun, _values(option, begun)
+        return "value", begun, _values(option, begun, earlier)
     if earlier and _takes_value(earlier[-1]):
-        values = _values(earlier[-1], word)
+        values = _values(earlier[-1], word, earlier)
         # No known values, as after --save: IPython's own matchers may answer, with names of files.
         return ("value", word, values) if values else None
     if word.startswith("-") or not word:
@@ -68,9 +73,17 @@ def _takes_value(option: str) -> bool:
     return action is not None and action.nargs != 0
 
 
-def _values(option: str, begun: str) -> list[str]:
+def _values(option: str, begun: str, earlier: Sequence[str]) -> list[str]:
     parameter = PARAMETERS.get(getattr(_ACTIONS.get(option.replace("_", "-")), "dest", ""))
-    return [choice for choice in parameter.choices if choice.startswith(begun)] if parameter else []
+    offered = choices_of(parameter, _model(earlier)) if parameter else ()
+    return [choice for choice in offered if choice.startswith(begun)]
+
+
+def _model(earlier: Sequence[str]) -> str:
+    """Return the model that the options so far ask for."""
+    words = [word for option in earlier for word in option.split("=", 1)]
+    asked = [value for name, value in itertools.pairwise(words) if name in _MODEL_OPTIONS]
+    return asked[-1] if asked else session.defaults().get("model", DEFAULT_MODEL)
 
 
 def _names(shell: InteractiveShell, word: str) -> list[str]:

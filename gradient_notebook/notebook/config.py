@@ -9,7 +9,7 @@ from traitlets import Any as AnyTrait
 from traitlets.config import Configurable
 
 from ..api.errors import InvalidSettingsError
-from ..api.params import Parameter
+from ..api.parameter import Parameter
 from ..session import DEFAULTS, FIELDS, SHOWN_DEFAULTS, session
 
 

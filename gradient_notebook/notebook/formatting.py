@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..api.advice import estimated_output_tokens
 from ..api.errors import SCRIPT, ContentPolicyError, GradientNotebookError, describe
 from ..api.events import Usage
-from ..api.params import PARAMETERS, ImageGenerateParams, estimated_output_tokens
+from ..api.params import PARAMETERS, ImageGenerateParams
 from ..jobs.image_slot import ImageSlot
 from ..jobs.job import Job
 from ..storage.outcome import Outcome, outcome_of
@@ -22,6 +23,8 @@ NOTEBOOK: Mapping[str, str] = {
     "log_in_again": "Run %imagegen_login again, or %imagegen_login --forget to stop using it.",
     "keep_in_memory": "%imagegen_login without --keyring keeps it in this kernel's memory only.",
     "list_models": "%imagegen_models lists the models.",
+    "choose_model": "%imagegen_models lists the models; %config ImageGen.model = '…' sets another.",
+    "set_model": "%config ImageGen.model = {model!r} sets another.",
     "allow_more": "Reword the prompt, or try --moderation low.",
     "show_record": "Its record: %imagegen_history {record_id}",
     "report": SCRIPT["report"],
@@ -121,7 +124,7 @@ def seconds(elapsed_s: float) -> str:
 def tokens(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
     """Return what a request may cost, in short, as `≈ 6,408 tokens`."""
     numbers, costs = _estimated(params, price)
-    return DOT.join(filter(None, [f"≈ {'–'.join(numbers)} tokens", "–".join(costs)]))
+    return DOT.join(filter(None, [f"≈ {'–'.join(numbers)} tokens" if numbers else "tokens unknown", "–".join(costs)]))
 
 
 def estimate(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
@@ -129,12 +132,16 @@ def estimate(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
     numbers, costs = _estimated(params, price)
     count = f"{params.n} image{'' if params.n == 1 else 's'}"
     cost = f", {' to '.join(costs)}" if costs else ""
-    return f"{count}, about {' to '.join(numbers)} output tokens{cost}"
+    about = f"about {' to '.join(numbers)}" if numbers else "an unknown number of"
+    return f"{count}, {about} output tokens{cost}"
 
 
 def _estimated(params: ImageGenerateParams, price: Callable[[int], str]) -> tuple[list[str], list[str]]:
-    """Return the least and the most tokens, or the one number that both are, and the same in money if prices are set."""
-    bounds = dict.fromkeys(estimated_output_tokens(params))
+    """Return the least and the most tokens, or the one number that both are, and the same in money if prices are set.
+
+    Both are empty where nothing is known of the model.
+    """
+    bounds = dict.fromkeys(estimated_output_tokens(params) or ())
     return [f"{number:,}" for number in bounds], list(filter(None, map(price, bounds)))
 
 
@@ -175,7 +182,8 @@ def problems(job: Job | None) -> list[Box]:
     missing = [
         Box.of(same[0], before=f"{len(same)} of {len(job._slots)} images missing. ") for same in reasons.values()
     ]
-    return missing + [Box(notice) for notice in job.notes]
+    failed = [Box(notice) for notice in job._recorder.notices]
+    return [*missing, *failed, *(Box(note, kind="done") for note in job._advice)]
 
 
 def _short(file_name: str) -> str:

@@ -17,7 +17,9 @@ from typing import Any, NoReturn
 from IPython.core.magic_arguments import MagicArgumentParser
 
 from ..api.errors import InvalidRequestError
-from ..api.params import PARAMETERS, ImageGenerateParams, Parameter, broken_rule
+from ..api.models import DEFAULT_MODEL, family_of
+from ..api.parameter import Parameter
+from ..api.params import PARAMETERS, ImageGenerateParams, acting, broken_rule
 from ..api.text import nearest
 from ..history.entry import DEFAULT_NAME
 from ..storage.outcome import ENDED
@@ -91,14 +93,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
     names = [parameter.option, *([f"-{parameter.short}"] if parameter.short else [])]
-    text = _escaped(parameter.help if parameter.choices else f"{parameter.help} Allowed: {parameter.expected}.")
+    text = _escaped(f"{parameter.help} Allowed: {parameter.expected}.")
     if parameter.kind is bool:
         parser.add_argument(*names, action=argparse.BooleanOptionalAction, dest=parameter.name, help=text)
     elif parameter.kind is dict:
         parser.add_argument(*names, action="append", metavar="KEY=JSON", dest=parameter.name, help=text)
     else:
-        metavar = f"{{{','.join(parameter.choices)}}}" if parameter.choices else parameter.name.upper()
-        parser.add_argument(*names, metavar=metavar, dest=parameter.name, help=text)
+        parser.add_argument(*names, metavar=parameter.name.upper(), dest=parameter.name, help=text)
 
 
 def _escaped(text: str) -> str:
@@ -164,7 +165,11 @@ def split_prompt(line: str) -> tuple[str, str | None]:
 
 def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was given, completed by the session's defaults as far as they go with it."""
+    given = acting(given)
     values = {**session, **given}
+    family = family_of(values.get("model") or DEFAULT_MODEL)
+    if family and values.get("output_format") in family.whole_only.value and "stream" not in given:
+        values["stream"] = None
     for name in values.keys() - given.keys():
         if (needed := PARAMETERS[name].only_with) and not values.get(needed):
             del values[name]
@@ -194,7 +199,7 @@ def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
 
 
 def _with_suffix(path: Path, save: str, file_format: str) -> Path:
-    known = {"jpg": "jpeg"} | {choice: choice for choice in PARAMETERS["output_format"].choices}
+    known = {"jpg": "jpeg"} | {choice: choice for choice in (file_format, *PARAMETERS["output_format"].choices)}
     meant = known.get(path.suffix.lower().lstrip("."))
     if meant is None:
         # Not `with_suffix`, which would take the .5 of `fox-1.5` away.

@@ -16,9 +16,10 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 from traitlets import TraitError
 
+from ..api.advice import retirement_note, value_notes
 from ..api.credentials import refuse_key_in
 from ..api.errors import SCRIPT, GradientNotebookError, InvalidRequestError, describe
-from ..api.params import DEFAULT_MODEL, ImageGenerateParams
+from ..api.params import ImageGenerateParams
 from ..connect import discover, find_key, simulator_notice, without_key
 from ..jobs import event_loop
 from ..jobs.job import Job, new_job
@@ -94,6 +95,11 @@ class CellRun:
         """Show the request and what it may cost."""
         print("POST /v1/images/generations")  # noqa: T201 - this is the output
         print(json.dumps(self.params.body(), indent=2, ensure_ascii=False))  # noqa: T201
+        # Without a key there is no service whose model could end; asking for its address would start the simulator.
+        where = discover(found=self._found).endpoint if self._found.key else None
+        ends = retirement_note(self.params.model, where) if where else ""
+        for note in filter(None, [*value_notes(self.params.body()).values(), ends]):
+            print(f"Note: {note}")  # noqa: T201
         print(f"Estimate: {formatting.estimate(self.params, session.price)}. Nothing was sent.")  # noqa: T201
 
     def _output(self, *, background: bool = False) -> Output:
@@ -218,14 +224,12 @@ class ImageGenMagics(Magics):
 
     @line_magic
     def imagegen_models(self, _line: str) -> None:
-        """List the image models that the service offers: `%imagegen_models`."""
-        client = client_for(discover())
-        chosen = session.defaults().get("model", DEFAULT_MODEL)
-        models = event_loop.run(client.models.list())
-        if not models.image_models:
-            print("No image models found. All models:")  # noqa: T201
-        for name in models.image_models or [model.id for model in models.data]:
-            print(f"{name}  (default)" if name == chosen else name)  # noqa: T201
+        """List the image models of the service, what is known of each, and which one is used: `%imagegen_models`."""
+        from .models_view import show_models
+
+        settings = discover()
+        listed = event_loop.run(client_for(settings).models.list())
+        display(show_models(listed, settings.endpoint), raw=True)
 
     @line_magic
     def imagegen_history(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below

@@ -1,6 +1,6 @@
 """The service, embedded: a real HTTP server on loopback that speaks the documented protocol and paints.
 
-It imports nothing of the package but `api.params`, so that it is a second reading of the protocol and not an echo of
+It imports nothing of the package but `api.params`, the declaration, and `api.models`, what is known of models, so that it is a second reading of the protocol and not an echo of
 the client. It runs in this process (`Simulator`, `shared`) or alone (`python -m gradient_notebook.simulator`).
 """
 
@@ -12,10 +12,17 @@ if TYPE_CHECKING:
     from .faults import Fault
     from .records import Received
     from .server import Simulator, shared
+    from .validation import IMAGE_MODELS
 
-__all__ = ["Fault", "Received", "Simulator", "shared"]
+__all__ = ["IMAGE_MODELS", "Fault", "Received", "Simulator", "shared"]
 
-_HOMES = {"Fault": "faults", "Received": "records", "Simulator": "server", "shared": "server"}
+_HOMES = {
+    "Fault": "faults",
+    "IMAGE_MODELS": "validation",
+    "Received": "records",
+    "Simulator": "server",
+    "shared": "server",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -48,6 +48,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=_port, default=0, help="TCP port; a free one if not given")
     parser.add_argument("--seconds-per-image", type=_seconds, help="time of one image; by quality if not given")
     parser.add_argument("--faults", type=_faults, default=[], metavar="FILE", help="JSON list, one fault for each POST")
+    parser.add_argument("--seed", help="another seed is another set of pictures")
+    parser.add_argument("--strict", action="store_true", help="refuse what leaves out a field that the API requires")
     return parser.parse_args(arguments)
 
 
@@ -57,7 +59,13 @@ def main(arguments: list[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    simulator = Simulator(seconds_per_image=given.seconds_per_image, faults=given.faults, port=given.port)
+    simulator = Simulator(
+        seconds_per_image=given.seconds_per_image,
+        faults=given.faults,
+        port=given.port,
+        seed=given.seed,
+        strict=given.strict,
+    )
     try:
         simulator.start()
     except OSError as error:

@@ -22,7 +22,7 @@ from .handlers import ClientGoneError, Handler
 from .painter.painting import Painter, Picture
 from .validation import ResolvedRequest
 
-SECONDS_PER_IMAGE = {"low": 1.5, "medium": 2.5, "high": 4.0}
+SECONDS_PER_IMAGE = {"low": 1.5, "medium": 2.5, "high": 4.0, "xhigh": 6.0, "max": 8.0}
 """Lively, for a demonstration: the real service takes ten times as long."""
 
 PARTIAL_IMAGE = "image_generation.partial_image"
@@ -96,18 +96,19 @@ class Generations(Handler):
                 self.set_header(name, str(value))
 
     async def _generate(self) -> None:
-        asked = validation.resolve_request(self.request.body)
+        asked = validation.resolve_request(self.request.body, strict=self.service.strict)
         request = json.dumps(self.received.body, sort_keys=True)
-        seeds = [f"{self.service.records.repetition(request)}.{index}" for index in range(asked.params.n)]
+        which = f"{self.service.seed}{asked.model} {self.service.records.repetition(request)}"
+        seeds = [f"{which}.{index}" for index in range(asked.n)]
         started = asyncio.get_running_loop().time()
-        if asked.params.stream:
+        if asked.stream:
             await self._stream(asked, seeds[0], started)
         else:
             await self._whole(asked, seeds, started)
 
     async def _whole(self, asked: ResolvedRequest, variations: list[str], started: float) -> None:
         """Answer with JSON when the last image is done."""
-        if validation.refuses(asked.params, "output"):
+        if validation.refuses(asked, "output"):
             await self._until(started, asked, 1)
             raise validation.moderation_blocked("output")
         if self.fault.error_event is not None:
@@ -123,9 +124,7 @@ class Generations(Handler):
         await self._send_or_cut(body, *CUTS)
 
     def _response(self, asked: ResolvedRequest, pictures: list[bytes]) -> bytes:
-        revised = (
-            f"{asked.params.prompt.strip().rstrip('.')}. Balanced composition, soft natural light, fine film grain."
-        )
+        revised = f"{asked.prompt.strip().rstrip('.')}. Balanced composition, soft natural light, fine film grain."
         items = [_with_picture({"b64_json": "", "revised_prompt": revised}, self._base64(data)) for data in pictures]
         head = json.dumps({"created": int(time.time()), "data": []}).removesuffix("]}").encode()
         tail = json.dumps({**asked.look, "usage": asked.usage()}).removeprefix("{").encode()
@@ -176,7 +175,7 @@ class Generations(Handler):
     def _error_in_stream(self, asked: ResolvedRequest) -> dict[str, Any] | None:
         if self.fault.error_event is not None:
             return dict(self.fault.error_event)
-        if validation.refuses(asked.params, "output"):
+        if validation.refuses(asked, "output"):
             return dict(validation.moderation_blocked("output").body["error"])
         return None
 
@@ -247,13 +246,22 @@ def _length_before(cut: str, data: bytes) -> int:
 
 def _picture(painter: Painter, asked: ResolvedRequest, variation: str) -> Picture:
     return painter(
-        asked.params.prompt,
+        asked.prompt,
         size=asked.pixels,
-        seed=f"{asked.params.model} {variation}",
+        seed=variation,
         quality=asked.quality,
         transparent=asked.background == "transparent",
     )
 
 
 def _encoded(asked: ResolvedRequest, painting: Picture, sharpness: float) -> bytes:
-    return painting.encoded(asked.output_format, asked.params.output_compression, sharpness=sharpness)
+    if asked.output_format != "svg":
+        return painting.encoded(asked.output_format, asked.output_compression, sharpness=sharpness)
+    inside = pybase64.b64encode_as_string(painting.encoded("jpeg", asked.output_compression, sharpness=sharpness))
+    return _SVG.format(width=asked.pixels[0], height=asked.pixels[1], data=inside).encode()
+
+
+_SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">'
+    '<image width="{width}" height="{height}" href="data:image/jpeg;base64,{data}"/></svg>'
+)

@@ -23,7 +23,7 @@ from .records import RateLimit, Received, Records
 Result = TypeVar("Result")
 
 CONTROL_PLANE_TOKENS = ("dop_v1_", "doo_v1_", "dor_v1_")
-UNAUTHORIZED = {"id": "unauthorized", "message": "Unable to authenticate you."}
+UNAUTHORIZED = validation.error_body("unauthorized", "Unable to authenticate you.")
 TEXT_MODELS = ("alibaba-qwen3-32b", "anthropic-claude-4.5-sonnet", "llama3.3-70b-instruct", "openai-gpt-oss-120b")
 MODELS_CREATED = 1_745_366_400  # Unix seconds; any fixed date will do
 
@@ -38,6 +38,9 @@ class Service:
     painter: Painter
     limit: RateLimit
     seconds_per_image: float | None
+    strict: bool
+    seed: str
+    """What all pictures depend on beside their requests."""
     stopping: bool = False
 
 
@@ -87,8 +90,8 @@ class Handler(tornado.web.RequestHandler):
         name = {429: "too_many_requests", 500: "server_error"}.get(status_code, reason.lower().replace(" ", "_"))
         if status_code == 429:
             self.set_header("retry-after", str(self.service.limit.retry_after_s))
-        body = {"id": name, "message": _MESSAGES.get(status_code, reason), "request_id": self.request_id}
-        self.answer(status_code, body)
+        body = validation.error_body(name, _MESSAGES.get(status_code, reason))
+        self.answer(status_code, body | {"request_id": self.request_id})
 
     def on_connection_close(self) -> None:
         """Note that the client left, unless this server hung up itself."""
@@ -161,5 +164,5 @@ class Models(Handler):
         """List the models."""
         if self.authenticated():
             names = sorted(validation.IMAGE_MODELS + TEXT_MODELS)
-            about = {"object": "model", "created": MODELS_CREATED, "owned_by": "digitalocean"}
+            about = {"object": "model", "created": MODELS_CREATED, "owned_by": "digitalocean", "shutdown_date": None}
             self.answer(200, {"object": "list", "data": [{"id": name, **about} for name in names]})

@@ -36,6 +36,8 @@ class Simulator:
         faults: how to misbehave, one entry for one POST, see `faults.Fault`.
         port: TCP port, 0 for a free one.
         requests_per_hour: the rate limit.
+        strict: refuse what leaves out a field that the description requires, where the service takes its default.
+        seed: another seed is another set of pictures; with the same one, the same requests get the same pictures.
         painter: what makes the pictures; `noise.Noise` costs a fortieth of `Painting`, where nobody looks at them.
     """
 
@@ -49,11 +51,16 @@ class Simulator:
         faults: Script = (),
         port: int = 0,
         requests_per_hour: int = REQUESTS_PER_HOUR,
+        strict: bool = False,
+        seed: int | str | None = None,
         painter: Painter | None = None,
     ) -> None:
         self._records = Records(faults_module.script(faults))
         self._seconds_per_image = seconds_per_image
         self._limit = RateLimit(requests_per_hour)
+        self._strict = strict
+        self._seed = "" if seed is None else f"{seed} "
+        self._service: Service | None = None
         self._painter = painter or type(self).default_painter
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,6 +82,17 @@ class Simulator:
     def disconnected(self) -> int:
         """How many clients left before their answer was complete."""
         return sum(received.disconnected for received in self.requests)
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        """How long one image takes, by quality if None. Can be set while it runs."""
+        return self._seconds_per_image
+
+    @seconds_per_image.setter
+    def seconds_per_image(self, seconds: float | None) -> None:
+        self._seconds_per_image = seconds
+        if self._service:
+            self._service.seconds_per_image = seconds
 
     def script(self, faults: Script) -> None:
         """Add faults for the next POSTs; raises ValueError for one that does not exist."""
@@ -118,7 +136,16 @@ class Simulator:
     async def _serve(self, listening: socket.socket, ready: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         threads = ThreadPoolExecutor(PAINTERS, thread_name_prefix="simulator-painter")
-        service = Service(self._records, threads, self._painter, self._limit, self._seconds_per_image)
+        service = Service(
+            records=self._records,
+            threads=threads,
+            painter=self._painter,
+            limit=self._limit,
+            seconds_per_image=self._seconds_per_image,
+            strict=self._strict,
+            seed=self._seed,
+        )
+        self._service = service
         server = tornado.httpserver.HTTPServer(_application(service))
         server.add_socket(listening)
         ready.set()

@@ -10,20 +10,19 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.params import (
-    ALWAYS_SENT,
-    DEFAULT_MODEL,
-    OUTPUT_TOKENS,
-    PARAMETERS,
-    PARTIAL_IMAGE_TOKENS,
-    ImageGenerateParams,
-)
+from ..api.models import AUTO, DEFAULT_MODEL, FAMILIES, PARTIAL_IMAGE_TOKENS, Family, family_of, pixels
+from ..api.parameter import Parameter
+from ..api.params import ALWAYS_SENT, LOSSLESS, PARAMETERS
 
-IMAGE_MODELS = tuple(dict.fromkeys((DEFAULT_MODEL, "openai-gpt-image-1.5", "openai-gpt-image-2")))
+PROVIDER = DEFAULT_MODEL.partition("gpt")[0]
+"""What the provider puts before the ids of the models' maker."""
+IMAGE_MODELS = tuple(f"{PROVIDER}{family.name}" for family in FAMILIES)
 MOST_PARTIAL_IMAGES = 3
 """The upstream provider sends no more, however many are asked for."""
 
 _NULLABLE = PARAMETERS.keys() - ALWAYS_SENT - {"size"}  # as in the provider's OpenAPI description
+_TOKENS_PER_MEGAPIXEL = {"low": 260, "medium": 1_010, "high": 3_970, "xhigh": 8_000, "max": 16_000}
+"""Made up in the proportion of gpt-image-1's, where nothing is known of a model."""
 _REFUSED_WORDS = re.compile(r"\b(gore|gory|violence|violent)\b", re.IGNORECASE)
 _SHAPES = {
     "1536x1024": re.compile(r"\b(wide|wide-angle|landscape|panorama|panoramic|horizontal|banner)\b", re.IGNORECASE),
@@ -40,32 +39,39 @@ class RequestRefusedError(Exception):
         self.body = body
 
 
+def error_body(name: str, message: str, error: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return an error in both documented forms at once: the provider's at the top, the upstream one inside."""
+    upstream = {"message": message, "type": name, "code": None, "param": None}
+    return {"id": name, "message": message, "error": upstream | (error or {})}
+
+
 def invalid(message: str, parameter: str | None, code: str | None, status: int = 400) -> RequestRefusedError:
-    """Return the error of a wrong request in the upstream provider's form."""
-    error = {"message": message, "type": "invalid_request_error", "code": code, "param": parameter}
-    return RequestRefusedError(status, {"error": error})
+    """Return the error of a wrong request."""
+    error = {"type": "invalid_request_error", "code": code, "param": parameter}
+    name = "not_found" if status == 404 else "bad_request"
+    return RequestRefusedError(status, error_body(name, message, error))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedRequest:
-    """What a request asks for, with every `auto` resolved."""
+    """What a request asks for, with every default filled in and every `auto` resolved."""
 
-    params: ImageGenerateParams
+    prompt: str
+    model: str
+    n: int
     size: str
     quality: str
     background: str
+    moderation: str
     output_format: str
+    output_compression: int | None
+    stream: bool
+    partial_images: int
 
     @property
     def pixels(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        width, height = self.size.split("x")
-        return int(width), int(height)
-
-    @property
-    def partial_images(self) -> int:
-        """How many partial images are sent: upstream sends three at most."""
-        return min(self.params.partial_images or 0, MOST_PARTIAL_IMAGES) if self.params.stream else 0
+        return pixels(self.size)
 
     @property
     def look(self) -> dict[str, str]:
@@ -74,9 +80,13 @@ class ResolvedRequest:
         return {name: getattr(self, name) for name in names}
 
     def usage(self) -> dict[str, Any]:
-        """Return the token counts: documented figures for output, about four characters a token for input."""
-        text = -(-len(self.params.prompt) // 4)
-        output = self.params.n * (OUTPUT_TOKENS[self.quality][self.size] + PARTIAL_IMAGE_TOKENS * self.partial_images)
+        """Return the token counts: known figures for output where there are any, about four characters a token for input."""
+        family = family_of(self.model)
+        known = family.tokens_of_one(self.quality, self.size) if family else None
+        width, height = self.pixels
+        of_one = known[0] if known else round(width * height / 1e6 * _TOKENS_PER_MEGAPIXEL[self.quality])
+        text = -(-len(self.prompt) // 4)
+        output = self.n * (of_one + PARTIAL_IMAGE_TOKENS * self.partial_images)
         return {
             "input_tokens": text,
             "output_tokens": output,
@@ -85,24 +95,32 @@ class ResolvedRequest:
         }
 
 
-def resolve_request(body: bytes) -> ResolvedRequest:
-    """Return what `body` orders, or raise RequestRefusedError."""
-    params = _params(_object(body))
-    if params.model not in IMAGE_MODELS:
-        message = f"The model {params.model[:80]!r} does not exist, or it makes no images."
+def resolve_request(body: bytes, *, strict: bool = False) -> ResolvedRequest:
+    """Return what `body` orders, or raise RequestRefusedError.
+
+    What is left out gets its documented default; where `strict`, what the description requires has to be there.
+    """
+    given = _given(_object(body), strict=strict)
+    model = given.setdefault("model", DEFAULT_MODEL)
+    family = family_of(model) if model in IMAGE_MODELS else None
+    if family is None:
+        message = f"The model {model[:80]!r} does not exist, or it makes no images."
         raise invalid(message, "model", "model_not_found", 404)
-    if params.stream and params.n > 1:
-        raise invalid("Streaming is only supported with n=1", "n", "invalid_value")
-    if refuses(params, "input"):
+    for name in family.known.keys() & given.keys():
+        if not family.takes(name, given[name]):
+            raise _unsupported(name, given[name], family)
+    _check_combinations(given, family, strict=strict)
+    asked = _resolved(given)
+    if refuses(asked, "input"):
         raise moderation_blocked("input")
-    return _resolved(params)
+    return asked
 
 
-def refuses(params: ImageGenerateParams, stage: str) -> bool:
+def refuses(asked: ResolvedRequest, stage: str) -> bool:
     """Return whether the prompt is refused at the `stage`, `input` or `output`: by a mark, or by a word."""
     mark = "[refuse]" if stage == "input" else "[refuse-output]"
-    by_word = stage == "input" and params.moderation != "low" and _REFUSED_WORDS.search(params.prompt)
-    return mark in params.prompt.lower() or bool(by_word)
+    by_word = stage == "input" and asked.moderation != "low" and _REFUSED_WORDS.search(asked.prompt)
+    return mark in asked.prompt.lower() or bool(by_word)
 
 
 def moderation_blocked(stage: str) -> RequestRefusedError:
@@ -128,44 +146,59 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _params(values: dict[str, Any]) -> ImageGenerateParams:
+def _given(values: dict[str, Any], *, strict: bool) -> dict[str, Any]:
     """Check `values` in the order of the declaration; fields that nobody declared are ignored, as servers do."""
-    known = [name for name in PARAMETERS if name != "extra"]
-    for name in known:
-        if name in ALWAYS_SENT and name not in values:
+    known = [parameter for parameter in PARAMETERS.values() if parameter.name != "extra"]
+    for parameter in known:
+        name = parameter.name
+        if name in ALWAYS_SENT and name not in values and (strict or parameter.default is None):
             raise invalid(f"Missing required parameter: '{name}'.", name, "missing_required_parameter")
         if name in values and values[name] is None and name not in _NULLABLE:
-            raise invalid(f"Invalid type for '{name}': null. {_expected(name)}", name, "invalid_type")
-    given = {name: _checked(name, values[name]) for name in known if values.get(name) is not None}
-    try:
-        return ImageGenerateParams.of(given)
-    except ValueError as error:  # a rule between parameters; the error names the culprit
-        raise invalid(str(error.args[0]), getattr(error, "param", None), "invalid_value") from None
+            raise invalid(f"Invalid type for '{name}': null. Expected {parameter.expected}.", name, "invalid_type")
+    return {one.name: _checked(one, values[one.name]) for one in known if values.get(one.name) is not None}
 
 
-def _checked(name: str, value: Any) -> Any:
+def _checked(parameter: Parameter, value: Any) -> Any:
     try:
-        return PARAMETERS[name].check(value)
+        return parameter.check(value)
     except ValueError:
-        shown = json.dumps(value)
-        shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
-        raise invalid(f"Invalid value for '{name}': {shown}. {_expected(name)}", name, "invalid_value") from None
+        raise _wrong_value(parameter.name, value, parameter.expected) from None
 
 
-def _expected(name: str) -> str:
-    return f"Expected {PARAMETERS[name].expected}."
+def _wrong_value(name: str, value: Any, expected: str) -> RequestRefusedError:
+    shown = json.dumps(value)
+    shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
+    return invalid(f"Invalid value for '{name}': {shown}. Expected {expected}.", name, "invalid_value")
 
 
-def _resolved(params: ImageGenerateParams) -> ResolvedRequest:
-    def chosen(name: str, automatic: str) -> str:
-        value = str(params.effective(name))
-        return automatic if value == "auto" else value
+def _unsupported(name: str, value: str, family: Family) -> RequestRefusedError:
+    taken = f"{AUTO}, or {family.grid.value}" if name == "size" and family.grid else ", ".join(family.known[name])
+    return _wrong_value(name, value, f"{taken} for {family.name}")
 
-    fitting = (size for size, words in _SHAPES.items() if words.search(params.prompt))
-    return ResolvedRequest(
-        params=params,
-        size=chosen("size", next(fitting, "1024x1024")),
-        quality=chosen("quality", "medium"),
-        background=chosen("background", "opaque"),
-        output_format=chosen("output_format", "png"),
-    )
+
+def _check_combinations(given: dict[str, Any], family: Family, *, strict: bool) -> None:
+    for name in ("background", "moderation"):
+        if given.get(name, AUTO) not in (choices := PARAMETERS[name].choices):
+            raise _wrong_value(name, given[name], f"one of {', '.join(choices)}")
+    file_format = given.get("output_format", PARAMETERS["output_format"].default)
+    if given.get("background") == "transparent" and file_format == "jpeg":
+        raise invalid("A transparent background needs output_format png or webp.", "background", "invalid_value")
+    if given.get("output_compression", LOSSLESS) < LOSSLESS and file_format == "png":
+        raise invalid("Compression less than 100 is not supported for png.", "output_compression", "invalid_value")
+    if not given.get("stream"):
+        return
+    if given.get("n", 1) > 1:
+        raise invalid("Streaming is only supported with n=1", "n", "invalid_value")
+    if file_format in family.whole_only.value:
+        raise invalid(f"Streaming is not supported for {file_format}.", "stream", "invalid_value")
+    if strict and not given.get("partial_images"):
+        raise invalid("partial_images has to be more than 0 where stream is true.", "stream", "invalid_value")
+
+
+def _resolved(given: dict[str, Any]) -> ResolvedRequest:
+    fitting = (size for size, words in _SHAPES.items() if words.search(given["prompt"]))
+    automatic = {"size": next(fitting, "1024x1024"), "quality": "medium", "background": "opaque"}
+    values = {name: given.get(name, PARAMETERS[name].default) for name in ResolvedRequest.__dataclass_fields__}
+    resolved = {name: automatic.get(name, value) if value == AUTO else value for name, value in values.items()}
+    partials = min(resolved["partial_images"], MOST_PARTIAL_IMAGES) if resolved["stream"] else 0
+    return ResolvedRequest(**resolved | {"partial_images": partials})

@@ -141,7 +141,7 @@ def test_a_mistake_and_a_refusal_read_like_what_they_are(notebook: Opener) -> No
     """What went wrong and what to do stand under the cell, without a traceback and without a stale card."""
     opened = notebook("%%imagegen --size big\nx", "%%imagegen\n[refuse-output] x")
     for index, words in (
-        (1, ["size='big': expected one of auto, 1024x1024", "Nothing was sent."]),
+        (1, ["size='big': expected auto or WIDTHxHEIGHT in pixels", "Nothing was sent."]),
         (2, ["The service refused this prompt (output stage", "image was not assigned"]),
     ):
         opened.run(index)

@@ -40,7 +40,11 @@ def clean_environment(folder: Path, **more: str) -> dict[str, str]:
 
 def pointed_at(simulator: Simulator) -> dict[str, str]:
     """Return the variables of the environment that lead to `simulator`."""
-    return {"GRADIENT_INFERENCE_ENDPOINT": simulator.url, "GRADIENT_MODEL_ACCESS_KEY": "sk-do-tested"}
+    return {
+        "GRADIENT_INFERENCE_ENDPOINT": simulator.url,
+        "GRADIENT_MODEL_ACCESS_KEY": "sk-do-tested",
+        "GRADIENT_IMAGE_MODEL": "openai-gpt-image-2",  # of whose end nothing is to be said
+    }
 
 
 def plain(text: str) -> str:

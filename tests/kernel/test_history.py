@@ -48,7 +48,7 @@ def test_a_restarted_kernel_has_what_the_one_before_it_has_made(
     assert "A sea otter" in shown.said
     assert "1536×1024 · low · png" in shown.said
     assert kernel.value(f"{_IN_HISTORY}[0].image.tobytes().hex()[:64]") == tokens
-    assert kernel.value(f"{_IN_HISTORY}[0].as_cell('otter')").startswith("%%imagegen otter --size 1536x1024")
+    assert kernel.value(f"{_IN_HISTORY}[0].as_cell('otter')").startswith("%%imagegen otter --model ")
     assert "none that match" in kernel.run("%imagegen_history submarine").said
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.simulator.validation import IMAGE_MODELS
 
 from .kernel import Cell, Kernel
@@ -20,7 +21,7 @@ _LOW = "--quality low"
 
 # What each mistake is told stands in `tests/unit/test_magic_args.py`: here that it comes through, wherever it is found.
 _MISTAKES = {
-    "%%imagegen --size big\nA red house": "size='big': expected one of auto, 1024x1024, 1536x1024, 1024x1536",
+    "%%imagegen --size big\nA red house": "size='big': expected auto or WIDTHxHEIGHT in pixels",
     "%%imagegen --siz 1024x1024\nA red house": "Did you mean --size?",
     "%%imagegen --save '{{missing}}.png'\nA red house": "'missing' is not defined",
     "%imagegen house -- A {{colr}} house": "Did you mean color?",
@@ -64,7 +65,7 @@ def test_a_mistake_is_as_short_whichever_way_it_waits(
     """The same message, whether the cell awaits or waits."""
     kernel.run(f"%autoawait {awaiting}")
 
-    _refused(kernel, simulator, form, "size='big': expected one of")
+    _refused(kernel, simulator, form, "size='big': expected auto or WIDTHxHEIGHT")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="an administrator writes everywhere")
@@ -78,7 +79,7 @@ def test_a_folder_that_cannot_be_written_is_told(kernel: Kernel, simulator: Simu
 @pytest.mark.parametrize("options", ["--no-wait --size big", "--dry-run --size big", "--quiet --size big"])
 def test_a_mistake_is_told_with_every_flag(kernel: Kernel, simulator: Simulator, options: str) -> None:
     """No flag hides a mistake."""
-    _refused(kernel, simulator, f"%%imagegen {options}\nA house", "size='big': expected one of")
+    _refused(kernel, simulator, f"%%imagegen {options}\nA house", "size='big': expected auto or WIDTHxHEIGHT")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_bug_of_ours_shows_its_whole_traceback(kernel: Kernel) -> None:
 
 def test_a_dry_run_shows_the_very_request_and_sends_nothing(kernel: Kernel, simulator: Simulator) -> None:
     """`--dry-run` prints the JSON that would be sent and an estimate; the real run then sends just that."""
-    options = "house --size 1536x1024 -q low -f webp --output-compression 40 --extra seed=7"
+    options = f"house --model {DEFAULT_MODEL} --size 1536x1024 -q low -f webp --output-compression 40 --extra seed=7"
     dry = kernel.run(f"%%imagegen {options} --dry-run\nA red \u201chouse\u201d & {{{{6 * 7}}}} trees")
 
     assert (dry.status, dry.views, dry.images) == ("ok", [], [])
@@ -152,6 +153,7 @@ def test_a_dry_run_shows_the_very_request_and_sends_nothing(kernel: Kernel, simu
     assert first == "POST /v1/images/generations"
     assert "Nothing was sent" in last
     assert "about 600 output tokens" in last
+    assert lines.pop().startswith(f"Note: {DEFAULT_MODEL} was announced to end")
 
     kernel.run(f"%%imagegen {options}\nA red \u201chouse\u201d & {{{{6 * 7}}}} trees")
 
@@ -249,11 +251,14 @@ def test_save_that_fails_at_the_end_loses_nothing(
 
 
 def test_models_lists_what_the_service_offers(kernel: Kernel, simulator: Simulator) -> None:
-    """`%imagegen_models` prints the image models, and which one is used."""
-    printed = kernel.run("%imagegen_models").printed.splitlines()
+    """`%imagegen_models` is a table of the image models, with which one is used, and why."""
+    (table,) = kernel.run("%imagegen_models").outputs
+    head, *lines = table["data"]["text/plain"].splitlines()
 
-    assert sorted(line.split()[0] for line in printed) == sorted(IMAGE_MODELS)
-    assert [line.split()[0] for line in printed if "(default)" in line] == ["openai-gpt-image-1"]
+    assert head.split() == ["Model", "Family", "Ends", "Used"]
+    assert {line.split()[0] for line in lines} == set(IMAGE_MODELS)
+    assert [line.split("  ")[0] for line in lines if "used: GRADIENT_IMAGE_MODEL" in line] == ["openai-gpt-image-2"]
+    assert table["data"]["text/html"].count("<tr") == 1 + len(IMAGE_MODELS)
     assert simulator.posts == []
 
 
@@ -280,7 +285,7 @@ def test_config_lists_each_setting_with_its_help(kernel: Kernel) -> None:
     for name in ("model", "size", "quality", "background", "output_format", "partial_images", "archive", "preview_px"):
         assert f"ImageGen.{name}=" in printed
     words = " ".join(printed.split())
-    assert "one of auto, high, medium, low" in words
+    assert "text such as auto, high, medium, low" in words
     assert "Higher quality takes more time and more tokens." in words
 
 
@@ -295,7 +300,7 @@ def test_config_sets_a_default_for_the_session(kernel: Kernel, simulator: Simula
 
 
 @pytest.mark.parametrize(
-    ("setting", "option"), [("quality = 'best'", "--quality best"), ("partial_images = -1", "-p=-1")]
+    ("setting", "option"), [("quality = 'hihg'", "--quality hihg"), ("partial_images = -1", "-p=-1")]
 )
 def test_config_refuses_a_wrong_value_in_the_same_words(kernel: Kernel, setting: str, option: str) -> None:
     """A wrong default is refused at once, with the message that the option gives, and changes nothing."""
@@ -312,7 +317,7 @@ def test_config_refuses_a_wrong_value_in_the_same_words(kernel: Kernel, setting:
 
 def test_config_that_was_refused_leaves_nothing_behind(kernel: Kernel) -> None:
     """After a wrong value the extension can be loaded again."""
-    kernel.run("%config ImageGen.quality = 'best'")
+    kernel.run("%config ImageGen.quality = 'hihg'")
 
     assert kernel.run("%reload_ext gradient_notebook").error == []
     assert kernel.run("%%imagegen\nA house").status == "ok"

@@ -108,7 +108,7 @@ def test_a_mistake_opens_no_panel(kernel: Kernel) -> None:
     before = len(kernel.comms)
     for code in ("%imagegen_panel --size big", "from gradient_notebook import Panel; Panel(size='big')"):
         cell = kernel.run(code)
-        assert cell.error[0].startswith("size='big': expected one of auto")
+        assert cell.error[0].startswith("size='big': expected auto or WIDTHxHEIGHT")
         assert cell.views == []
     assert len(kernel.comms) == before
 

@@ -103,7 +103,7 @@ def test_a_mistake_in_a_terminal_is_short(open_terminal: Callable[[Simulator], T
     terminal = open_terminal(simulator)
 
     said = terminal.run("%imagegen image --size big -- A house").strip()
-    assert said.startswith("size='big': expected one of")
+    assert said.startswith("size='big': expected auto or WIDTHxHEIGHT")
     assert len(said.splitlines()) == 2
     assert simulator.posts == []
 

@@ -75,7 +75,8 @@ def files(archive: Archive) -> list[str]:
 
 def in_another_process(code: str, *arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "GRADIENT_IMAGE_MODEL": "openai-gpt-image-2"}  # of whose end nothing is to be said
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 # What is written, and when

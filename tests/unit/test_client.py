@@ -21,6 +21,7 @@ from gradient_notebook import connect
 from gradient_notebook.api import retry
 from gradient_notebook.api.error_responses import error_from
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
+from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.retry import Wait
 from gradient_notebook.api.settings import Settings
@@ -168,14 +169,14 @@ def test_an_unknown_model_answers_with_the_image_models(configured: Simulator) -
     """An error about an unknown model has the models that are there."""
     with pytest.raises(gn.NotFoundError) as caught:
         run(generate(model="gpt-imagine"))
-    assert (caught.value.model, caught.value.image_models[0]) == ("gpt-imagine", "openai-gpt-image-1")
+    assert (caught.value.model, caught.value.image_models[0]) == ("gpt-imagine", DEFAULT_MODEL)
 
 
 def test_models_are_listed(configured: Simulator) -> None:
     """The list of models has all, and says which make images."""
     models = gn.Client().models.list()
     assert models.object == "list"
-    assert "openai-gpt-image-1" in models.image_models
+    assert DEFAULT_MODEL in models.image_models
     assert len(models.image_models) < len(models.data)
 
 

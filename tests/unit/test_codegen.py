@@ -17,7 +17,9 @@ from traitlets.config import Config
 
 import gradient_notebook
 from gradient_notebook.api.errors import InvalidRequestError
-from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
+from gradient_notebook.api.models import DEFAULT_MODEL
+from gradient_notebook.api.parameter import Parameter
+from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams
 from gradient_notebook.notebook import codegen
 from gradient_notebook.notebook.codegen import as_cell, as_python
 from gradient_notebook.notebook.config import ImageGen
@@ -166,7 +168,7 @@ def test_a_cell_says_what_is_needed_and_no_more(values: dict[str, Any], cell: st
         ({"quality": "low"}, {"quality": "low"}, " --quality low --no-stream"),
         (WATCHED, {"stream": False}, " --stream --partial-images 2"),
         (WATCHED, {"stream": True, "partial_images": 1}, " --partial-images 2"),
-        (WATCHED, {**WATCHED, "model": "other"}, " --model openai-gpt-image-1"),
+        (WATCHED, {**WATCHED, "model": "other"}, f" --model {DEFAULT_MODEL}"),
         ({"model": "other", **WATCHED}, {**WATCHED, "model": "other"}, " --model other"),
         (WATCHED, {**WATCHED, "user": "me"}, ""),
     ],

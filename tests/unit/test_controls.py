@@ -12,7 +12,9 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from gradient_notebook.api.errors import InvalidRequestError
-from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, Parameter
+from gradient_notebook.api.models import DEFAULT_MODEL
+from gradient_notebook.api.parameter import Parameter
+from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams, choices_of
 from gradient_notebook.notebook.widgets.controls import make_control, shown_as, value_of
 from gradient_notebook.notebook.widgets.form import Form
 
@@ -23,7 +25,8 @@ KINDS = {
     "prompt": ipywidgets.Textarea,
     "model": ipywidgets.Combobox,
     "n": ipywidgets.BoundedIntText,
-    "size": ipywidgets.Dropdown,
+    "size": ipywidgets.Combobox,
+    "quality": ipywidgets.Dropdown,
     "output_compression": ipywidgets.SelectionSlider,
     "stream": ipywidgets.Checkbox,
     "user": ipywidgets.Text,
@@ -37,6 +40,8 @@ def settable(parameter: Parameter) -> list[Any]:
     high = 3 if parameter.maximum is None else parameter.maximum
     numbers = [low, low + 1, high, *([""] if parameter.default is None else [])]
     kinds: dict[type, list[Any]] = {bool: [True, False], int: numbers}
+    if parameter.name == "model":
+        return [DEFAULT_MODEL, "gpt-image-2", "gpt-image-2.6", "other"]
     return list(parameter.choices) or kinds.get(parameter.kind, [])
 
 
@@ -77,7 +82,7 @@ def test_each_parameter_has_the_control_that_fits(form: Form) -> None:
         assert control.description == parameter.label
         assert parameter.help in control.tooltip
         if parameter.choices:
-            assert control.options == parameter.choices
+            assert control.options == choices_of(parameter, DEFAULT_MODEL)
     assert (form.controls["n"].min, form.controls["n"].max) == (1, 10)
     assert [value for _, value in form.controls["output_compression"].options] == ["", *range(101)]
 
@@ -133,7 +138,7 @@ def test_no_order_of_settings_asks_for_what_cannot_be(form: Form, changes: list[
         for name, parameter in PARAMETERS.items():
             control = form.controls[name]
             assert not control.disabled or "gradient-why" in note(form, name)
-            for choice in parameter.choices:
+            for choice in choices_of(parameter, form.controls["model"].value):
                 assert choice in control.options or f"{choice} needs " in note(form, name)
 
 
@@ -219,7 +224,8 @@ def test_a_form_filled_with_parameters_asks_for_them(form: Form, values: dict[st
     for name in NAMES:
         if name != "partial_images" or params.stream:
             assert (back.effective(name) or None) == (params.effective(name) or None) or name == "output_compression"
-    assert back.output_compression == params.output_compression
+    # With png it has no effect, whatever was asked for.
+    assert back.output_compression == (None if back.effective("output_format") == "png" else params.output_compression)
     assert back.extra == params.extra
     assert form.given().keys() <= params.given().keys()
 
@@ -270,7 +276,8 @@ def test_what_the_browser_says_nothing_of_stays(form: Form) -> None:
     ("said", "culprit"),
     [
         ({"output_format": "jpeg", "background": "transparent"}, "background"),
-        ({"size": "9x9"}, "size"),
+        ({"size": "9 by 9"}, "size"),
+        ({"quality": "hihg"}, "quality"),
         ({"n": "many"}, "n"),
         ({"n": None}, "n"),
         ({"stream": "yes"}, "stream"),
@@ -307,8 +314,8 @@ def test_a_complaint_holds_no_choice_back(form: Form) -> None:
 
 
 def test_extra_fields_are_checked_while_they_are_typed(form: Form) -> None:
-    """What is no mapping, or names a parameter, is told beside the control; given() raises it."""
-    for text, words in [("{", "expected a mapping"), ('{"size": 1}', "a parameter of its own"), ("[1]", "mapping")]:
+    """What is no mapping is told beside the control; given() raises it."""
+    for text, words in [("{", "expected a mapping"), ("[1]", "mapping")]:
         form.controls["extra"].value = text
         assert 'role="alert"' in note(form, "extra")
         assert words in note(form, "extra")
@@ -316,3 +323,30 @@ def test_extra_fields_are_checked_while_they_are_typed(form: Form) -> None:
             form.given()
     form.controls["extra"].value = '{"seed": 7}'
     assert (note(form, "extra"), form.given()["extra"]) == ("", {"seed": 7})
+
+
+def test_the_choices_are_those_of_the_chosen_model(form: Form) -> None:
+    """What was chosen before stays, and is noted: it is sent as it is."""
+    form.fill({"model": "gpt-image-2.6", "quality": "max", "size": "3840x2160"})
+    assert form.controls["quality"].options == ("auto", "max", "xhigh", "high", "medium", "low")
+    assert note(form, "quality") == note(form, "size") == ""
+    set_default(form, "model", DEFAULT_MODEL)
+    assert form.controls["quality"].options == ("auto", "high", "medium", "low", "max")
+    assert form.controls["size"].options == ("auto", "1024x1024", "1536x1024", "1024x1536")
+    assert "max is sent as it is" in note(form, "quality")
+    assert "3840x2160 is sent as it is. The nearest size that it takes is 1536x1024." in note(form, "size")
+    assert {"quality": "max", "size": "3840x2160"}.items() <= form.given().items()
+    set_default(form, "quality", "low")
+    assert form.controls["quality"].options == ("auto", "high", "medium", "low")
+
+
+def test_any_size_can_be_typed(form: Form) -> None:
+    """As WIDTHxHEIGHT; what is none is told beside the control, and an empty one is the service's default."""
+    form.controls["size"].value = " 1234x567 "
+    assert form.given()["size"] == "1234x567"
+    form.controls["size"].value = "1234"
+    assert 'role="alert"' in note(form, "size")
+    with pytest.raises(InvalidRequestError, match="size='1234': expected auto or WIDTHxHEIGHT"):
+        form.given()
+    form.controls["size"].value = ""
+    assert (note(form, "size"), form.given().get("size")) == ("", None)

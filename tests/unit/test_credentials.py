@@ -566,7 +566,7 @@ def test_a_key_that_is_gone_from_the_keyring_is_missed(keyring: Any) -> None:
         discover()
 
 
-@pytest.mark.parametrize("values", [{"size": KEY}, {"n": KEY}, {"sise": KEY}, {"extra": {"size": KEY}}])
+@pytest.mark.parametrize("values", [{"size": KEY}, {"n": KEY}, {"sise": KEY}, {"extra": {"n": KEY}}])
 def test_a_key_in_the_place_of_a_value_is_not_shown(values: dict[str, Any]) -> None:
     """The message about a wrong value, an unknown name or a declared one in `extra` has no key in it."""
     with pytest.raises(gn.InvalidRequestError) as caught:

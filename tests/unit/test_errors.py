@@ -57,7 +57,7 @@ TOLD: list[tuple[gn.GradientNotebookError, str, str]] = [
     (
         gn.NotFoundError("No model.", status_code=404, model="x", image_models=("a", "b")),
         "No model. (404)",
-        "model='x' is unknown. Image models here: a, b.",
+        "model='x' is unknown. Image models here: a, b. {set_model}",
     ),
     (gn.RateLimitError("Busy.", status_code=429), "Busy. (429)", "No image was generated."),
     (
@@ -90,7 +90,8 @@ TOLD: list[tuple[gn.GradientNotebookError, str, str]] = [
 @pytest.mark.parametrize("phrases", [SCRIPT, NOTEBOOK], ids=["script", "notebook"])
 def test_facts_become_words(error: gn.GradientNotebookError, what: str, advice: str, phrases: Any) -> None:
     """What happened, and what to do: whether it was sent, may have been billed and was tried often, and which it was."""
-    assert describe(error, phrases) == (what, advice)
+    words = {name: text.format(model="b", record_id=error.record_id) for name, text in phrases.items()}
+    assert describe(error, phrases) == (what, advice.format(**words))
 
 
 SUGGESTED: list[tuple[gn.GradientNotebookError, str, str]] = [

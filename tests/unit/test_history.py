@@ -343,9 +343,9 @@ def test_an_empty_history_says_so() -> None:
 
 def test_a_record_of_another_time_is_shown_all_the_same() -> None:
     """Values that this version does not take are shown as they are; only `params` refuses them."""
-    put("old", params={"prompt": "old", "size": "4096x4096", "style": "vivid"})
+    put("old", params={"prompt": "old", "size": "4096 by 4096", "style": "vivid"})
     (entry,) = gn.history()
-    assert "4096x4096" in entry._repr_mimebundle_()["text/plain"]
+    assert "4096 by 4096" in entry._repr_mimebundle_()["text/plain"]
     with pytest.raises(gn.InvalidRequestError):
         _ = entry.params
 

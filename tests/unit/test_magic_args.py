@@ -52,7 +52,7 @@ def test_a_line_is_read_as_a_shell_would() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--size big", "size='big': expected one of auto"),
+        ("--size big", "size='big': expected auto or WIDTHxHEIGHT"),
         ("--n three", "n='three': expected a whole number, 1 to 10"),
         ("--n 1.5", "n=1.5: expected a whole number"),
         ("-n true", "n=True: expected a whole number"),
@@ -65,7 +65,7 @@ def test_a_line_is_read_as_a_shell_would() -> None:
         ("--help", "%imagegen? shows all options"),
         ("--size", "%imagegen: --size/-s: expected one argument"),
         ("--extra seed", "extra='seed': expected KEY=JSON"),
-        ("--extra size=1", "size is a parameter of its own"),
+        ("--quality hihg", "quality='hihg': did you mean high?"),
         ("--extra size=big", "extra='size=big': expected KEY=JSON"),
         ("--extra a=b", "extra='a=b': expected KEY=JSON"),
         ("a b", "%imagegen: unexpected argument 'b'"),

@@ -23,13 +23,14 @@ from PIL import Image
 from traitlets.config import Config
 
 from gradient_notebook.api.errors import InvalidRequestError
+from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.notebook.widgets import panel as module
 from gradient_notebook.notebook.widgets.live import LiveJob
 from gradient_notebook.notebook.widgets.panel import Panel
 from gradient_notebook.session import session
-from gradient_notebook.simulator import Simulator
+from gradient_notebook.simulator import IMAGE_MODELS, Simulator
 from gradient_notebook.storage.archive import Archive
 
 HTML = "<img src=x onerror=alert(1)>"
@@ -252,7 +253,7 @@ def test_what_the_service_says_stands_under_the_picture(
     ("form", "where"),
     [
         ({"prompt": " "}, "prompt: "),
-        ({"extra": '{"size": "<b>"}'}, "extra: "),
+        ({"extra": '["<b>"]'}, "extra: "),
         ({"output_format": "jpeg", "background": "transparent"}, "background: "),
         ({"n": None}, "n: "),
     ],
@@ -310,7 +311,7 @@ def test_what_the_browser_shows_is_sent(panel: Panel, configured: Simulator) -> 
     assert ended(panel, 1)
     panel.form.generate_button.click()
     assert ended(panel, 2)
-    sent = {"model": "openai-gpt-image-1", "n": 1, "stream": True, "partial_images": 2, "output_compression": 40}
+    sent = {"model": DEFAULT_MODEL, "n": 1, "stream": True, "partial_images": 2, "output_compression": 40}
     assert [post.body for post in configured.posts] == [{**said, **sent}] * 2
 
 
@@ -434,6 +435,6 @@ def test_the_extension_takes_the_session_as_it_is(shell: InteractiveShell, monke
 def test_models_are_offered_when_they_have_come(panel: Panel) -> None:
     """The list is the service's own, and another name can be written."""
     control = panel.controls["model"]
-    assert wait_until(control, lambda: len(control.options) == 3)
+    assert wait_until(control, lambda: set(control.options) == set(IMAGE_MODELS))
     control.value = "my-own"
     assert panel.params.model == "my-own"

@@ -105,7 +105,7 @@ def test_a_parameter_that_is_new_in_the_declaration_is_in_the_panel(configured: 
     source = declaration.read_text(encoding="utf-8")
     assert source.count("    extra: Annotated[") == 1
     seed = 'seed: Annotated[int | None, Parameter(often=True, minimum=0, help="Where chance begins.")] = None'
-    style = 'style: Annotated[Literal["vivid", "natural"] | None, Parameter(help="How it looks.")] = None'
+    style = 'style: Annotated[str | None, Parameter(choices=("vivid", "natural"), help="How it looks.")] = None'
     tiled = 'tiled: Annotated[bool | None, Parameter(help="Whether it repeats.")] = None'
     new = "".join(f"    {line}\n" for line in (seed, style, tiled))
     declaration.write_text(source.replace("    extra: Annotated[", f"{new}    extra: Annotated["), encoding="utf-8")
@@ -296,6 +296,7 @@ def test_markup_is_text_wherever_it_comes_from(configured: Simulator, shell: Int
     panel.form.variable.value = HTML
     panel.form.generate_button.click()
     ask(panel, "generate", form={"extra": "", "prompt": ""})
+    panel.controls["size"].value = HTML
     texts = [widget.value for widget in _instances.values() if isinstance(widget, ipywidgets.HTML)]
     assert [text for text in texts if "<img" in text] == []
     assert any("&lt;img" in text for text in texts)

@@ -12,7 +12,8 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
 import gradient_notebook as gn
-from gradient_notebook.api.params import PARAMETERS, GenerateOptions
+from gradient_notebook.api.options import GenerateOptions
+from gradient_notebook.api.params import PARAMETERS
 
 
 def test_the_types_of_the_options_are_the_declarations() -> None:

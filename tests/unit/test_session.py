@@ -13,6 +13,7 @@ import pytest
 
 import gradient_notebook as gn
 from gradient_notebook import session
+from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.connect import discover
 from gradient_notebook.notebook.config import ImageGen
 from gradient_notebook.session import DEFAULTS, FIELDS, LIMITS, PREFIX, SHOWN_DEFAULTS
@@ -60,7 +61,7 @@ def test_a_field_keeps_a_value_in_its_plain_type(name: str, value: Any, kept: An
         ("archive", "yes", "archive='yes': expected True or False"),
         ("read_timeout_s", 0, "read_timeout_s=0"),
         ("max_retries", -1, "max_retries=-1"),
-        ("quality", "best", "quality='best'"),
+        ("quality", "hihg", "quality='hihg'"),
         ("archive_dir", "~nobodyatall/x", "archive_dir='~nobodyatall/x'"),
     ],
 )
@@ -91,7 +92,7 @@ def test_several_are_set_together_or_not_at_all() -> None:
     observer = lambda name, value: told.append((name, value))  # noqa: E731 - to be taken off again
     session.observe(observer)
     before = session.values()
-    for wrong in ({"quality": "best"}, {"nothing": 1}):
+    for wrong in ({"quality": "hihg"}, {"nothing": 1}):
         with pytest.raises(gn.InvalidSettingsError):
             session.update({"concurrency": 8, **wrong, "max_retries": 0})
     assert (session.values(), told) == (before, [])
@@ -164,7 +165,7 @@ def test_an_environment_variable_sets_a_field(
         ("concurrency", "many"),
         ("concurrency", "0"),
         ("archive", "yes"),
-        ("quality", "best"),
+        ("quality", "hihg"),
         ("archive_dir", "~nobodyatall/x"),
     ],
 )
@@ -213,9 +214,9 @@ def test_the_sessions_model_is_the_default_of_every_request(configured: Simulato
     gn.submit("a", quality="low", model=None).result()
     gn.Client().images.generate(prompt="a", quality="low")
     asyncio.run(ask())
-    gn.generate("a", quality="low", model="openai-gpt-image-1")
+    gn.generate("a", quality="low", model=DEFAULT_MODEL)
 
-    assert [post.body["model"] for post in configured.posts] == ["openai-gpt-image-2"] * 4 + ["openai-gpt-image-1"]
+    assert [post.body["model"] for post in configured.posts] == ["openai-gpt-image-2"] * 4 + [DEFAULT_MODEL]
     assert all("size" not in post.body for post in configured.posts)
 
 

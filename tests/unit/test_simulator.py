@@ -26,7 +26,8 @@ import pytest
 from PIL import Image
 
 import gradient_notebook.simulator
-from gradient_notebook.api.params import OUTPUT_TOKENS, PARTIAL_IMAGE_TOKENS
+from gradient_notebook.api.models import DEFAULT_MODEL, FAMILIES, PARTIAL_IMAGE_TOKENS, Family
+from gradient_notebook.api.params import PARAMETERS
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.faults import CUTS, script
 from gradient_notebook.simulator.painter.noise import Noise
@@ -35,7 +36,7 @@ from gradient_notebook.simulator.painter.painting import Painting, Picture
 SCHEMA = json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8"))
 PATH = "/v1/images/generations"
 HEADERS = {"authorization": "Bearer sk-do-simulated"}
-ORDER = {"prompt": "A low sun over blue hills", "model": "openai-gpt-image-1", "n": 1}
+ORDER = {"prompt": "A low sun over blue hills", "model": DEFAULT_MODEL, "n": 1}
 SMALL = ORDER | {"quality": "low", "output_format": "jpeg", "output_compression": 30}
 STREAM = SMALL | {"stream": True, "partial_images": 2}
 
@@ -129,7 +130,7 @@ def test_at_most_three_partial_images_are_sent(simulator: Simulator) -> None:
     """Seven partial images asked for are three sent, and three charged for."""
     events = events_of(post(simulator, STREAM, partial_images=7).text)
     assert len(events) == 4
-    assert events[-1][1]["usage"]["output_tokens"] == OUTPUT_TOKENS["low"]["1024x1024"] + 3 * PARTIAL_IMAGE_TOKENS
+    assert events[-1][1]["usage"]["output_tokens"] == 272 + 3 * PARTIAL_IMAGE_TOKENS
 
 
 def test_stream_and_json_show_the_same_picture() -> None:
@@ -139,12 +140,21 @@ def test_stream_and_json_show_the_same_picture() -> None:
         assert post(fresh, SMALL).json()["data"][0]["b64_json"] == streamed
 
 
-@pytest.mark.parametrize(("quality", "size"), [("low", "1024x1536"), ("high", "1024x1024")])
-def test_usage_has_the_documented_counts(simulator: Simulator, quality: str, size: str) -> None:
+@pytest.mark.parametrize(
+    ("quality", "size", "model", "tokens"),
+    [
+        ("low", "1024x1536", DEFAULT_MODEL, 408),
+        ("high", "1024x1024", DEFAULT_MODEL, 4160),
+        ("high", "1536x1024", "openai-gpt-image-2", 5488),
+    ],
+)
+def test_usage_has_the_documented_counts(
+    simulator: Simulator, quality: str, size: str, model: str, tokens: int
+) -> None:
     """Output tokens are the documented ones for each image; input is a token for every four characters."""
-    order = SMALL | {"prompt": "x" * 10, "quality": quality, "size": size, "n": 2}
+    order = SMALL | {"prompt": "x" * 10, "quality": quality, "size": size, "n": 2, "model": model}
     usage = post(simulator, order).json()["usage"]
-    expected = 2 * OUTPUT_TOKENS[quality][size]
+    expected = 2 * tokens
     assert usage == {
         "input_tokens": 3,
         "output_tokens": expected,
@@ -195,6 +205,94 @@ def test_identical_requests_vary_and_a_fresh_server_repeats_them() -> None:
     assert three_requests() == first
 
 
+@pytest.mark.painted
+def test_a_seed_is_a_set_of_pictures() -> None:
+    """With the same seed two servers send the same files, with another one others."""
+
+    def first_file(seed: int) -> str:
+        with Simulator(seconds_per_image=0, seed=seed) as fresh:
+            return str(post(fresh, SMALL).json()["data"][0]["b64_json"])
+
+    assert first_file(7) == first_file(7) != first_file(8)
+
+
+# ---------------------------------------------------------------------------------------------- model families
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_each_family_is_served_by_what_is_known_of_it(simulator: Simulator, family: Family) -> None:
+    """Its sizes, qualities and formats are answered as asked for, and what is not its own is refused by name."""
+    model = f"openai-{family.name}"
+    for quality in family.qualities.value:
+        assert post(simulator, SMALL, model=model, quality=quality).json()["quality"] in {quality, "medium"}
+    for size in [size for size in family.sizes.value if size != "auto"]:
+        item = post(simulator, SMALL, model=model, size=size).json()["data"][0]
+        assert "{}x{}".format(*opened(item).size) == size
+    others = {name: set(PARAMETERS[name].choices) - set(family.known[name]) for name in ("quality", "output_format")}
+    wrong = [{name: value} for name, values in others.items() for value in values] + [{"size": "1000x1000"}]
+    for change in wrong:
+        response = post(simulator, {**ORDER, "model": model, **change})
+        assert (response.status_code, response.json()["error"]["param"]) == (400, next(iter(change)))
+
+
+def test_gif_and_svg_come_in_one_piece(simulator: Simulator) -> None:
+    """The family that makes them does not stream them."""
+    order = {**ORDER, "model": "openai-gpt-image-2.6"}
+    assert opened(post(simulator, order, output_format="gif").json()["data"][0]).format == "GIF"
+    text = base64.b64decode(post(simulator, order, output_format="svg").json()["data"][0]["b64_json"])
+    assert text.startswith(b"<svg ")
+    streamed = post(simulator, order, output_format="gif", stream=True, partial_images=1)
+    assert (streamed.status_code, streamed.json()["error"]["param"]) == (400, "stream")
+
+
+# ---------------------------------------------------------------------------------------------- what is left out
+
+SDK_REQUESTS: dict[str, dict[str, Any]] = {
+    "the SDK page's example": {"prompt": "A cute baby sea otter floating on its back in calm blue water"},
+    "all parameters": {
+        "prompt": "A cute baby sea otter",
+        "background": "transparent",
+        "model": DEFAULT_MODEL,
+        "moderation": "low",
+        "n": 1,
+        "output_compression": 100,
+        "output_format": "png",
+        "partial_images": 1,
+        "quality": "medium",
+        "size": "1024x1024",
+        "stream": False,
+        "user": "user-1234",
+    },
+    "streaming, and nothing more": {"prompt": "A cute baby sea otter", "stream": True},
+}
+
+
+@pytest.mark.parametrize("request_body", SDK_REQUESTS.values(), ids=SDK_REQUESTS)
+def test_what_the_sdks_send_is_answered(simulator: Simulator, request_body: dict[str, Any]) -> None:
+    """What is left out has its documented default; a stream without partial images is the completed event alone."""
+    response = post(simulator, request_body)
+    assert response.status_code == 200
+    if request_body.get("stream"):
+        assert [name for name, _ in events_of(response.text)] == ["image_generation.completed"]
+    else:
+        assert len(valid("images_response", response.json())["data"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter"),
+    [
+        *[({name: value for name, value in ORDER.items() if name != missing}, missing) for missing in ("model", "n")],
+        ({**ORDER, "stream": True}, "stream"),
+    ],
+)
+def test_a_strict_service_refuses_what_is_left_out(body: dict[str, Any], parameter: str) -> None:
+    """By the description model and n are required, and a stream has partial images."""
+    with Simulator(seconds_per_image=0, strict=True) as strict:
+        response = post(strict, body)
+        assert (response.status_code, response.json()["error"]["param"]) == (400, parameter)
+        assert post(strict, SMALL).status_code == 200
+
+
 # ---------------------------------------------------------------------------------------------- errors
 
 
@@ -210,18 +308,19 @@ def test_identical_requests_vary_and_a_fresh_server_repeats_them() -> None:
     ],
 )
 def test_a_wrong_value_is_refused_by_name(simulator: Simulator, changes: dict[str, Any], parameter: str) -> None:
-    """A wrong value is a 400 in the upstream form that names the parameter; which are wrong the declaration says."""
+    """A wrong value is a 400 in both documented forms, and the upstream one names the parameter."""
     response = post(simulator, ORDER, **changes)
-    error = valid("upstream_error", response.json())["error"]
+    body = valid("upstream_error", response.json())
+    error = body["error"]
     assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", parameter)
+    assert (valid("error", body)["id"], body["message"]) == ("bad_request", error["message"])
 
 
-@pytest.mark.parametrize("missing", ["prompt", "model", "n"])
-def test_a_missing_parameter_is_named(simulator: Simulator, missing: str) -> None:
-    """Prompt, model and n are required on the wire."""
-    response = post(simulator, {name: value for name, value in ORDER.items() if name != missing})
+def test_a_missing_prompt_is_named(simulator: Simulator) -> None:
+    """There is nothing that could take its place."""
+    response = post(simulator, {"model": DEFAULT_MODEL, "n": 1})
     error = valid("upstream_error", response.json())["error"]
-    assert (response.status_code, error["code"], error["param"]) == (400, "missing_required_parameter", missing)
+    assert (response.status_code, error["code"], error["param"]) == (400, "missing_required_parameter", "prompt")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"prompt": NaN}'])
@@ -270,7 +369,7 @@ def test_the_wrong_kind_of_key_is_unauthorized(simulator: Simulator, method: str
     headers = {} if key is None else {"authorization": key}
     response = httpx.request(method, simulator.url + path, json=ORDER, headers=headers)
     assert response.status_code == 401
-    assert response.json() == {"id": "unauthorized", "message": "Unable to authenticate you."}
+    assert (response.json()["id"], response.json()["message"]) == ("unauthorized", "Unable to authenticate you.")
 
 
 @pytest.mark.parametrize(
@@ -296,7 +395,7 @@ def test_the_models_list_fits_the_schema(simulator: Simulator) -> None:
     """The list has image models, among them the documented default, and others."""
     answer = httpx.get(simulator.url + "/v1/models", headers=HEADERS).json()
     names = [model["id"] for model in valid("list_models_response", answer)["data"]]
-    assert "openai-gpt-image-1" in names
+    assert DEFAULT_MODEL in names
     assert sum("image" in name for name in names) > 1
     assert any("image" not in name for name in names)
 
@@ -736,12 +835,12 @@ def test_the_command_names_a_taken_port() -> None:
 
 
 def test_it_imports_nothing_of_the_package_but_the_declaration() -> None:
-    """The simulator is a second reading of the protocol: it shares the declaration of parameters and nothing else."""
+    """The simulator is a second reading of the protocol: it shares the declaration of parameters, what is known of models, and nothing else."""
     folder = Path(gradient_notebook.simulator.__file__).parent
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in folder.glob("*.py")]
     nodes = [node for node in itertools.chain(*map(ast.walk, trees)) if isinstance(node, ast.ImportFrom)]
     outside = {node.module for node in nodes if node.level > 1 or (node.module or "").startswith("gradient_notebook")}
-    assert outside == {"api.params"}
+    assert outside == {"api.models", "api.parameter", "api.params"}
 
 
 def test_importing_it_loads_nothing_heavy() -> None:

@@ -36,7 +36,7 @@ LAYERS = (
     "history",
     "notebook",
 )
-ALONE = {"simulator": {"simulator", "api.params"}}
+ALONE = {"simulator": {"simulator", "api.params", "api.parameter", "api.models"}}
 """Packages that take less than the layers allow: the simulator reads the protocol for itself."""
 IMPORTERS = {
     "IPython": {"notebook"},

@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets
 from traitlets import TraitError
 
-from ...api.params import Parameter
+from ...api.parameter import Parameter
 
 NOT_GIVEN = "auto"
 """What a control says where nothing is given, and the service decides."""
@@ -38,6 +38,8 @@ def make_control(parameter: Parameter) -> ipywidgets.ValueWidget:
     if steps := _steps(parameter):
         # `continuous_update` would send a message for each step that the slider passes.
         return ipywidgets.SelectionSlider(options=steps, continuous_update=False, **words)
+    if parameter.pattern:
+        return ipywidgets.Combobox(value=default, options=parameter.choices, **words)
     if options := options_of(parameter):
         return ipywidgets.Dropdown(options=options, value=default, **words)
     if parameter.kind is bool:
@@ -75,8 +77,11 @@ def _steps(parameter: Parameter) -> tuple[tuple[str, Any], ...]:
 def value_of(parameter: Parameter, control: ipywidgets.ValueWidget) -> Any:
     """Return what a control says, None where it says nothing; raise InvalidRequestError where it makes no sense."""
     value = control.value
-    if isinstance(value, str) and not parameter.multiline and not value.strip() and parameter.default is None:
+    is_empty = isinstance(value, str) and not parameter.multiline and not value.strip()
+    if is_empty and (parameter.default is None or parameter.pattern):
         return None
+    if parameter.pattern:
+        return parameter.check(value.strip())
     return parameter.parse(value) if isinstance(value, str) and parameter.kind is not str else value
 
 
@@ -104,10 +109,17 @@ class Field:
         self.note = ipywidgets.HTML(layout=layout).add_class("gradient-note")
         self.box = ipywidgets.VBox([self.control, self.note], layout=layout).add_class("gradient-field")
         self._set_aside: Any = None
+        self._known = parameter.choices
 
     def say(self, words: str, *, wrong: bool = False) -> None:
         """Say something under the control."""
         self.note.value = note(words, "wrong" if wrong else "why")
+
+    def offer(self, choices: tuple[str, ...]) -> None:
+        """Offer these values, which the chosen model takes; another one that is chosen stays."""
+        self._known = choices
+        if self.parameter.pattern and self.control.options != choices:
+            self.control.options = choices
 
     def limit(self, refusal: Callable[[Any], str]) -> str:
         """Leave only what goes with the other controls, and return why the rest does not.
@@ -115,7 +127,7 @@ class Field:
         `refusal` says why a value does not go with them, or an empty text.
         """
         reasons = {value: reason for value in self._candidates() if (reason := refusal(value))}
-        if self.parameter.choices:
+        if self.parameter.choices and not self.parameter.pattern:
             return self._leave_out(reasons)
         return self.disable(next(iter(reasons.values()), "") if len(reasons) == len(self._candidates()) else "")
 
@@ -128,17 +140,22 @@ class Field:
         """Return values that stand for all that may be asked for."""
         parameter = self.parameter
         if parameter.choices:
-            return list(parameter.choices)
+            return list(self._offered())
         if parameter.kind is bool:
             return [True]
-        return [bound for bound in (parameter.minimum, parameter.maximum) if bound is not None]
+        return [] if parameter.minimum is None else [parameter.minimum]
+
+    def _offered(self) -> dict[str, None]:
+        """Return what is offered: what the model is known to take, and what is chosen all the same."""
+        wanted = self._set_aside or self.control.value
+        return dict.fromkeys([*self._known, *([wanted] if wanted else [])])
 
     def _leave_out(self, reasons: Mapping[Any, str]) -> str:
         """Offer the other choices only. A choice that has to go comes back when it can."""
         wanted = self._set_aside or self.control.value
         chosen = shown_as(self.parameter, None, self.control) if wanted in reasons else wanted
         self._set_aside = wanted if wanted != chosen else None
-        self._offer([choice for choice in self.parameter.choices if choice not in reasons], chosen)
+        self._offer([choice for choice in self._offered() if choice not in reasons], chosen)
         return "; ".join(f"{choice} {reason}" for choice, reason in reasons.items())
 
     def _offer(self, choices: Sequence[Any], chosen: Any) -> None:
@@ -156,8 +173,8 @@ class Field:
         """Set the control to a value of the parameter, or to nothing for None, whatever the others say."""
         self.settle()
         shown = shown_as(self.parameter, value, self.control)
-        if self.parameter.choices and shown in self.parameter.choices and shown not in self.control.options:
-            self._offer(self.parameter.choices, shown)
+        if self.parameter.choices and not self.parameter.pattern and shown not in self.control.options:
+            self._offer([*self._known, shown], shown)
         else:
             self.control.value = shown
 
@@ -166,8 +183,8 @@ class Field:
         if isinstance(shown, int):
             self.parameter.check(shown)  # the control would put it between its bounds in silence
         try:
-            if self.parameter.choices and shown in self.parameter.choices:
-                self.set(shown)
+            if self.parameter.choices and isinstance(shown, str):
+                self.set(self.parameter.check(shown.strip()) if shown.strip() else None)
             elif hasattr(self.control, "label"):
                 self.control.label = shown
             else:

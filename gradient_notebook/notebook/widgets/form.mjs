@@ -71,6 +71,7 @@ export class PanelForm {
     window.addEventListener("click", (event) => this.clicked(event), { capture: true, signal });
     window.addEventListener("input", (event) => this.noteTyped(event), { capture: true, signal });
     window.addEventListener("focusout", (event) => this.left(event), { capture: true, signal });
+    window.addEventListener("pointerdown", (event) => this.openList(event), { capture: true, signal });
     for (const [name, id] of Object.entries(model.get("controls"))) {
       model.widget_manager.get_model(id).then((control) => this.controls.set(name, control));
     }
@@ -138,7 +139,7 @@ export class PanelForm {
   isCorrected() {
     const { typed } = this;
     const active = document.activeElement;
-    if (active instanceof HTMLInputElement) active.dispatchEvent(new Event("change", { bubbles: true }));
+    if (active instanceof HTMLInputElement && !active.list) active.dispatchEvent(new Event("change", { bubbles: true }));
     this.typed = undefined;
     if (!typed || Number(typed.words) === Number(typed.input.value)) return false;
     const what = `${typed.words} is not allowed: it was changed to ${typed.input.value}.`;
@@ -151,6 +152,27 @@ export class PanelForm {
     const input = event.target;
     if (!this.isOfPanel(event) || !(input instanceof HTMLInputElement) || input.type !== "number") return;
     this.typed = { input, words: input.value };
+  }
+
+  /**
+   * A list opens with all that it offers, where a browser would show only what goes with the text that stands there:
+   * the text stands behind as a hint meanwhile, and comes back unless something is typed.
+   * @param {PointerEvent} event
+   */
+  openList(event) {
+    const input = event.target;
+    if (!this.isOfPanel(event) || !(input instanceof HTMLInputElement) || !input.list) return;
+    if (input === document.activeElement) return;
+    const words = input.value;
+    const hint = input.placeholder;
+    const restore = () => {
+      if (input.value === "" && input.placeholder === words) input.value = words;
+      input.placeholder = hint;
+    };
+    input.placeholder = words;
+    input.value = "";
+    input.addEventListener("focusout", restore, { once: true, capture: true, signal: this.view.signal });
+    input.addEventListener("input", () => (input.placeholder = hint), { once: true, signal: this.view.signal });
   }
 
   /** What has become of a number is seen by a person who goes on to anything but Generate. @param {FocusEvent} event */

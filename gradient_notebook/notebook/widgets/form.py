@@ -9,8 +9,10 @@ from typing import Any
 
 import ipywidgets
 
+from ...api.advice import value_notes
 from ...api.errors import GradientNotebookError, InvalidRequestError
-from ...api.params import PARAMETERS, ImageGenerateParams, broken_rule
+from ...api.models import DEFAULT_MODEL
+from ...api.params import PARAMETERS, ImageGenerateParams, broken_rule, choices_of
 from .. import formatting
 from ..magic_args import identifier
 from .controls import Field, note, value_of
@@ -219,8 +221,12 @@ class Form:
         # Limiting a control may change its value, which nobody has chosen: `_touched` would forget what was set aside.
         self._held = True
         try:
+            values = self._others("")
+            values |= values.pop("extra", None) or {}
+            notes = value_notes(values)
             for name, field in self.fields.items():
-                self._refresh(name, field)
+                field.offer(choices_of(field.parameter, values.get("model") or DEFAULT_MODEL))
+                self._refresh(name, field, notes.get(name, ""))
         finally:
             self._held = False
         self.interpolates.layout.display = "" if "{{" in self.controls["prompt"].value else "none"
@@ -235,14 +241,14 @@ class Form:
         else:
             self._estimate.value = html.escape(formatting.tokens(params, self._price))
 
-    def _refresh(self, name: str, field: Field) -> None:
+    def _refresh(self, name: str, field: Field, advice: str) -> None:
         others = self._others(name)
         why = field.limit(lambda value: _reason(_refusal(others, name, value)))
         needed = self.fields.get(field.parameter.only_with)
         if needed and not needed.control.disabled and not needed.control.value:
             why = field.disable(f"only with {needed.parameter.label}")
         wrong = self._wrong.get(name) or self._mistake(name)
-        field.say(wrong or why, wrong=bool(wrong))  # at once: an alert that goes and comes is spoken again
+        field.say(wrong or why or advice, wrong=bool(wrong))  # at once: an alert that goes and comes is spoken again
 
     def _mistake(self, name: str) -> str:
         """Return what is wrong with what a control says by itself."""

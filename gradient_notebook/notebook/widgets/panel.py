@@ -14,7 +14,8 @@ from IPython.core.getipython import get_ipython
 from ...api.credentials import refuse_key_in
 from ...api.errors import GradientNotebookError, InvalidRequestError, InvalidResponseError
 from ...api.images import extension
-from ...api.params import GenerateOptions, ImageGenerateParams, with_parameters_in_sight
+from ...api.options import GenerateOptions, with_parameters_in_sight
+from ...api.params import ImageGenerateParams
 from ...api.settings import Settings
 from ...connect import discover, simulator_notice, without_key
 from ...history.entry import DEFAULT_NAME
