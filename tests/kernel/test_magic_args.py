@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gradient_notebook.simulator import Simulator
 from gradient_notebook.api.models import DEFAULT_MODEL
+from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.validation import IMAGE_MODELS
 
 from .kernel import Cell, Kernel
