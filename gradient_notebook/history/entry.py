@@ -99,7 +99,7 @@ class HistoryEntry:
     @property
     def paths(self) -> list[Path]:
         """Where the originals of the finished images lie."""
-        return [self._path(image) for image in self._finished]
+        return [self._path(image) for image in self._kept if image.outcome == "done" and not image.is_partial]
 
     @property
     def image(self) -> Image | None:
@@ -147,10 +147,6 @@ class HistoryEntry:
     @property
     def _kept(self) -> list[ImageRecord]:
         return [image for image in self.record.images if image.file]
-
-    @property
-    def _finished(self) -> list[ImageRecord]:
-        return [image for image in self._kept if image.outcome == "done" and not image.is_partial]
 
     def _path(self, image: ImageRecord) -> Path:
         return self._archive.originals / Path(image.file or "").name  # a name, never a way out of the folder

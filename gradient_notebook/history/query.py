@@ -134,10 +134,7 @@ def history(
 
     Raises InvalidRequestError for what makes no sense, InvalidSettingsError where there is no archive or it cannot be read.
     """
-    try:
-        archive = _archive(archive_dir)
-    except RuntimeError as error:  # there is no such user
-        raise InvalidRequestError(f"archive_dir={archive_dir!r}: {error}", param="archive_dir", sent=None) from None
+    archive = _archive(archive_dir)
     _check_outcome(outcome)
     if not isinstance(words, str):
         advice = "history() without words returns everything."
@@ -158,9 +155,13 @@ def history(
 
 
 def _archive(folder: Path | str | None) -> Archive:
-    if archive := Archive(folder) if folder else get_default():
-        return archive
-    raise InvalidSettingsError("This session keeps no history: its archive is off.", suggest=("keep_history",))
+    try:
+        archive = Archive(folder) if folder else get_default()
+    except RuntimeError as error:  # there is no such user
+        raise InvalidRequestError(f"archive_dir={folder!r}: {error}", param="archive_dir", sent=None) from None
+    if archive is None:
+        raise InvalidSettingsError("This session keeps no history: its archive is off.", suggest=("keep_history",))
+    return archive
 
 
 def _check_outcome(outcome: str | None) -> None:

@@ -63,15 +63,12 @@ class Archive:
 
     def records(self, **between: float) -> list[Record]:
         """Return the records as `Ledger.records` does, with what a killed process had left half noted."""
-        self._adopt_orphans()
-        return self.ledger.records(**between)
-
-    def _adopt_orphans(self) -> None:
         for path in self.originals.glob(".temporary-*"):
             found = _TEMPORARY.fullmatch(path.name)
             with contextlib.suppress(OSError):  # its process lives, and was quicker; or nothing can be written here
                 if found and self._adopts(path, found):
                     _commit(path, self.originals / found["file"])
+        return self.ledger.records(**between)
 
     def _adopts(self, path: Path, found: re.Match[str]) -> bool:
         """Note an original under the record that its name says; a file that is not whole is none."""

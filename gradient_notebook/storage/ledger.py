@@ -145,7 +145,13 @@ class Ledger:
                 f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY position",  # noqa: S608
                 (since, until),
             ).fetchall()
-        return _joined(generations, images)
+        images_of: dict[str, list[ImageRecord]] = {row["id"]: [] for row in generations}
+        for row in images:
+            values = _values(row, _IMAGE)
+            values["is_partial"] = bool(values["is_partial"])
+            # `get`: a folder that cannot be written is read without a lock, and others may add to it meanwhile.
+            images_of.get(row["generation"], []).append(ImageRecord(**values))
+        return [Record(**_values(row, _GENERATION), images=tuple(images_of[row["id"]])) for row in generations]
 
     def thumbnails(self, files: Sequence[str]) -> dict[str, bytes]:
         """Return the small pictures of originals, by file, as far as they have been made."""
@@ -185,7 +191,9 @@ class Ledger:
     def _writing(self) -> Iterator[Connection]:
         """Write all of it or nothing."""
         try:
-            _create(self.path)
+            # SQLite gives its side files the permissions of this one.
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise LedgerError(f"{self.path}: {error.strerror}") from error
         with self._open("mode=rw") as connection:
@@ -232,12 +240,6 @@ class Ledger:
             raise LedgerError(f"{self.path}: {error}") from error
 
 
-def _create(path: Path) -> None:
-    """Make the file, if there is none: SQLite gives its side files the same permissions."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
 def _migrate(connection: Connection) -> None:
     """Bring the ledger to this version; each record is kept."""
     for statements in _MIGRATIONS[_version(connection) :]:
@@ -256,26 +258,16 @@ def _version(connection: Connection) -> int:
 
 
 def _row(record: Record | ImageRecord) -> dict[str, Any]:
-    return {name: _storable(name, getattr(record, name)) for name in _columns(type(record))}
-
-
-def _storable(name: str, value: Any) -> Any:
-    if name in _IN_JSON and value is not None:
-        return json.dumps(value)
-    # What no file can hold: a service may send half a surrogate pair.
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    stored = {name: getattr(record, name) for name in _columns(type(record))}
+    for name, value in stored.items():
+        if name in _IN_JSON and value is not None:
+            stored[name] = json.dumps(value)
+        elif isinstance(value, str):
+            # A service may send half a surrogate pair, which no file can hold.
+            stored[name] = value.encode("utf-8", "replace").decode()
+    return stored
 
 
 def _values(row: Row, columns: Sequence[str]) -> dict[str, Any]:
     stored = {name: row[name] for name in columns}
     return {name: json.loads(it) if it is not None and name in _IN_JSON else it for name, it in stored.items()}
-
-
-def _joined(generations: Sequence[Row], images: Sequence[Row]) -> list[Record]:
-    by_generation: dict[str, list[ImageRecord]] = {row["id"]: [] for row in generations}
-    for row in images:
-        values = _values(row, _IMAGE)
-        by_generation.get(row["generation"], []).append(
-            ImageRecord(**{**values, "is_partial": bool(values["is_partial"])})
-        )
-    return [Record(**_values(row, _GENERATION), images=tuple(by_generation[row["id"]])) for row in generations]
