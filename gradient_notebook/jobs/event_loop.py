@@ -116,27 +116,24 @@ def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None)
     After `timeout_s` seconds it is a TimeoutError.
     """
     try:
-        _wait(future, timeout_s)
-    except KeyboardInterrupt as interruption:
-        raise Interrupted(_CANCELLED) from interruption
-
-
-def _wait(future: concurrent.futures.Future[Any], timeout_s: float | None) -> None:
-    try:
         running = asyncio.get_running_loop()
     except RuntimeError:
         running = None
-    if running is None:
-        _wait_plainly(future, timeout_s)
-    elif running is get_loop():
+    if running and running is get_loop():
         msg = "A job's own thread can't wait for a job: await it."
         raise RuntimeError(msg)
-    # Not before it is needed, and so not on import: the patch changes asyncio for every library of the process.
-    elif _make_nestable(running):
-        with _interrupts_raise():
-            running.run_until_complete(wait_async(future, timeout_s))
-    else:
-        _wait_plainly(future, timeout_s)
+    try:
+        # Patched only now that it is needed: that changes asyncio for every library of the process.
+        if running and _make_nestable(running):
+            with _interrupts_raise():
+                running.run_until_complete(wait_async(future, timeout_s))
+            return
+        ends_s = _ends_s(timeout_s)
+        while not future.done():
+            # Not `future.result`: a TimeoutError of the work would look like the end of the wait.
+            concurrent.futures.wait({future}, timeout=_tick_s(ends_s))
+    except KeyboardInterrupt as interruption:
+        raise Interrupted(_CANCELLED) from interruption
 
 
 async def wait_async(future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> None:
@@ -168,13 +165,6 @@ def _interrupts_raise() -> Iterator[None]:
     finally:
         # None is a handler that was not set by Python: it cannot be set again.
         signal.signal(signal.SIGINT, before or signal.default_int_handler)
-
-
-def _wait_plainly(future: concurrent.futures.Future[Any], timeout_s: float | None) -> None:
-    ends_s = _ends_s(timeout_s)
-    while not future.done():
-        # Not `future.result`: a TimeoutError of the work would look like the end of the wait.
-        concurrent.futures.wait({future}, timeout=_tick_s(ends_s))
 
 
 def _ends_s(timeout_s: float | None) -> float:

@@ -291,9 +291,15 @@ class Job:
             await asyncio.wait({self._runner_task})
         self._changed.set()
         await asyncio.wait({teller})
-        self._cancelled = self._close_slots()
+        left = [slot for slot in self._slots if not slot.has_ended]
+        for slot in left:
+            slot.advance("cancelled")
+        self._cancelled = bool(left)  # with nothing left, a cancellation came too late
         if self._recorder.is_begun:
-            await self._record_end()
+            try:
+                await in_a_thread(self._recorder.end, self._outcome)
+            except Exception:  # a bug of ours: those who wait for the job must not wait for ever
+                _logger.exception("The end of %r could not be recorded", self)
         # From here on `done()` is true, so that the observers show the end. Those who wait go on only after them:
         # what executes a notebook may drop what a cell shows when it has ended.
         self._elapsed_s = time.monotonic() - self._started_s
@@ -303,12 +309,6 @@ class Job:
         self._ended.set_result(None)
         if self._callbacks:
             await in_a_thread(self._run_callbacks)
-
-    async def _record_end(self) -> None:
-        try:
-            await in_a_thread(self._recorder.end, self._outcome)
-        except Exception:  # a bug of ours: those who wait for the job must not wait for ever
-            _logger.exception("The end of %r could not be recorded", self)
 
     async def _tell_changes(self) -> None:
         while True:
@@ -341,13 +341,6 @@ class Job:
             _logger.warning(notice)
         if self.images and self.errors:
             _logger.warning("%d of %d images are missing: %s", len(self.errors), len(self._slots), self.errors[0])
-
-    def _close_slots(self) -> bool:
-        """Return whether anything was left to cancel: a cancellation can come too late."""
-        left = [slot for slot in self._slots if not slot.has_ended]
-        for slot in left:
-            slot.advance("cancelled")
-        return bool(left)
 
 
 _telling = threading.local()

@@ -60,7 +60,10 @@ class Runner:
         try:
             async with place(lambda: self._advance(mine, "queued")):
                 self._advance(mine, "running")
-                await self._record()
+                # The n requests start together: the first has written down what is asked for, and none is sent before.
+                if self._recording is None:
+                    self._recording = asyncio.ensure_future(in_a_thread(self._recorder.begin, self._slots))
+                await finish_despite_cancel(self._recording)
                 await self._receive(params, first, mine)
             lacking: Exception = InvalidResponseError(f"The response has fewer images than the {params.n} requested.")
         except Exception as error:  # noqa: BLE001 - also a bug of ours must not take the other slots along
@@ -71,13 +74,6 @@ class Runner:
             if isinstance(slot.error, GradientNotebookError) and self._recorder.is_recorded:
                 slot.error.record_id = self._recorder.id
         self._changed()
-
-    async def _record(self) -> None:
-        """Write down what is asked for, before the first of it is sent."""
-        # The n requests start together: the first has it written, and none is sent before it is.
-        if self._recording is None:
-            self._recording = asyncio.ensure_future(in_a_thread(self._recorder.begin, self._slots))
-        await finish_despite_cancel(self._recording)
 
     async def _receive(self, params: ImageGenerateParams, first: int, mine: Slots) -> None:
         client = client_for(self._settings)
