@@ -110,7 +110,10 @@ class _Pieces(BytesIO):
 
 def preview(image: Image.Image, px: int = PREVIEW_PX) -> Preview:
     """Return a preview whose long edge has at most `px` pixels."""
-    return _encoded(_shrunk(image, px))
+    scale = px / max(image.size)
+    if scale >= 1:
+        return _encoded(image)
+    return _encoded(_resized(image, (max(1, round(image.width * scale)), max(1, round(image.height * scale)))))
 
 
 def rows(count: int) -> list[int]:
@@ -124,7 +127,13 @@ def contact_sheet(images: Sequence[Image.Image], width: int = PREVIEW_PX) -> Pre
     mode = "RGBA" if any(_is_transparent(image) for image in images) else "RGB"
     left = iter(images)
     lines = [_row([next(left) for _ in range(count)], width, mode) for count in rows(len(images))]
-    return _encoded(_stacked(lines, mode))
+    height = sum(line.height for line in lines) + _SHEET_GAP_PX * (len(lines) - 1)
+    sheet = Image.new(mode, (width, height), _GAP_COLOR[mode])
+    y = 0
+    for line in lines:
+        sheet.paste(line, (0, y))
+        y += line.height + _SHEET_GAP_PX
+    return _encoded(sheet)
 
 
 def _row(images: Sequence[Image.Image], width: int, mode: str) -> Image.Image:
@@ -137,23 +146,6 @@ def _row(images: Sequence[Image.Image], width: int, mode: str) -> Image.Image:
         sheet.paste(_resized(image, size).convert(mode), (x, 0))
         x += size[0] + _SHEET_GAP_PX
     return sheet
-
-
-def _stacked(lines: Sequence[Image.Image], mode: str) -> Image.Image:
-    height = sum(line.height for line in lines) + _SHEET_GAP_PX * (len(lines) - 1)
-    sheet = Image.new(mode, (lines[0].width, height), _GAP_COLOR[mode])
-    y = 0
-    for line in lines:
-        sheet.paste(line, (0, y))
-        y += line.height + _SHEET_GAP_PX
-    return sheet
-
-
-def _shrunk(image: Image.Image, px: int) -> Image.Image:
-    scale = px / max(image.size)
-    if scale >= 1:
-        return image
-    return _resized(image, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -124,23 +124,20 @@ class Session:
 
     def reset(self) -> None:
         """Set every field to what it is in a new process."""
-        fresh = {name: SHOWN_DEFAULTS.get(name) if name in DEFAULTS else FIELDS[name].default for name in FIELDS}
-        self.update({**fresh, **self._from_environment()})
-        self.__dict__["_told"].clear()
-
-    def _from_environment(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        fresh: dict[str, Any] = {}
         for name, parameter in FIELDS.items():
+            fresh[name] = SHOWN_DEFAULTS.get(name) if name in DEFAULTS else parameter.default
             variable = PREFIX + name.upper()
             if not (text := os.environ.get(variable)):
                 continue
             try:
                 value = parameter.parse(text.lower() if parameter.kind is bool else text)  # True as well as true
-                found[name] = self.checked(name, value)
+                fresh[name] = self.checked(name, value)
             except GradientNotebookError as error:
                 what = f"{error.summary} (from {variable} in the environment)"
                 raise InvalidSettingsError(what, param=name) from None
-        return found
+        self.update(fresh)
+        self.__dict__["_told"].clear()
 
     def is_first(self, words: str) -> bool:
         """Whether `words` have not been said in this session; from now on they have."""
@@ -184,12 +181,9 @@ class Session:
         return f"{self.currency}{cost:.2f}" if cost >= 0.01 else f"{self.currency}{cost:.2g}"
 
 
-def _named(name: str, parameter: Parameter) -> Parameter:
-    return dataclasses.replace(parameter, name=name, label=parameter.label or name)
-
-
 OWN: Mapping[str, Parameter] = {
-    declared.name: _named(declared.name, declared.metadata["parameter"]) for declared in dataclasses.fields(Session)
+    declared.name: dataclasses.replace(declared.metadata["parameter"], name=declared.name, label=declared.name)
+    for declared in dataclasses.fields(Session)
 }
 """The settings beside the defaults of parameters, each with its help, its kind and its bounds."""
 FIELDS: Mapping[str, Parameter] = {**DEFAULTS, **OWN}
