@@ -118,7 +118,10 @@ class Card(Output):
         """Put the image in the card's place and the line under it, and what went wrong under that."""
         with self._lock:
             self._finished = True
-        said = self._said(job, error)
+        # What is to be read under the picture, in order.
+        said = [html.line(self.caption(job))] if job and job.images else []
+        said += [html.box(formatting.Box.of(error))] if error else []
+        said += [html.box(box) for box in formatting.problems(job)]
         # In the widget's own output: a saved notebook keeps the last data of a display id, and needs no kernel for it.
         if picture := image_of(job, session.preview_px):
             data, metadata = picture
@@ -133,9 +136,3 @@ class Card(Output):
         # Last: closing removes the view at once, and the place would be empty until the image is there.
         self._live.close()
         return True
-
-    def _said(self, job: Job | None, error: BaseException | None) -> list[dict[str, str]]:
-        """Return what is to be read under the picture, in order."""
-        said = [html.line(self.caption(job))] if job and job.images else []
-        boxes = [formatting.Box.of(error)] if error else []
-        return said + [html.box(box) for box in boxes + formatting.problems(job)]

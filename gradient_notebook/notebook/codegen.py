@@ -88,16 +88,12 @@ def _options(name: str, value: Any) -> Iterator[str]:
         return
     for text in map(_pair, value, value.values()) if parameter.kind is dict else [str(value)]:
         between = "=" if text.startswith("-") else " "  # a word of its own would be an option
-        yield f"{parameter.option}{between}{_quoted(text)}"
+        quoted = re.sub(r"\{(?=\{)", "{''", shlex.quote(text))  # two braces would begin an expression
+        yield f"{parameter.option}{between}{quoted}"
 
 
 def _pair(key: str, value: Any) -> str:
     return f"{key}={json.dumps(value)}" if _PLAIN_KEY.fullmatch(key) else json.dumps({key: value})
-
-
-def _quoted(text: str) -> str:
-    """Quote for the line of options, where two braces would begin an expression."""
-    return re.sub(r"\{(?=\{)", "{''", shlex.quote(text))
 
 
 def _body(prompt: str) -> tuple[list[str], str]:

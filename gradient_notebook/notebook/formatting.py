@@ -105,6 +105,7 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
     slot = next(slot for slot in job._slots if slot.image)
     count = f"{len(job.images)} PIL images" if isinstance(job._value, list) else "PIL"
     quality = slot.event.quality if slot.event else None
+    kept = slot.path if len(job.images) == 1 else None  # its name is a hash, which is known by its ends
     return [
         name,
         f"{count} {first.width}×{first.height} {(first.format or '').lower()}".strip(),
@@ -112,7 +113,7 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
         seconds(job.elapsed_s),
         *([f"{job.usage.total_tokens:,} tokens"] if job.usage else []),
         *([price] if price else []),
-        *([_short(slot.path.name)] if slot.path and len(job.images) == 1 else []),
+        *([f"{kept.stem[:4]}…{kept.stem[-2:]}{kept.suffix}"] if kept else []),
     ]
 
 
@@ -184,8 +185,3 @@ def problems(job: Job | None) -> list[Box]:
     ]
     failed = [Box(notice) for notice in job._recorder.notices]
     return [*missing, *failed, *(Box(note, kind="done") for note in job._advice)]
-
-
-def _short(file_name: str) -> str:
-    stem, _, suffix = file_name.rpartition(".")
-    return f"{stem[:4]}…{stem[-2:]}.{suffix}"

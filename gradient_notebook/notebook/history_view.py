@@ -73,17 +73,6 @@ def _files(entry: HistoryEntry) -> list[Path]:
     return entry.paths or entry.partial_paths
 
 
-def _is_partial(entry: HistoryEntry) -> bool:
-    return bool(entry.partial_paths) and not entry.paths
-
-
-def _instead(entry: HistoryEntry) -> str:
-    """Return what stands in the place of a picture that is not there."""
-    if not _files(entry):
-        return entry.outcome
-    return "cannot be shown" if _files(entry)[0].exists() else "original file missing"
-
-
 def _made(path: Path) -> bytes | None:
     from ..imaging import open_image, preview
 
@@ -110,7 +99,8 @@ def _outcome(entry: HistoryEntry) -> str:
     """Return how it ended, where it is not done, and what is to be seen of it then."""
     if entry.outcome == "done":
         return ""
-    return formatting.DOT.join([entry.outcome, *(["partial image"] if _is_partial(entry) else [])])
+    is_partial = entry.partial_paths and not entry.paths
+    return formatting.DOT.join([entry.outcome, *(["partial image"] if is_partial else [])])
 
 
 def _numbers(entry: HistoryEntry) -> str:
@@ -133,20 +123,16 @@ def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
     prompt = escape(shortened(entry.prompt, _PROMPT_CHARACTERS))
     # A prompt may have 32,000 characters, and the output stays in the notebook.
     whole = escape("\n".join([entry.prompt[:1_000], *entry.errors, f"Record {entry.id}"]))
+    outcome = _unbroken(_outcome(entry))
     lines = [
         f'<div style="{html.STRONG}"><b>[{at}]</b> {prompt}</div>',
-        _marked(entry),
+        f'<div><span style="color:var({html.color_of(entry.outcome)})">●</span> {outcome}</div>' if outcome else "",
         f"<div>{_unbroken(_settings(entry))}</div>",
         f"<div>{_unbroken(_numbers(entry))}</div>",
         f"<div>{entry.started:%Y-%m-%d&nbsp;%H:%M}</div>",
     ]
     style = f"display:inline-block;vertical-align:top;width:{_WIDTH_PX}px;margin:0 14px 18px 0"
     return f'<div style="{style}" title="{whole}">{_picture(entry, pictures.get(entry.id))}{"".join(lines)}</div>'
-
-
-def _marked(entry: HistoryEntry) -> str:
-    words = _unbroken(_outcome(entry))
-    return f'<div><span style="color:var({html.color_of(entry.outcome)})">●</span> {words}</div>' if words else ""
 
 
 def _unbroken(words: str) -> str:
@@ -160,8 +146,10 @@ def _picture(entry: HistoryEntry, data: bytes | None) -> str:
         "background:color-mix(in srgb,currentColor 8%,transparent)"
     )
     if data is None:
-        words = escape(_instead(entry))
-        return f'<div style="{frame};line-height:{_WIDTH_PX}px;text-align:center">{words}</div>'
+        words: str = entry.outcome
+        if files := _files(entry):
+            words = "cannot be shown" if files[0].exists() else "original file missing"
+        return f'<div style="{frame};line-height:{_WIDTH_PX}px;text-align:center">{escape(words)}</div>'
     alt = escape(shortened(entry.prompt, _PROMPT_CHARACTERS))
     source = f"data:image/{extension(data)[1:]};base64,{pybase64.b64encode_as_string(data)}"
     return f'<img src="{source}" alt="{alt}" style="{frame};object-fit:contain;display:block">'

@@ -63,7 +63,7 @@ def box(said: Box) -> dict[str, str]:
     """Return what went wrong as something to display: a refusal is amber, a cancellation gray, a failure red."""
     color = color_of(said.kind)
     style = (
-        f"{_FONT};color:var(--jp-ui-font-color1,var(--vscode-foreground,CanvasText));padding:8px 14px;"
+        f"{_FONT};{STRONG};padding:8px 14px;"
         f"border-left:3px solid var({color});border-radius:3px;max-width:768px;box-sizing:border-box;"
         f"background:color-mix(in srgb,var({color}) 9%,transparent);overflow-wrap:anywhere"
     )

@@ -8,7 +8,6 @@ import re
 import tokenize
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -45,22 +44,18 @@ class CellRun:
         values = complete_given(args.given, session.defaults())
         self.args = args
         self.params = ImageGenerateParams.of({"prompt": text if args.raw else fill(text), **values})
-        self._refuse_key()
+        self._found = find_key()
+        if self._found.key:
+            try:
+                refuse_key_in(self.params.given(), self._found.key)
+            except InvalidRequestError:
+                del self.params  # a traceback can show what an object holds
+                raise
         self.save = None
         if args.save is not None:
             # Now: a path that cannot be written is refused before anything is sent and billed.
             self.save = save_path(args.save if args.raw else fill(args.save), args.name, self.params)
         self._shell = shell
-
-    def _refuse_key(self) -> None:
-        """Refuse a request that holds the key, before anything of it is shown."""
-        try:
-            self._found = find_key()
-            if self._found.key:
-                refuse_key_in(self.params.given(), self._found.key)
-        except InvalidRequestError:
-            del self.params  # a traceback can show what an object holds
-            raise
 
     def wait(self) -> None:
         """Make the images, and return when they are there."""
@@ -154,15 +149,15 @@ class CellRun:
         return event_loop.Interrupted(f"{self._left(job)} Requests already sent may be billed.")
 
     def _assign(self, job: Job) -> None:
+        """Assign the images that came, and write their files where `--save` says."""
         if job.images:
             self._shell.push({self.args.name: job._value})
-            self._write(job)
-
-    def _write(self, job: Job) -> None:
+        if self.save is None:
+            return
         finished = [slot.image_bytes for slot in job._slots if slot.image and slot.image_bytes]
-        for index, data in enumerate(finished if self.save else []):
+        for index, data in enumerate(finished):
             # More images may come than were asked for: with n = 1, too, they must not overwrite one another.
-            path = numbered(self.save or Path(), index, max(self.params.n, len(finished)))
+            path = numbered(self.save, index, max(self.params.n, len(finished)))
             try:
                 write_atomic(path, data, default_file_mode())
             except OSError as error:

@@ -19,16 +19,11 @@ def interpolate(text: str, namespace: Mapping[str, Any]) -> str:
     What a value contains is data: it is not looked at again. Raises InvalidRequestError for a name that does not exist,
     with the nearest one, and for what is no expression or fails.
     """
-    return "".join(_pieces(text, namespace))
-
-
-def _pieces(text: str, namespace: Mapping[str, Any]) -> Iterator[str]:
-    position = 0
+    pieces, position = [], 0
     for begin, end, source in expressions(text):
-        yield text[position:begin]
-        yield _value(source, namespace)
+        pieces += [text[position:begin], _value(source, namespace)]
         position = end
-    yield text[position:]
+    return "".join([*pieces, text[position:]])
 
 
 def expressions(text: str) -> Iterator[tuple[int, int, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,23 +162,23 @@ class LiveJob:
             "height": self._size[1],
             "rows": rows(len(slots)),
             "mime": f"image/{params.effective('output_format')}",
-            "tiles": [self._slot(index, slot) for index, slot in enumerate(slots)],
+            "tiles": [
+                {"status": slot.status, "label": formatting.label(at, slot), "keys": self._keys.get(at, [])}
+                for at, slot in enumerate(slots)
+            ],
             **more,
         }
 
     def take_pictures(self, job: Job) -> None:
         """Send previews of the pictures that have come since the last time. Takes 25 ms for each."""
         for index, slot in enumerate(job._slots):
-            for at, data in self._new(index, slot):
+            files = [*slot.partials, *filter(None, [slot.image_bytes])]
+            first = self._seen.get(index, 0)
+            self._seen[index] = len(files)
+            if not self._keeps_partials:
+                first = max(first, len(files) - 1)
+            for at, data in enumerate(files[first:], first):
                 self._take(index, at, slot, data)
-
-    def _new(self, index: int, slot: ImageSlot) -> Iterator[tuple[int, bytes]]:
-        files = [*slot.partials, *filter(None, [slot.image_bytes])]
-        first = self._seen.get(index, 0)
-        self._seen[index] = len(files)
-        if not self._keeps_partials:
-            first = max(first, len(files) - 1)
-        yield from enumerate(files[first:], first)
 
     def _take(self, index: int, at: int, slot: ImageSlot, data: bytes) -> None:
         try:
@@ -195,7 +195,8 @@ class LiveJob:
         earlier = self._keys.get(index, [])
         if not self._keeps_partials:
             self._picture.forget(earlier)
-        self._keys[index] = [*(earlier if self._keeps_partials else []), key]
+            earlier = []
+        self._keys[index] = [*earlier, key]
 
     @property
     def _partial_images(self) -> int:
@@ -205,9 +206,6 @@ class LiveJob:
         """Fewer partial images than asked for may come: an ended slot has done all its steps."""
         each = self._partial_images
         return min(len(slot.partials), each) if not slot.has_ended else each + 1
-
-    def _slot(self, index: int, slot: ImageSlot) -> dict[str, Any]:
-        return {"status": slot.status, "label": formatting.label(index, slot), "keys": self._keys.get(index, [])}
 
 
 def _size(params: ImageGenerateParams) -> tuple[int, int]:

@@ -63,7 +63,10 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     ) -> None:
         self._shell = get_ipython()
         self._settings = settings
-        given, name = self._initial({"prompt": prompt or "", **params}), identifier(name)  # before anything is made
+        values = complete_given({"prompt": prompt or "", **params}, session.defaults())
+        # Checked before anything is made. A form may begin without a prompt, a request may not.
+        checked = ImageGenerateParams.of({**values, "prompt": prompt or "a"})
+        name = identifier(name)
         notice = simulator_notice() if settings is None and without_key() else ""
         self.form = Form(name, session.defaults, session.price, notice)
         self._gallery = Gallery(preview_px=session.preview_px).add_class("gradient-images")
@@ -71,16 +74,9 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self._behind = StaticFallback(html.record([name, "no images yet"]))
         super().__init__([self.form.box, self._gallery])
         self.add_class("gradient-panel")
-        self.form.fill(given, interpolates=not raw)
+        self.form.fill({**checked.given(), "prompt": prompt or ""}, interpolates=not raw)
         self._listen()
         self._find_models()
-
-    def _initial(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the form begins with: what was given, completed by the session's defaults."""
-        values = complete_given(params, session.defaults())
-        # A form may begin without a prompt, a request may not.
-        checked = ImageGenerateParams.of({**values, "prompt": values.get("prompt") or "a"})
-        return {**checked.given(), "prompt": values.get("prompt", "")}
 
     def _listen(self) -> None:
         self._gallery.controls = {name: control.model_id for name, control in self.form.in_a_browser.items()}
@@ -197,7 +193,9 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         result.live.take_pictures(job)
         boxes = [formatting.Box.of(error) for error in (failure, result.live.failure) if error]
         boxes += formatting.problems(job)
-        caption = self._caption(result.name, job)
+        unfinished = [formatting.summary(job.params), formatting.seconds(job.elapsed_s)]
+        caption = formatting.caption(result.name, job, session.cost) if job.images else unfinished
+        caption += formatting.extra_settings(job.params, session.defaults())
         self._results.end(result, result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes]))
         name = getattr(failure, "param", None)
         # Somebody may have changed the control meanwhile: then the error is about what no longer stands there.
@@ -209,11 +207,6 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     def _assign(self, name: str, job: Job) -> None:
         if self._shell:
             self._shell.push({name: job._value})
-
-    def _caption(self, name: str, job: Job) -> list[str]:
-        unfinished = [formatting.summary(job.params), formatting.seconds(job.elapsed_s)]
-        known = formatting.caption(name, job, session.cost) if job.images else unfinished
-        return [*known, *formatting.extra_settings(job.params, session.defaults())]
 
     # What the browser asks for
 
