@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
 import tokenize
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -15,159 +12,16 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 from traitlets import TraitError
 
-from ..api.advice import retirement_note, value_notes
-from ..api.credentials import refuse_key_in
 from ..api.errors import SCRIPT, GradientNotebookError, InvalidRequestError, describe
-from ..api.params import ImageGenerateParams
-from ..connect import discover, find_key, simulator_notice, without_key
+from ..connect import discover, simulator_notice, without_key
 from ..jobs import event_loop
-from ..jobs.job import Job, new_job
 from ..jobs.runner import client_for
 from ..session import session
-from ..storage.archive import default_file_mode, get_default, write_atomic
 from . import formatting
-from .cell_output import Card, Output, Text
+from .cell_run import CellRun
 from .completion import make_matcher
 from .config import ImageGen
-from .magic_args import HISTORY_PARSER, PARSER, MagicArgs, complete_given, numbered, parse, save_path, split_prompt
-from .templates import interpolate
-
-# A cell that awaits is cancelled, one that blocks gets the signal itself.
-_INTERRUPTIONS = (asyncio.CancelledError, KeyboardInterrupt)
-
-
-class CellRun:
-    """One run of a magic: the request is checked when it is made, and nothing has been sent yet."""
-
-    def __init__(self, shell: InteractiveShell, args: MagicArgs, text: str, names: Mapping[str, Any]) -> None:
-        fill = partial(interpolate, namespace=names)
-        values = complete_given(args.given, session.defaults())
-        self.args = args
-        self.params = ImageGenerateParams.of({"prompt": text if args.raw else fill(text), **values})
-        self._found = find_key()
-        if self._found.key:
-            try:
-                refuse_key_in(self.params.given(), self._found.key)
-            except InvalidRequestError:
-                del self.params  # a traceback can show what an object holds
-                raise
-        self.save = None
-        if args.save is not None:
-            # Now: a path that cannot be written is refused before anything is sent and billed.
-            self.save = save_path(args.save if args.raw else fill(args.save), args.name, self.params)
-        self._shell = shell
-
-    def wait(self) -> None:
-        """Make the images, and return when they are there."""
-        job = self._job(self._output().update)
-        try:
-            job._wait()
-        except _INTERRUPTIONS as interruption:
-            # The interrupt has cancelled the job. What has come by then, and why it ended, is known at its end only.
-            event_loop.wait(job._ended)
-            raise self._interrupted(job) from interruption
-        self._end(job)
-
-    async def wait_async(self) -> None:
-        """Make the images, and return when they are there; the kernel stays open for messages meanwhile."""
-        job = self._job(self._output().update)
-        try:
-            await job._wait_async()
-        except _INTERRUPTIONS as interruption:
-            await event_loop.wait_async(job._ended)
-            raise self._interrupted(job) from interruption
-        self._end(job)
-
-    def run_in_background(self) -> None:
-        """Begin, and let the cell go: the variable holds the job, and then its image."""
-        self._output(background=True)
-        job = self._job(self._watch)
-        # Before it starts: `_watch` assigns the image only where the name still holds the job.
-        self._shell.push({self.args.name: job})
-        job._start()
-
-    def dry_run(self) -> None:
-        """Show the request and what it may cost."""
-        print("POST /v1/images/generations")  # noqa: T201 - this is the output
-        print(json.dumps(self.params.body(), indent=2, ensure_ascii=False))  # noqa: T201
-        # Without a key there is no service whose model could end; asking for its address would start the simulator.
-        where = discover(found=self._found).endpoint if self._found.key else None
-        ends = retirement_note(self.params.model, where) if where else ""
-        for note in filter(None, [*value_notes(self.params.body()).values(), ends]):
-            print(f"Note: {note}")  # noqa: T201
-        print(f"Estimate: {formatting.estimate(self.params, session.price)}. Nothing was sent.")  # noqa: T201
-
-    def _output(self, *, background: bool = False) -> Output:
-        arguments = (self.args.name, self.params)
-        if self.args.quiet:
-            self.output = Output(*arguments)
-        elif hasattr(self._shell, "kernel"):
-            self.output = Card(*arguments, background=background)
-        else:
-            self.output = Text(*arguments)
-        return self.output
-
-    def _job(self, observer: Any) -> Job:
-        """Show that the work begins, and return the job, of which nothing has been sent yet."""
-        self.output.begin()
-        try:
-            settings = discover(found=self._found)
-            job = new_job(self.params, settings, get_default(), observer)
-            self.output.attach(job)
-        except BaseException as error:
-            # An interrupt, too: the card stands there already, and nothing else would take it away.
-            self._show_error(error, None)
-            raise
-        return job
-
-    def _watch(self, job: Job) -> None:
-        self.output.update(job)
-        if job.done():
-            if self._shell.user_ns.get(self.args.name) is job:  # unless somebody took the name meanwhile
-                self._assign(job)
-            failure = job._failure
-            # With --quiet and in a terminal nothing shows it yet. A thread's print lands in whatever cell runs by then.
-            if not self.output.finish(job, failure) and failure:
-                print(formatting.Box.of(failure).text)  # noqa: T201 - nobody is there to raise it to
-
-    def _end(self, job: Job) -> None:
-        # First: what --save could not write becomes a notice of the job, which `finish` shows.
-        self._assign(job)
-        if failure := job._failure:
-            raise self._show_error(failure, job)
-        self.output.finish(job, None)
-
-    def _show_error(self, error: BaseException, job: Job | None) -> BaseException:
-        """Show an error, and return it to be raised: it has only to say then what became of the variable."""
-        if self.output.finish(job, error) and isinstance(error, GradientNotebookError):
-            error.shown_as = self._left(job)
-        return error
-
-    def _interrupted(self, job: Job) -> event_loop.Interrupted:
-        self._assign(job)
-        self.output.finish(job, job._failure)
-        return event_loop.Interrupted(f"{self._left(job)} Requests already sent may be billed.")
-
-    def _assign(self, job: Job) -> None:
-        """Assign the images that came, and write their files where `--save` says."""
-        if job.images:
-            self._shell.push({self.args.name: job._value})
-        if self.save is None:
-            return
-        finished = [slot.image_bytes for slot in job._slots if slot.image and slot.image_bytes]
-        for index, data in enumerate(finished):
-            # More images may come than were asked for: with n = 1, too, they must not overwrite one another.
-            path = numbered(self.save, index, max(self.params.n, len(finished)))
-            try:
-                write_atomic(path, data, default_file_mode())
-            except OSError as error:
-                job._recorder.notices.append(f"save={str(path)!r} failed ({error}); {self.args.name} holds the image.")
-
-    def _left(self, job: Job | None) -> str:
-        """Return what the variable holds after a failure."""
-        count = len(job.images) if job else 0
-        finished = f"{self.args.name} holds the finished images: {count} of {self.params.n}."
-        return finished if count else f"{self.args.name} was not assigned."
+from .magic_args import HISTORY_PARSER, PARSER, parse, split_prompt
 
 
 @magics_class

@@ -21,10 +21,11 @@ from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.api.parameter import Parameter
 from gradient_notebook.api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams
 from gradient_notebook.notebook import codegen
+from gradient_notebook.notebook.cell_run import CellRun
 from gradient_notebook.notebook.codegen import as_cell, as_python
 from gradient_notebook.notebook.config import ImageGen
 from gradient_notebook.notebook.magic_args import parse
-from gradient_notebook.notebook.magics import CellRun, ImageGenMagics
+from gradient_notebook.notebook.magics import ImageGenMagics
 from gradient_notebook.session import DEFAULTS, SHOWN_DEFAULTS
 
 from .examples import of_full
