@@ -109,7 +109,8 @@ class Simulator:
             listening.setblocking(False)
             self.url = f"http://{HOST}:{listening.getsockname()[1]}"
             ready = threading.Event()
-            self._thread = threading.Thread(target=self._run, args=(listening, ready), name="simulator", daemon=True)
+            serving = self._serve(listening, ready)
+            self._thread = threading.Thread(target=asyncio.run, args=(serving,), name="simulator", daemon=True)
             self._thread.start()
             ready.wait()
         return self
@@ -128,10 +129,6 @@ class Simulator:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-
-    def _run(self, listening: socket.socket, ready: threading.Event) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._serve(listening, ready))
 
     async def _serve(self, listening: socket.socket, ready: threading.Event) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()

@@ -34,12 +34,7 @@ def space(scene: Scene) -> None:
     for tint in _tints(scene, 3):
         fog = canvas.clouds((3, 2), 5)
         levels = [max(0, min(235, round((value - 118) * 3.2))) for value in range(256)]
-        light = Image.composite(
-            ImageChops.screen(canvas.image, Image.new("RGB", canvas.size, scaled(tint, 0.62))),
-            canvas.image,
-            fog.point(levels),
-        )
-        canvas.image = light
+        canvas.lighten(fog.point(levels), scaled(tint, 0.62))
     milky_way(scene, 0.6)
     paint_stars(scene, canvas.height)
     side = rng.choice((0.3, 0.68))

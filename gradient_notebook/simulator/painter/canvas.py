@@ -75,15 +75,8 @@ class Canvas:
 
     def paint(self, mask: Image.Image, top: Colour, bottom: Colour | None = None, opacity: float = 1) -> None:
         """Paint where the mask is, from `top` to `bottom` between the mask's own upper and lower edge."""
-        box = mask.getbbox()
-        if box is None:
-            return
-        part = mask.crop(box)
-        if opacity < 1:
-            part = part.point([round(value * opacity) for value in range(256)])
-        size = part.size
-        fill = gradient(size, [(0, top), (1, bottom)]) if bottom else Image.new("RGB", size, top)
-        self.image.paste(fill, box[:2], part)
+        if box := mask.getbbox():
+            self._fill(mask.crop(box), box[:2], top, bottom, opacity)
 
     def shape(
         self, points: Sequence[Point], top: Colour, bottom: Colour | None = None, opacity: float = 1, blur: float = 0
@@ -100,10 +93,19 @@ class Canvas:
         ImageDraw.Draw(large).polygon([((x - left) * factor, (y - upper) * factor) for x, y in points], fill=255)
         part = large.reduce(factor)
         part = part.filter(ImageFilter.GaussianBlur(blur)) if blur else part
+        self._fill(part, (left, upper), top, bottom, opacity)
+
+    def _fill(self, mask: Image.Image, corner: Size, top: Colour, bottom: Colour | None, opacity: float) -> None:
+        """Paint through a mask whose upper left corner lies at `corner`."""
         if opacity < 1:
-            part = part.point([round(value * opacity) for value in range(256)])
-        fill = gradient(part.size, [(0, top), (1, bottom)]) if bottom else Image.new("RGB", part.size, top)
-        self.image.paste(fill, (left, upper), part)
+            mask = mask.point([round(value * opacity) for value in range(256)])
+        fill = gradient(mask.size, [(0, top), (1, bottom)]) if bottom else Image.new("RGB", mask.size, top)
+        self.image.paste(fill, corner, mask)
+
+    def lighten(self, mask: Image.Image, light: Colour) -> None:
+        """Add light of one colour where the mask is."""
+        lit = ImageChops.screen(self.image, Image.new("RGB", self.size, light))
+        self.image = Image.composite(lit, self.image, mask)
 
     def glow(self, centre: Point, radius: float, colour: Colour, strength: float = 1, flatness: float = 1) -> None:
         """Add light around `centre` that fades within `radius` pixels, `flatness` times as wide as high."""

@@ -79,10 +79,7 @@ def milky_way(scene: Scene, strength: float) -> None:
     left, upper = (side - canvas.width) // 2, (side - canvas.height) // 2
     turned = turned.crop((left, upper, left + canvas.width, upper + canvas.height))
     fog = canvas.clouds((5, 4), 5).point([max(0, min(255, round((v - 80) * 1.7 * strength))) for v in range(256)])
-    mask = ImageChops.multiply(turned, fog)
-    canvas.image = Image.composite(
-        ImageChops.screen(canvas.image, Image.new("RGB", canvas.size, (176, 160, 214))), canvas.image, mask
-    )
+    canvas.lighten(ImageChops.multiply(turned, fog), (176, 160, 214))
 
 
 def _clouds(scene: Scene, skyline: float) -> None:

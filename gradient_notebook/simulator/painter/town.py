@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from .canvas import Point, mix
 from .scene import Scene
@@ -77,6 +77,4 @@ def _windows(scene: Scene, boxes: list[Box], nearness: float, share: float) -> N
     warm = (255, 208, 130)
     canvas.paint(mask, warm, (255, 186, 110))
     soft = mask.filter(ImageFilter.GaussianBlur(scene.unit * 0.9))
-    canvas.image = Image.composite(
-        ImageChops.screen(canvas.image, Image.new("RGB", canvas.size, (255, 160, 80))), canvas.image, soft
-    )
+    canvas.lighten(soft, (255, 160, 80))
