@@ -90,7 +90,8 @@ if TYPE_CHECKING:
     from .connect import Settings
     from .history.entry import HistoryEntry
     from .history.query import History, history
-    from .jobs.job import Job, generate, submit
+    from .jobs.job import Job
+    from .jobs.submit import generate, submit
     from .notebook.widgets.panel import Panel
     from .session import Session, configure, session
 
@@ -105,10 +106,10 @@ _MODULES = {
     "Session": "session",
     "Settings": "connect",
     "configure": "session",
-    "generate": "jobs.job",
+    "generate": "jobs.submit",
     "history": "history.query",
     "session": "session",
-    "submit": "jobs.job",
+    "submit": "jobs.submit",
     **dict.fromkeys(
         (
             "ImageGenCompletedEvent",

@@ -7,19 +7,15 @@ import concurrent.futures
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
 
-from ..api.credentials import refuse_key_in
 from ..api.errors import JobCancelledError
 from ..api.events import Usage
-from ..api.options import GenerateOptions, StreamableOptions, with_parameters_in_sight
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
-from ..connect import discover
 from ..display_hooks import hook
-from ..session import session
-from ..storage.archive import Archive, get_default
+from ..storage.archive import Archive
 from ..storage.outcome import Outcome, outcome_of
 from . import event_loop
 from .image_slot import ImageSlot, open_all
@@ -345,70 +341,3 @@ class Job:
 
 _telling = threading.local()
 _running: set[Job] = set()  # a loop keeps no strong reference to its tasks
-
-
-@with_parameters_in_sight
-def submit(prompt: str, *, settings: Settings | None = None, **options: Unpack[GenerateOptions]) -> Job:
-    """Start making images in the background, and return at once. Each image costs.
-
-    Args:
-        prompt: description of the image, 1 to 32,000 characters.
-        settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
-        **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
-
-    Returns:
-        The job: `await job` and `job.result()` give the images.
-
-    Raises:
-        InvalidRequestError: a value that cannot be sent, before anything is.
-        InvalidSettingsError: a key or an endpoint that cannot be used.
-
-    >>> from gradient_notebook import submit
-    >>> job = submit("A red fox", quality="low", size="1024x1024")
-    >>> job.result().size
-    (1024, 1024)
-    """
-    job = _job(prompt, settings, options)
-    job._start()
-    return job
-
-
-@overload
-def generate(
-    prompt: str, *, settings: Settings | None = None, n: Literal[1] | None = None, **options: Unpack[StreamableOptions]
-) -> Image: ...
-@overload
-def generate(
-    prompt: str, *, settings: Settings | None = None, n: int, **options: Unpack[StreamableOptions]
-) -> Image | list[Image]: ...
-@with_parameters_in_sight
-def generate(prompt: str, *, settings: Settings | None = None, **options: Unpack[GenerateOptions]) -> Any:
-    """Make images and return them: `submit` and `Job.result` in one. Each image costs.
-
-    Works in a cell, in a script and in a thread; interrupting it cancels the request.
-
-    Args:
-        prompt: description of the image, 1 to 32,000 characters.
-        settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
-        **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
-
-    Returns:
-        The PIL image at full size, decoded from the bytes that the service sent; with n > 1 the list of those that came.
-
-    Raises:
-        InvalidRequestError: a value that cannot be sent, before anything is.
-        InvalidSettingsError: a key or an endpoint that cannot be used.
-        APIError: what the service and the way to it cause, if no image came.
-
-    >>> from gradient_notebook import generate
-    >>> generate("A red fox", quality="low", size="1536x1024").size
-    (1536, 1024)
-    """
-    return _job(prompt, settings, options).result()
-
-
-def _job(prompt: str, settings: Settings | None, options: Mapping[str, Any]) -> Job:
-    checked, where = ImageGenerateParams.of({"prompt": prompt, **session.with_model(options)}), settings or discover()
-    # Before there is a job: its record would put the key on disk.
-    refuse_key_in(checked.given(), where.key)
-    return new_job(checked, where, get_default())
