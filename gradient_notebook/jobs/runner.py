@@ -47,12 +47,9 @@ class Runner:
 
     async def run(self) -> None:
         """Make n images: streaming they are n requests at once, and one that fails leaves the others alone."""
-        tasks = [asyncio.ensure_future(self._make(one, first)) for one, first in requests_of(self._params)]
-        try:
-            await asyncio.gather(*tasks)
-        except asyncio.CancelledError:
-            await asyncio.wait(tasks)  # gather has cancelled them; let them hang up
-            raise
+        async with asyncio.TaskGroup() as requests:  # cancelled, it cancels them all and lets them hang up
+            for one, first in requests_of(self._params):
+                requests.create_task(self._make(one, first))
 
     async def _make(self, params: ImageGenerateParams, first: int) -> None:
         """Send one request, and see to it that each of its slots ends with an image or with the reason why not."""
