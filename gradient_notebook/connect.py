@@ -83,7 +83,10 @@ def _found_endpoint(argument: str | None, found: Found) -> tuple[str | None, str
 
 def without_key() -> bool:
     """Whether neither a key nor an endpoint is configured, so that the simulator is used."""
-    return not has_key() and _found_endpoint(None, find_key())[0] is None
+    # The keyring's marker is enough: the keyring itself may ask back.
+    if _remembered or _first(os.getenv, "{}") or _in_colab() or _in_dotenv().key or _marker().exists():
+        return False
+    return _found_endpoint(None, find_key())[0] is None
 
 
 def simulator_notice() -> str:
@@ -138,11 +141,6 @@ def key_for_inference(model_access_key: Key | None, access_token: Key | None) ->
     if model_access_key is None and access_token is not None and access_token.is_control_plane:
         return _first(os.getenv, "{}") or access_token
     return model_access_key or access_token
-
-
-def has_key() -> bool:
-    """Whether a key is configured. The keyring is not asked: it may ask back."""
-    return bool(_remembered or _first(os.getenv, "{}") or _in_colab() or _in_dotenv().key or _marker().exists())
 
 
 def _first(get: Callable[[str], Any], source: str) -> Key | None:

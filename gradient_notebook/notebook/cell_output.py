@@ -118,7 +118,6 @@ class Card(Output):
         """Put the image in the card's place and the line under it, and what went wrong under that."""
         with self._lock:
             self._finished = True
-        # What is to be read under the picture, in order.
         said = [html.line(self.caption(job))] if job and job.images else []
         said += [html.box(formatting.Box.of(error))] if error else []
         said += [html.box(box) for box in formatting.problems(job)]

@@ -89,10 +89,8 @@ def _settings(entry: HistoryEntry) -> str:
     try:
         # A stand-in for the prompt, which the summary leaves out: a request may not be without one.
         return formatting.summary(ImageGenerateParams.of({"prompt": "a", **known}))
-    except InvalidRequestError:
-        return formatting.DOT.join(
-            str(value) for value in known.values() if value
-        )  # of another server, or another time
+    except InvalidRequestError:  # of another server, or another time
+        return formatting.DOT.join(str(value) for value in known.values() if value)
 
 
 def _outcome(entry: HistoryEntry) -> str:
