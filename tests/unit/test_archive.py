@@ -194,7 +194,7 @@ def test_a_cancelled_streams_newest_partial_image_is_kept_and_marked(
     """What had come of a stream before somebody cancelled it is on disk."""
     job = new_job(ImageGenerateParams.of({"prompt": "x", **STREAMED}), discover(), archive)
     job._observe(lambda job: job.cancel() if job.partials and job.status == "running" else None)
-    configured.script([{"drip": 1000}])
+    configured.script([{"cut": "in_final", "silence": True}])
     job._wait()
     found, image = the_only(archive)
     assert (job.status, found.outcome, image.outcome, image.is_partial) == ("cancelled",) * 3 + (True,)
