@@ -16,7 +16,6 @@ from ..api.errors import SCRIPT, GradientNotebookError, InvalidRequestError, des
 from ..connect import discover, simulator_notice, without_key
 from ..jobs import event_loop
 from ..jobs.runner import client_for
-from ..session import session
 from . import formatting
 from .cell_run import CellRun
 from .completion import make_matcher
