@@ -37,10 +37,10 @@ def test_mouse_and_keyboard_generate_and_run_no_cell(panel: Panels, front_end: F
 def test_a_click_in_the_film_brings_an_image_back_and_leaves_the_form(panel: Panels, front_end: FrontEnd) -> None:
     """The image and its settings are in view again; only Use these settings fills the form with them."""
     seen = panel(front_end)
-    seen.control("size").select_option("1536x1024")
+    seen.control("size").fill("1536x1024")
     seen.make("a wide lake")
     first = seen.source()
-    seen.control("size").select_option("1024x1536")
+    seen.control("size").fill("1024x1536")
     seen.make("a tall tree")
     expect(seen.picture).not_to_have_attribute("src", first)
     seen.prompt.fill("a new idea")
@@ -65,7 +65,7 @@ def test_a_copied_cell_makes_the_same_request(panel: Panels, front_end: FrontEnd
     seen = panel(front_end)
     seen.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     seen.python("get_ipython().run_line_magic('load_ext', 'gradient_notebook')\nanimal = 'red fox'")
-    seen.control("size").select_option("1024x1536")
+    seen.control("size").fill("1024x1536")
     seen.control("output_format").select_option("webp")
     seen.header.click()
     seen.control("extra").fill('{"seed": 7}')

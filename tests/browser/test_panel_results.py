@@ -117,7 +117,7 @@ def test_a_saved_notebook_shows_the_last_image_without_a_kernel(panel: Panels, l
     path = lab.root / seen.opened.name
     seen.opened.save()
     size = path.stat().st_size
-    seen.control("size").select_option("1536x1024")
+    seen.control("size").fill("1536x1024")
     seen.make("an earlier one", f"{MARKUP} at sea")
     expect(seen.opened.output(PANEL).locator(".jp-OutputArea-child").filter(visible=True)).to_have_count(1)
     seen.opened.cell(EMPTY).locator(".cm-content").click()

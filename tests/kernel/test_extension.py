@@ -133,11 +133,14 @@ def test_tab_completes_options(kernel: Kernel, first_line: str) -> None:
         ("--quality=h", ["high"]),
         ("--output-format w", ["webp"]),
         ("--output_format w", ["webp"]),
-        ("-s 10", ["1024x1024", "1024x1536"]),
+        ("--model gpt-image-1 -s 10", ["1024x1024", "1024x1536"]),
+        ("-m gpt-image-2 --size=38", ["3840x2160"]),
+        ("--model=gpt-image-2.5-fast -q x", ["xhigh"]),
+        ("-m gpt-image-2.6 -f g", ["gif"]),
     ],
 )
 def test_tab_completes_allowed_values(kernel: Kernel, line: str, expected: list[str]) -> None:
-    """After an option come its values, and nothing else."""
+    """After an option come the values that the model takes, and nothing else."""
     assert kernel.completions(f"%%imagegen house {line}") == expected
 
 

@@ -142,6 +142,21 @@ def test_a_sessions_default_that_does_not_fit_gives_way() -> None:
         ImageGenerateParams.of({"prompt": "x", **complete_given({"output_compression": 5}, {"output_format": "png"})})
 
 
+def test_streaming_gives_way_to_what_is_not_streamed() -> None:
+    """A session's default does not make a cell fail whose format comes in one piece; what the cell itself says does."""
+    session = {"stream": True, "partial_images": 2, "model": "gpt-image-2.6"}
+    assert complete_given({"output_format": "gif"}, session).get("stream") is None
+    assert complete_given({"output_format": "gif", "stream": True}, session)["stream"] is True
+    assert complete_given({"output_format": "png"}, session)["stream"] is True
+
+
+def test_what_extra_says_counts_as_given() -> None:
+    """A session's default does not stand beside it."""
+    session = {"stream": True, "partial_images": 2, "output_format": "webp"}
+    values = complete_given({"extra": {"stream": False, "n": 3, "seed": 7}}, session)
+    assert values == {"stream": False, "output_format": "webp", "n": 3, "extra": {"seed": 7}}
+
+
 def test_the_line_form_is_cut_at_its_dashes() -> None:
     """What stands before -- are options, what stands after it is the prompt, further dashes included."""
     assert split_prompt("otter -n 2 -- a -- b --size x") == ("otter -n 2", "a -- b --size x")
