@@ -55,14 +55,19 @@ class Grid(NamedTuple):
         fits = max(width, height) <= min(self.longest_edge, self.largest_ratio * min(width, height))
         return on_grid and fits and self.fewest_pixels <= width * height <= self.most_pixels
 
-    def all(self) -> Iterator[tuple[int, int]]:
-        """Yield every size that it takes: some 20,000."""
-        edges = range(self.step, self.longest_edge + 1, self.step)
-        return ((width, height) for width in edges for height in edges if self.takes(width, height))
+    def near(self, width: int, height: int) -> Iterator[tuple[int, int]]:
+        """Yield for each width that it takes the heights on both sides of the shape that is asked for."""
+        for one in range(self.step, self.longest_edge + 1, self.step):
+            lowest = max(self.step, one / self.largest_ratio, self.fewest_pixels / one)
+            highest = min(self.longest_edge, one * self.largest_ratio, self.most_pixels / one)
+            low, high = math.ceil(lowest / self.step), math.floor(highest / self.step)
+            if low <= high:
+                exact = one * height / width / self.step
+                yield from ((one, min(max(at, low), high) * self.step) for at in (math.floor(exact), math.ceil(exact)))
 
     def __str__(self) -> str:
         return (
-            f"multiples of {self.step} pixels, edges up to {self.longest_edge:,}, a ratio up to {self.largest_ratio}:1, "
+            f"multiples of {self.step} up to {self.longest_edge:,}, up to {self.largest_ratio}:1, "
             f"{self.fewest_pixels:,} to {self.most_pixels:,} pixels"
         )
 
@@ -123,7 +128,7 @@ def _nearest(family: Family, size: str) -> str:
         return 3 * abs(math.log(shape * height / width)) + abs(math.log(area / (width * height)))
 
     fixed = (pixels(one) for one in family.sizes.value if one != AUTO)
-    return "{}x{}".format(*min(family.grid.value.all() if family.grid else fixed, key=far))
+    return "{}x{}".format(*min(family.grid.value.near(width, height) if family.grid else fixed, key=far))
 
 
 def pixels(size: str) -> tuple[int, int]:

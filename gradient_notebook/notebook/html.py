@@ -60,7 +60,7 @@ def color_of(outcome: Outcome) -> str:
 
 
 def box(said: Box) -> dict[str, str]:
-    """Return what went wrong as something to display: a refusal is amber, a cancellation gray, a failure red."""
+    """Return what went wrong as something to display: a refusal is amber, a cancellation gray, a failure red, a note gray and quiet."""
     color = color_of(said.kind)
     style = (
         f"{_FONT};{STRONG};padding:8px 14px;"
@@ -68,8 +68,9 @@ def box(said: Box) -> dict[str, str]:
         f"background:color-mix(in srgb,var({color}) 9%,transparent);overflow-wrap:anywhere"
     )
     quiet = f'<div style="opacity:.75">{html.escape(said.advice)}</div>' if said.advice else ""
+    what = html.escape(said.what) if said.kind == "done" else f"<b>{html.escape(said.what)}</b>"
     return {
-        "text/html": f'<div style="{style}"><b>{html.escape(said.what)}</b>{quiet}</div>',
+        "text/html": f'<div style="{style}">{what}{quiet}</div>',
         "text/plain": said.text,
     }
 

@@ -15,6 +15,7 @@ from ..session import PREFIX, session
 from . import html
 
 _HEAD = ("Model", "Family", "Sizes", "Qualities", "Formats", "Ends", "Used")
+_WRAPPED = ("sizes", "qualities", "formats")
 _UNKNOWN = "unknown"
 _VARIABLE = f"{PREFIX}MODEL"
 
@@ -80,10 +81,13 @@ def _table(rows: Sequence[_Row]) -> str:
     if not rows:
         return ""
     cell = "padding:3px 14px 3px 0;text-align:left;vertical-align:top"
-    head = "".join(f'<th style="{cell}">{escape(words)}</th>' for words in _HEAD)
+    head = "".join(f'<th style="{cell};white-space:nowrap">{escape(words)}</th>' for words in _HEAD)
+    styles = [cell if name in _WRAPPED else f"{cell};white-space:nowrap" for name in _Row._fields]
+    lines = [
+        [f'<td style="{style}">{escape(words)}</td>' for style, words in zip(styles, row, strict=True)] for row in rows
+    ]
     body = "".join(
-        f"<tr{_STRONG if row.used else ''}>{''.join(f'<td style={cell!r}>{escape(words)}</td>' for words in row)}</tr>"
-        for row in rows
+        f"<tr{_STRONG if row.used else ''}>{''.join(cells)}</tr>" for row, cells in zip(rows, lines, strict=True)
     )
     return f'<table style="{html.QUIET};border-collapse:collapse"><tr>{head}</tr>{body}</table>'
 
