@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..session import session
 from ..storage.archive import default_file_mode, get_default, write_atomic
 from . import formatting
 from .cell_output import Card, Output, Text
-from .magic_args import MagicArgs, complete_given, numbered, save_path
+from .magic_args import MagicArgs, complete_given, looks_like_options, numbered, save_path
 from .templates import interpolate
 
 # A cell that awaits is cancelled, one that blocks gets the signal itself.
@@ -36,6 +37,7 @@ class CellRun:
         values = complete_given(args.given, session.defaults())
         self.args = args
         self.params = ImageGenerateParams.of({"prompt": text if args.raw else fill(text), **values})
+        self._notes = list(_notes(args.name, text))
         # A request that holds the key is refused before anything of it is shown.
         self._found = find_key()
         if self._found.key:
@@ -86,7 +88,7 @@ class CellRun:
         # Without a key there is no service whose model could end; asking for its address would start the simulator.
         where = discover(found=self._found).endpoint if self._found.key else None
         ends = retirement_note(self.params.model, where) if where else ""
-        for note in filter(None, [*value_notes(self.params.body()).values(), ends]):
+        for note in filter(None, [*self._notes, *value_notes(self.params.body()).values(), ends]):
             print(f"Note: {note}")  # noqa: T201
         print(f"Estimate: {formatting.estimate(self.params, session.price)}. Nothing was sent.")  # noqa: T201
 
@@ -106,6 +108,7 @@ class CellRun:
         try:
             settings = discover(found=self._found)
             job = new_job(self.params, settings, get_default(), observer)
+            job._notes_on_request += self._notes
             self.output.attach(job)
         except BaseException as error:
             # An interrupt, too: the card stands there already, and nothing else would take it away.
@@ -161,3 +164,11 @@ class CellRun:
         count = len(job.images) if job else 0
         finished = f"{self.args.name} holds the finished images: {count} of {self.params.n}."
         return finished if count else f"{self.args.name} was not assigned."
+
+
+def _notes(name: str, prompt: str) -> Iterator[str]:
+    """Yield what may be a mistake of the cell's, and is done all the same."""
+    if options := looks_like_options(prompt):
+        yield f"The prompt ends in what looks like options ({options}): options go on the first line, before the prompt."
+    if hasattr(builtins, name):
+        yield f"{name} is a function of Python's, and your image from now on: `del {name}` brings it back."

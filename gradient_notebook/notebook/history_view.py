@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..api.text import shortened
 from ..history.query import History, history
 from ..storage.archive import Archive
 from . import formatting, html
-from .magic_args import HISTORY_PARSER
+from .magic_args import HISTORY_PARSER, unknown, words_of
 
 if TYPE_CHECKING:
     from ..history.entry import HistoryEntry
@@ -155,9 +154,8 @@ def _picture(entry: HistoryEntry, data: bytes | None) -> str:
 
 def history_from_line(line: str) -> History:
     """Return what a line of `%imagegen_history` asks for."""
-    try:
-        values = vars(HISTORY_PARSER.parse_args(shlex.split(line)))
-    except ValueError as error:
-        what = f"%imagegen_history: {error} in {line!r}"
-        raise InvalidRequestError(what, "Close the quotation mark.", sent=None) from error
+    found, rest = HISTORY_PARSER.parse_known_args(words_of(line, HISTORY_PARSER))
+    if rest:
+        raise unknown(rest[0], HISTORY_PARSER)
+    values = vars(found)
     return history(" ".join(values.pop("words")), **values)

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,6 +33,7 @@ _FLAGS: Mapping[str, str] = {
 _USAGE = """\
 %%imagegen [NAME] [options]        and the prompt in the lines below
        %imagegen [NAME] [options] -- prompt"""
+_PANEL_USAGE = "%imagegen_panel [NAME] [options] [-- prompt]"
 _DESCRIPTION = """\
 Generate images from a prompt, watch them arrive, and use NAME, a PIL image (a list of images if n > 1).
 {{expression}} in the prompt and in --save inserts the value of a Python expression."""
@@ -59,11 +60,14 @@ class MagicArgs:
 class Parser(MagicArgumentParser):
     """Tells mistakes as errors of our own."""
 
+    sent: bool | None = None
+    """What an error says of the request: False for a magic that would have sent one."""
+
     def error(self, message: str) -> NoReturn:
         """Raise InvalidRequestError."""
         message = re.sub(r"^argument ", "", message)
         # Not a UsageError: exactly that prints one line, without advice, and a subclass of it a whole traceback.
-        raise InvalidRequestError(f"%{self.prog}: {message}", f"%{self.prog}? shows all options.")
+        raise InvalidRequestError(f"%{self.prog}: {message}", f"%{self.prog}? shows all options.", sent=self.sent)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         # Python 3.11 loses the value of `--user=--`.
@@ -71,16 +75,21 @@ class Parser(MagicArgumentParser):
         return arg_strings[0] if lost else super()._get_values(action, arg_strings)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser: an option for each parameter, and the notebook's own."""
-    parser: argparse.ArgumentParser = Parser(  # type: ignore[no-untyped-call] # as IPython has it
-        "imagegen",
-        usage=_escaped(_USAGE),
-        description=_DESCRIPTION,
+def _new_parser(magic: str, usage: str, description: str) -> Parser:
+    parser = Parser(  # type: ignore[no-untyped-call] # as IPython has it
+        magic,
+        usage=_escaped(usage),
+        description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     # Else --siz means --size. Set here, since IPython's parser does not take it as an argument.
     parser.allow_abbrev = False
+    return parser
+
+
+def make_parser(magic: str, usage: str, description: str) -> Parser:
+    """Return the parser of a magic that makes images: an option for each parameter, and the notebook's own."""
+    parser = _new_parser(magic, usage, description)
     parser.add_argument("name", nargs="?", metavar="NAME", help=f"Variable for the image ({DEFAULT_NAME} by default).")
     for parameter in PARAMETERS.values():
         if parameter.name != "prompt":
@@ -106,18 +115,23 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%%")  # argparse formats its help texts
 
 
-PARSER = make_parser()
+PARSER = make_parser("imagegen", _USAGE, _DESCRIPTION)
+PARSER.sent = False
+PANEL_PARSER = make_parser("imagegen_panel", _PANEL_USAGE, "Show the panel. The options fill its form.")
+MODELS_PARSER = _new_parser(
+    "imagegen_models",
+    "%imagegen_models",
+    "List the image models of the service, what is known of each, and which one is used.",
+)
 
 
-def make_history_parser() -> argparse.ArgumentParser:
+def make_history_parser() -> Parser:
     """Return the parser of `%imagegen_history`."""
-    parser: argparse.ArgumentParser = Parser(  # type: ignore[no-untyped-call] # as IPython has it
+    parser = _new_parser(
         "imagegen_history",
-        usage=_escaped("%imagegen_history [words] [options]"),
-        description="Show the images of all sessions, newest first. In Python: history().",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "%imagegen_history [words] [options]",
+        "Show the images of all sessions, newest first. In Python: history().",
     )
-    parser.allow_abbrev = False
     parser.add_argument("words", nargs="*", help="Words that are all in the prompt, or the ID of a record.")
     parser.add_argument("--since", metavar="DATE", help="Earliest day or time, for example 2026-11-21.")
     parser.add_argument("--until", metavar="DATE", help="Latest day or time.")
@@ -129,19 +143,29 @@ def make_history_parser() -> argparse.ArgumentParser:
 HISTORY_PARSER = make_history_parser()
 
 
-def parse(line: str) -> MagicArgs:
-    """Return what a line of options orders; raise InvalidRequestError where it makes no sense."""
-    found, rest = PARSER.parse_known_args([_with_hyphens(word) for word in _words(line)])
-    if rest:
-        raise _unknown(rest[0])
+def asks_for_help(line: str) -> bool:
+    """Whether a line of options says --help, or -h."""
+    return not {"--help", "-h"}.isdisjoint(line.split())
+
+
+def parse(line: str, fill: Callable[[str], str] | None = None, parser: Parser = PARSER) -> MagicArgs:
+    """Return what a line of options orders; raise InvalidRequestError where it makes no sense.
+
+    `fill` inserts values for `{{ }}`, where it is given and the line does not say --raw.
+    """
+    found, rest = parser.parse_known_args([_with_hyphens(word) for word in words_of(line, parser)])
     values = vars(found)
+    if fill and not found.raw:
+        values |= {name: fill(text) for name, text in values.items() if name in PARAMETERS and isinstance(text, str)}
     # None is what was not given: False is an answer, as of --no-stream.
     given = {name: _value(name, values[name]) for name in PARAMETERS if values.get(name) is not None}
+    if rest:
+        raise unknown(rest[0], parser)
     own = {flag: values[flag] for flag in ("save", *(name.replace("-", "_") for name in _FLAGS))}
     return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, **own)
 
 
-def _words(line: str) -> list[str]:
+def words_of(line: str, parser: Parser) -> list[str]:
     """Split as a shell does; what stands in `{{ }}` stays as it is, with its spaces and quotes."""
     kept: list[str] = []
 
@@ -153,7 +177,8 @@ def _words(line: str) -> list[str]:
         # A shell would split at an expression's spaces and eat its quotes: a mark takes its place meanwhile.
         words = shlex.split(re.sub(r"\{\{.*?\}\}", keep, line))
     except ValueError as error:
-        raise InvalidRequestError(f"%imagegen: {error} in {line!r}", "Close the quotation mark.") from error
+        advice = "Remove the backslash." if line.rstrip().endswith("\\") else "Close the quotation mark."
+        raise InvalidRequestError(f"%{parser.prog}: {error} in {line!r}", advice, sent=parser.sent) from error
     return [re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], word) for word in words]
 
 
@@ -245,6 +270,8 @@ def _pairs(text: str) -> dict[str, Any]:
         return {key: json.loads(value if key else "")}
     except ValueError as error:
         advice = "Write KEY=JSON: --extra seed=7, --extra 'style=\"vivid\"'."
+        if text.startswith("{"):  # whose quotation marks the line has taken for its own
+            advice = """Quote it as a whole: --extra '{"seed": 7}', or write --extra seed=7."""
         raise InvalidRequestError(f"extra={text!r}: expected KEY=JSON", advice, param="extra") from error
 
 
@@ -257,11 +284,27 @@ def identifier(name: str) -> str:
     raise InvalidRequestError(f"NAME={name!r} is {why}", "Use letters, digits and _.", param="name")
 
 
-def _unknown(word: str) -> InvalidRequestError:
+def unknown(word: str, parser: Parser) -> InvalidRequestError:
+    """Return the error of a word that a magic does not take."""
+    magic = parser.prog
     if not word.startswith("-"):
-        what = f"%imagegen: unexpected argument {word!r}"
-        return InvalidRequestError(what, "Give one NAME and options; the prompt goes below %%imagegen, or after --.")
-    known = [option for action in PARSER._actions for option in action.option_strings]
+        below = "below %%imagegen, or " if parser is PARSER else ""
+        named = f"Give one NAME and options; the prompt goes {below}after --."
+        advice = named if parser in (PARSER, PANEL_PARSER) else f"%{magic}? shows what it takes."
+        return InvalidRequestError(f"%{magic}: unexpected argument {word!r}", advice, sent=parser.sent)
+    known = [option for action in parser._actions for option in action.option_strings]
     option = word.partition("=")[0]
-    advice = f"{nearest(option, known)} %imagegen? shows all options."
-    return InvalidRequestError(f"{option}: no such option", advice.strip())
+    advice = f"{nearest(option, known)} %{magic}? shows all options."
+    return InvalidRequestError(f"%{magic}: {option}: no such option", advice.strip(), sent=parser.sent)
+
+
+def looks_like_options(prompt: str) -> str:
+    """Return the end of a prompt that was probably meant for the line of options; empty where there is none."""
+    end = _OPTIONS_AT_THE_END.search(prompt)
+    first = re.split(r"[\s=]", end["options"])[0].replace("_", "-") if end else ""
+    return end["options"] if end and first in {name for one in PARSER._actions for name in one.option_strings} else ""
+
+
+_OPTIONS_AT_THE_END = re.compile(
+    r"(?:^|\s)(?P<options>--?[a-z][\w-]*(?:[ =][^\s-]\S*)?(?:\s+--?[a-z][\w-]*(?:[ =][^\s-]\S*)?)*)\s*$"
+)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tokenize
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -20,7 +22,19 @@ from . import formatting
 from .cell_run import CellRun
 from .completion import make_matcher
 from .config import ImageGen
-from .magic_args import HISTORY_PARSER, PARSER, parse, split_prompt
+from .magic_args import (
+    HISTORY_PARSER,
+    MODELS_PARSER,
+    PANEL_PARSER,
+    PARSER,
+    Parser,
+    asks_for_help,
+    parse,
+    split_prompt,
+    unknown,
+    words_of,
+)
+from .templates import interpolate
 
 
 @magics_class
@@ -44,46 +58,55 @@ class ImageGenMagics(Magics):
         self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None
     ) -> None:
         run = self._run(line, cell, local_ns)
-        if not self._at_once(run):
+        if run and not self._at_once(run):
             run.wait()
 
     async def imagegen_awaited(self, line: str, cell: str | None = None) -> None:
         """`imagegen` for a cell that can await: clicks get through while it does."""
         # It begins in the first column, so there are no local variables: the user's namespace is all that it sees.
         run = self._run(line, cell, None)
-        if not self._at_once(run):
+        if run and not self._at_once(run):
             await run.wait_async()
 
     imagegen.__doc__ = PARSER.format_help()
 
     @no_var_expand
     @line_magic
-    def imagegen_panel(self, line: str) -> None:
-        """Show the panel: `%imagegen_panel [NAME] [options] [-- prompt]`. The options fill the form."""
+    def imagegen_panel(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
         # Here: `%load_ext` must load no widget code.
         from .widgets.panel import Panel
 
         options, text = split_prompt(line)
-        args = parse(options)
+        if _helps(PANEL_PARSER, options):
+            return
+        args = parse(options, partial(interpolate, namespace=self.shell.user_ns), PANEL_PARSER)
         if unfit := args.own_options - {"raw"}:
             what = f"%imagegen_panel: --{min(unfit).replace('_', '-')} works with %imagegen only"
             raise InvalidRequestError(what, "Leave it out: a panel sends nothing until you press Generate.")
         display(Panel(args.name, raw=args.raw, prompt=text or "", **args.given))
 
+    imagegen_panel.__doc__ = PANEL_PARSER.format_help()
+
     @line_magic
-    def imagegen_models(self, _line: str) -> None:
-        """List the image models of the service, what is known of each, and which one is used: `%imagegen_models`."""
+    def imagegen_models(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
         from .models_view import show_models
 
+        if _helps(MODELS_PARSER, line):
+            return
+        if words := words_of(line, MODELS_PARSER):
+            raise unknown(words[0], MODELS_PARSER)
         settings = discover()
         listed = event_loop.run(client_for(settings).models.list())
         display(show_models(listed, settings.endpoint), raw=True)
+
+    imagegen_models.__doc__ = MODELS_PARSER.format_help()
 
     @line_magic
     def imagegen_history(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
         from .history_view import history_from_line
 
-        display(history_from_line(line))
+        if not _helps(HISTORY_PARSER, line):
+            display(history_from_line(line))
 
     imagegen_history.__doc__ = HISTORY_PARSER.format_help()
 
@@ -96,15 +119,19 @@ class ImageGenMagics(Magics):
         """
         from .login import login
 
-        print(login(line))  # noqa: T201
+        text = inspect.cleandoc(ImageGenMagics.imagegen_login.__doc__ or "")
+        print(text if asks_for_help(line) else login(line))  # noqa: T201
 
-    def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun:
-        options, text = split_prompt(line) if cell is None else (line, cell.strip())
+    def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun | None:
+        """Return the run that the magic asks for; None where it asks for help, which is printed."""
+        options, text = split_prompt(line) if cell is None else _continued(line, cell)
+        if _helps(PARSER, options):
+            return None
         if text is None:
             what = "%imagegen: no prompt after --"
             raise InvalidRequestError(what, "Write %imagegen [NAME] [options] -- prompt.")
         names = {**self.shell.user_ns, **(local_ns or {})}
-        return CellRun(self.shell, parse(options), text, names)
+        return CellRun(self.shell, parse(options, partial(interpolate, namespace=names)), text, names)
 
     def _at_once(self, run: CellRun) -> bool:
         if run.args.dry_run:
@@ -133,6 +160,22 @@ class ImageGenMagics(Magics):
         """Note that what is transformed from now on is a cell. There is no result where it was cancelled."""
         if result is None or self._outermost in (None, result.info):
             self.in_cell, self._outermost = False, None
+
+
+def _helps(parser: Parser, line: str) -> bool:
+    """Print the help of a magic where its line asks for it; return whether it does."""
+    if asks_for_help(line):
+        print(parser.format_help())  # noqa: T201
+        return True
+    return False
+
+
+def _continued(line: str, body: str) -> tuple[str, str]:
+    """Return the options and the prompt of a cell: a line of options that ends in a backslash goes on in the next."""
+    while line.rstrip().endswith("\\") and body:
+        more, _, body = body.partition("\n")
+        line = f"{line.rstrip()[:-1]} {more}"
+    return line, body.strip()
 
 
 def _statement_starts(lines: list[str]) -> set[int]:

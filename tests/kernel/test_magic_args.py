@@ -269,6 +269,80 @@ def test_models_fails_as_shortly(kernel: Kernel, simulator: Simulator) -> None:
     _short(kernel.run("%imagegen_models"))
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("%imagegen_history --limit 3", "%imagegen_history: --limit: no such option"),
+        ("%imagegen_history 'red", "%imagegen_history: No closing quotation"),
+        ("%imagegen_panel a sea otter", "%imagegen_panel: unexpected argument 'sea'"),
+        ("%imagegen_panel --siz 3", "%imagegen_panel: --siz: no such option\nDid you mean --size?"),
+        ("%imagegen_panel -q hihg", "quality='hihg': did you mean high?"),
+        ("%imagegen_models all", "%imagegen_models: unexpected argument 'all'"),
+        ("%imagegen_models --all", "%imagegen_models: --all: no such option"),
+        ("%imagegen_login --keep", "--keep: no such option"),
+        ('%imagegen --extra {"seed": 5} -- x', "Quote it as a whole: --extra '{\"seed\": 7}'"),
+    ],
+)
+def test_each_magic_says_what_is_wrong_in_its_own_name(
+    kernel: Kernel, simulator: Simulator, line: str, said: str
+) -> None:
+    """And what to do, on a line or two."""
+    cell = kernel.run(line)
+
+    assert cell.status == "error"
+    assert said in cell.said
+    assert len(cell.said.splitlines()) <= 2, cell.said
+    assert simulator.posts == []
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+@pytest.mark.parametrize(
+    ("magic", "words"),
+    [
+        ("imagegen", "--output-compression"),
+        ("imagegen_panel", "--output-compression"),
+        ("imagegen_history", "--outcome"),
+        ("imagegen_models", "which one is used"),
+        ("imagegen_login", "--keyring"),
+    ],
+)
+def test_each_magic_has_help(kernel: Kernel, simulator: Simulator, magic: str, words: str, option: str) -> None:
+    """Printed, and nothing else is done."""
+    cell = kernel.run(f"%{magic} {option}")
+
+    assert cell.status == "ok"
+    assert words in cell.printed
+    assert simulator.requests == []
+
+
+def test_options_go_on_behind_a_backslash(kernel: Kernel, simulator: Simulator) -> None:
+    """As in a shell; what follows is the prompt."""
+    kernel.run("%%imagegen cat \\\n  --size 1536x1024 \\\n  -q low\nA cat\non a mat")
+
+    (post,) = simulator.posts
+    assert (post.body["size"], post.body["quality"], post.body["prompt"]) == ("1536x1024", "low", "A cat\non a mat")
+
+
+def test_what_is_probably_a_mistake_is_done_and_noted(kernel: Kernel, simulator: Simulator) -> None:
+    """Options behind the prompt are part of it; a function of Python's can be overwritten."""
+    cell = kernel.run(f"%%imagegen print {_LOW}\nA red fox --size 1536x1024")
+
+    assert cell.status == "ok"
+    assert simulator.posts[0].body["prompt"] == "A red fox --size 1536x1024"
+    assert "looks like options (--size 1536x1024)" in cell.said
+    assert "`del print` brings it back" in cell.said
+
+
+def test_options_take_values_from_the_notebook(kernel: Kernel, simulator: Simulator) -> None:
+    """In braces, as the prompt does; a name that does not exist is told before anything is sent."""
+    kernel.run("quality, width = 'low', 1536")
+    kernel.run("%%imagegen pic -q {{quality}} --size {{width}}x1024\nA fox")
+
+    assert (simulator.posts[0].body["quality"], simulator.posts[0].body["size"]) == ("low", "1536x1024")
+    assert "Did you mean quality?" in kernel.run("%%imagegen pic -q {{qualty}}\nA fox").said
+    assert len(simulator.posts) == 1
+
+
 def test_help_shows_every_option(kernel: Kernel) -> None:
     """`%imagegen?` has what the declaration says."""
     cell = kernel.run("%imagegen?")

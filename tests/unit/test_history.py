@@ -205,7 +205,11 @@ def test_a_line_says_the_same(several: None, line: str, found: int) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--outcom done", "%imagegen_history: .*--outcom.*\n%imagegen_history\\? shows all"),
+        (
+            "--outcom done",
+            "%imagegen_history: --outcom: no such option\nDid you mean --outcome\\? .* shows all options.$",
+        ),
+        ("--limit 3", "%imagegen_history: --limit: no such option\n%imagegen_history\\? shows all options.$"),
         ("'red", "No closing quotation"),
         ("--outcome don", "Did you mean done"),
         ("--since", "expected one argument"),

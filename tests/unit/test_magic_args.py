@@ -16,7 +16,14 @@ from traitlets.config import Config
 from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.notebook.config import ImageGen
-from gradient_notebook.notebook.magic_args import complete_given, numbered, parse, save_path, split_prompt
+from gradient_notebook.notebook.magic_args import (
+    complete_given,
+    looks_like_options,
+    numbered,
+    parse,
+    save_path,
+    split_prompt,
+)
 from gradient_notebook.notebook.magics import ImageGenMagics
 from gradient_notebook.notebook.templates import interpolate
 
@@ -122,6 +129,32 @@ def test_what_a_cell_cannot_ask_for_is_told(magics: ImageGenMagics, line: str, c
         magics._run(line, cell, None)
     assert str(caught.value).count("\n") <= 1
     assert len(str(caught.value)) < 400
+
+
+def test_values_are_inserted_into_options() -> None:
+    """Where the line does not say --raw; what is not given is left alone."""
+    fill = {"{{q}}": "high", "{{w}}x{{h}}": "64x48"}.__getitem__
+    assert parse("pic -q {{q}} --size {{w}}x{{h}}", fill).given == {"quality": "high", "size": "64x48"}
+    assert parse("pic -q {{q}} --raw", fill).given == {"quality": "{{q}}"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "end"),
+    [
+        ("a red fox --size 1536x1024", "--size 1536x1024"),
+        ("a red fox -q low --no-wait", "-q low --no-wait"),
+        ("a red fox\n--output_format=webp", "--output_format=webp"),
+        ("a red fox --", ""),
+        ("a fox -- red", ""),
+        ("a well-known fox", ""),
+        ("the command ls --all", ""),
+        ("--size of a fox, --n of them and more", ""),
+        ("a fox, -5 degrees", ""),
+    ],
+)
+def test_a_prompt_that_ends_in_options_is_noticed(prompt: str, end: str) -> None:
+    """Only where the last words are options of the magic."""
+    assert looks_like_options(prompt) == end
 
 
 def test_braces_in_the_line_stay_as_they_are() -> None:
