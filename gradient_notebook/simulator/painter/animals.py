@@ -1,4 +1,4 @@
-"""An otter and a cat, in flat shapes with a little light on them."""
+"""An otter, and a cat from behind, in flat shapes with a little light on them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _rings(figure: Figure) -> None:
         figure.stroke(arc[middle:], (0.5, 0.05), light, opacity=0.4)
 
 
-def cat(scene: Scene, _shore: float) -> None:
+def cat_watching(scene: Scene, _shore: float) -> None:
     """Paint a cat from behind that sits and looks at the light."""
     canvas, rng = scene.canvas, scene.rng
     left = scene.light[0] > canvas.width / 2

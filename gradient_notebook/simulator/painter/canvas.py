@@ -100,6 +100,10 @@ class Canvas:
         if opacity < 1:
             mask = mask.point([round(value * opacity) for value in range(256)])
         fill = gradient(mask.size, [(0, top), (1, bottom)]) if bottom else Image.new("RGB", mask.size, top)
+        self.lay(fill, corner, mask)
+
+    def lay(self, fill: Image.Image, corner: Size, mask: Image.Image) -> None:
+        """Paste `fill` through `mask`; all painting comes down to it."""
         self.image.paste(fill, corner, mask)
 
     def lighten(self, mask: Image.Image, light: Colour) -> None:

@@ -103,8 +103,22 @@ _SKY = {"sky", "light", "sun", "sunset", "sunrise", "dawn", "dusk", "night", "cl
 
 def words_of(prompt: str) -> list[str]:
     """Return the words of `prompt` in order, in lower case, without a plural's ending."""
-    found = re.findall(r"[^\W\d_]+", prompt.lower())
-    return [word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in found]
+    return [singular(word) for word in re.findall(r"[^\W\d_]+", prompt.lower())]
+
+
+_WITH_IE = {"prairies", "collies", "doggies"}
+
+
+def singular(word: str) -> str:
+    """Return `word` without a plural's ending."""
+    if word.endswith("ies") and len(word) > 4 and word not in _WITH_IE:
+        return word[:-3] + "y"
+    if word.endswith(("xes", "sses", "ches", "shes")):
+        return word[:-2]
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+SPACE = frozenset(words_of("space planet nebula galaxy saturn jupiter mars cosmos cosmic universe astronaut spaceship"))
 
 
 def palette_of(words: list[str], places: frozenset[str], rng: random.Random) -> Palette:

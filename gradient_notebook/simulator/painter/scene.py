@@ -19,6 +19,8 @@ class Scene:
     words: frozenset[str]
     light: Point
     """Centre of sun or moon."""
+    detail: int = 2
+    """How much is worked out, from 0 for a sketch to 4; chance never depends on it."""
 
     @property
     def rng(self) -> random.Random:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from .abstract import ribbons, space
-from .animals import otter
+from .animals import cat_watching, otter
 from .canvas import Canvas
+from .castle import CASTLE, castle
+from .creatures import cat
 from .land import dunes, forest, hills, mountains
-from .palette import HOUR_WORDS, SNOW, palette_of, words_of
+from .palette import HOUR_WORDS, NIGHT, SNOW, SPACE, palette_of, words_of
 from .scene import Scene
 from .sky import paint_sky, snowfall
-from .things import FIGURES, boat, tree
+from .stage import Member, cast_of, stage
+from .things import FIGURES, boat, flowers, house, tree
 from .town import town
 from .water import reflect
 
@@ -26,7 +31,9 @@ def _vocabulary(text: str) -> frozenset[str]:
 
 _GROUNDS: tuple[tuple[frozenset[str], Ground], ...] = (
     (
-        _vocabulary("city town skyline skyscraper building street tokyo york paris london berlin metropolis downtown"),
+        _vocabulary(
+            "city town skyline skyscraper building street tokyo york paris london berlin metropolis downtown cityscape"
+        ),
         town,
     ),
     (_vocabulary("mountain alp peak summit everest fjord himalaya glacier ridge cliff"), mountains),
@@ -38,22 +45,23 @@ _GROUNDS: tuple[tuple[frozenset[str], Ground], ...] = (
     ),
 )
 _WATER = _vocabulary("sea ocean lake water river bay harbor harbour beach coast shore island pond fjord lagoon")
+_WATCHING = frozenset({"looking", "watching", "gazing", "staring", "behind", "silhouette"})
+"""How a cat is seen from behind."""
 _PLACES = _WATER.union(*(names for names, _ in _GROUNDS))
-_SPACE = _vocabulary("space planet nebula galaxy saturn jupiter mars cosmos cosmic universe astronaut spaceship")
 
 
-def paint_scene(canvas: Canvas, prompt: str) -> None:
+def paint_scene(canvas: Canvas, prompt: str, detail: int = 2) -> None:
     """Paint what `prompt` says onto the canvas; what nobody can draw becomes an abstract picture of its colours."""
     words = words_of(prompt)
     palette = palette_of(words, _PLACES, canvas.rng)
-    scene = Scene(canvas, palette, frozenset(words), (0, 0))
+    scene = Scene(canvas, palette, frozenset(words), (0, 0), detail)
     ground = next((painter for word in words for names, painter in _GROUNDS if word in names), None)
     wet = not _WATER.isdisjoint(words)
     figures = _figures(scene, prompt)
     wet = wet or otter in figures or boat in figures
     earthly = ground or wet or figures or scene.words & HOUR_WORDS
-    if scene.words & _SPACE and not (ground or wet):
-        space(scene)
+    if scene.words & SPACE and not (ground or wet):
+        _in_space(scene, figures)
     elif earthly and not scene.has("abstract", "pattern", "texture"):
         _outdoors(scene, ground, wet, figures)
     else:
@@ -61,9 +69,48 @@ def paint_scene(canvas: Canvas, prompt: str) -> None:
 
 
 def _figures(scene: Scene, prompt: str) -> list[Figure]:
+    """Return the painters of what the prompt names, back to front."""
     found = [painter for names, painter in FIGURES if names & scene.words]
-    one_tree = re.search(r"\btree\b", prompt, re.IGNORECASE) and tree not in found
-    return [tree, *found] if one_tree else found
+    if re.search(r"\btree\b", prompt, re.IGNORECASE) and tree not in found:
+        found.insert(0, tree)
+    cast, keep = cast_of(prompt), not CASTLE.isdisjoint(scene.words)
+    if [member.kind.paint for member in cast] == [cat] and scene.words & _WATCHING and not keep:
+        found.append(cat_watching)
+    elif cast:
+        found.append(partial(_in_front, cast, crowded=keep or bool({otter, tree, house}.intersection(found))))
+    if flowers in found:
+        found.append(found.pop(found.index(flowers)))
+    if keep:
+        found.insert(0, partial(_castle_behind, cast))
+    return found
+
+
+def _in_front(cast: list[Member], scene: Scene, _shore: float, *, crowded: bool) -> None:
+    """Paint the `cast`: on either side of a castle, beside whatever else there is, or large."""
+    if not crowded:
+        stage(scene, cast)
+    elif len(cast) > 1 and not CASTLE.isdisjoint(scene.words):
+        stage(scene, cast, tall=0.42)
+    else:
+        on_the_left = (scene.light[0] > scene.canvas.width / 2) == (not CASTLE.isdisjoint(scene.words))
+        stage(scene, cast, (0, 0.55) if on_the_left else (0.45, 1), tall=0.27 if scene.has("otter") else 0.42)
+
+
+def _castle_behind(cast: list[Member], scene: Scene, _shore: float) -> None:
+    """Paint a castle in the middle, or beside the one who is in front of it."""
+    place = 0.62 if scene.light[0] > scene.canvas.width / 2 else 0.38
+    castle(scene, place if len(cast) == 1 else 0.5)
+
+
+def _in_space(scene: Scene, figures: list[Figure]) -> None:
+    """Paint space; who comes with it stands on the dust of a moon."""
+    space(scene)
+    if not figures:
+        return
+    scene.palette = replace(NIGHT, far=(134, 132, 150), near=(92, 90, 108), horizon=(60, 62, 96))
+    scene.light = scene.canvas.width * 0.25, scene.canvas.height * 0.1
+    for figure in figures:
+        figure(scene, scene.canvas.height * 0.7)
 
 
 def _outdoors(scene: Scene, ground: Ground | None, wet: bool, figures: list[Figure]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from .animals import cat, otter
+from .animals import otter
 from .canvas import Colour, Point, curve, mix, scaled
 from .figure import Figure
 from .palette import TINTS
@@ -175,8 +175,7 @@ FIGURES: tuple[tuple[frozenset[str], Callable[[Scene, float], None]], ...] = (
     (frozenset({"boat", "sailboat", "ship", "sail", "yacht", "sailing"}), boat),
     (frozenset({"house", "cabin", "cottage", "hut", "chalet", "barn", "village", "farm"}), house),
     (frozenset({"oak", "cherry", "maple", "sakura", "blossom"}), tree),
-    (frozenset({"flower", "tulip", "poppy", "poppie", "daisy", "sunflower", "bloom", "wildflower"}), flowers),
-    (frozenset({"cat", "kitten", "kitty", "tomcat"}), cat),
+    (frozenset({"flower", "tulip", "poppy", "daisy", "sunflower", "bloom", "wildflower"}), flowers),
     (frozenset({"otter"}), otter),
 )
 """Painters of figures, back to front, and the words that call for them."""
