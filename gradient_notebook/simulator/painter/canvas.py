@@ -42,7 +42,7 @@ def luminance(colour: Colour) -> float:
 
 def gradient(size: Size, stops: Sequence[tuple[float, Colour]]) -> Image.Image:
     """Return a picture of `size` whose colours go from stop to stop, (0 to 1, colour), from top to bottom."""
-    rows = 256
+    rows = max(2, min(256, size[1]))
     data = bytearray()
     for row in range(rows):
         place = row / (rows - 1)

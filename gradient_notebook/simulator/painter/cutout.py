@@ -82,10 +82,10 @@ class Cutout(Figure):
 
     def hair(self, box: tuple[float, float, float, float], flow: Flow, length: float, count: int) -> None:
         """Comb what is painted so far within `box`: light and dark hairs that point along `flow`."""
-        rng = self.scene.rng
+        rng, seen = self.scene.rng, min(1.0, self.size / 4)  # small animals need fewer
         for tone, opacity in (((20, 14, 20), 0.15), ((255, 246, 230), 0.17)):
             hairs = []
-            for _ in range(count * self.scene.detail // 2):
+            for _ in range(round(count * seen * self.scene.detail / 2)):
                 x, y = rng.uniform(box[0], box[2]), rng.uniform(box[1], box[3])
                 dx, dy = flow((x, y))
                 reach = length * rng.uniform(0.5, 1.2)
