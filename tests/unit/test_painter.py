@@ -131,10 +131,10 @@ def test_colour_words_colour_who_they_stand_before() -> None:
 
 
 def test_a_castle_is_lit_at_night() -> None:
-    """Windows glow at night and not at noon."""
+    """The windows of the towers glow at night and not at noon."""
 
     def glowing(hour: str) -> int:
-        red, _, blue = painted(f"a castle, {hour}").crop((60, 80, 324, 200)).split()
+        red, _, blue = painted(f"a castle, {hour}").crop((60, 60, 324, 145)).split()  # above the gate
         return sum(ImageChops.subtract(red, blue).histogram()[100:])
 
     assert glowing("night") > 40
@@ -151,6 +151,7 @@ def test_a_plural_is_the_same_word(one: str, many: str) -> None:
 @pytest.mark.parametrize("quality", ["low", "max"])
 def test_the_same_arguments_paint_the_same_file(prompt: str, quality: str) -> None:
     """A painting is a function of its arguments, to the byte, whatever else has drawn random numbers."""
+    random.seed(4)
     first = Painting(prompt, size=SMALL, seed="1", quality=quality).encoded("png")
     random.seed(5)
     assert Painting(prompt, size=SMALL, seed="1", quality=quality).encoded("png") == first
