@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import reprlib
 from collections.abc import Iterable, Iterator
@@ -38,6 +37,8 @@ def clean(value: object, at_most: int = 1000, *, lines: bool = False) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `Did you mean X?` for the nearest known name, or an empty string."""
+    import difflib  # for mistakes only
+
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"Did you mean {found[0]}?" if found else ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import logging
 import threading
@@ -17,11 +16,9 @@ from ..api.settings import Settings
 from ..display_hooks import hook
 from ..storage.archive import Archive
 from ..storage.outcome import Outcome, outcome_of
-from . import event_loop
 from .image_slot import ImageSlot, open_all
 from .notes import notes_on_images, notes_on_request
 from .recorder import Recorder
-from .runner import Runner, in_a_thread
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -167,6 +164,8 @@ class Job:
 
         What has been sent may be billed; what has finished stays in `images`.
         """
+        from . import event_loop
+
         event_loop.get_loop().call_soon_threadsafe(self._stop)
         return not self.done()
 
@@ -225,6 +224,8 @@ class Job:
         if getattr(_telling, "job", None) is self:
             msg = "An observer can't wait for the job that tells it."
             raise RuntimeError(msg)
+        from . import event_loop
+
         try:
             self._start()  # in here: an interrupt may come before this has returned
             event_loop.wait(self._ended, timeout)
@@ -237,6 +238,8 @@ class Job:
 
     async def _wait_async(self) -> None:
         """Wait for the end, whatever it is. Cancelling the wait cancels the job."""
+        from . import event_loop
+
         try:
             self._start()
             await event_loop.wait_async(self._ended)
@@ -263,11 +266,17 @@ class Job:
 
     def _start(self) -> None:
         """Begin, if it has not begun."""
+        from . import event_loop  # and asyncio with it, when the first job starts
+
         event_loop.get_loop().call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
         if self._begun:
             return
+        import asyncio
+
+        from .runner import Runner
+
         self._begun = True
         _running.add(self)
         self._changed = asyncio.Event()
@@ -277,6 +286,10 @@ class Job:
 
     async def _run_to_the_end(self) -> None:
         """See the work end, whatever becomes of it. Only the work is ever cancelled, and this at the interpreter's end."""
+        import asyncio
+
+        from .runner import in_a_thread
+
         teller = asyncio.ensure_future(self._tell_changes())
         try:
             # `asyncio.wait`, not `await`: it raises nothing of the work, and being cancelled does not cancel it.
@@ -317,6 +330,8 @@ class Job:
 
     async def _tell(self) -> None:
         """Tell the observers on a thread: a slow front end must not slow the stream."""
+        from .runner import in_a_thread
+
         for observer in self._observers:
             await in_a_thread(self._tell_one, observer)
 

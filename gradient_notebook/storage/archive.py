@@ -10,8 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from ..api.images import extension
 from ..session import session
 from .ledger import Ledger, Record
@@ -23,6 +21,8 @@ _TEMPORARY = re.compile(
 
 def default_folder() -> Path:
     """Return where the archive is unless told otherwise: the system's place for a user's data."""
+    import platformdirs  # which brings half of the standard library
+
     return Path(platformdirs.user_data_dir("gradient_notebook", appauthor=False))
 
 
@@ -108,7 +108,7 @@ def _give_a_second_name(temporary: Path, path: Path) -> None:
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that is there whole or not at all, whatever happens meanwhile. A link stays a link."""
-    import tempfile  # which brings half of the standard library
+    import tempfile  # as does this
 
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".gradient-")

@@ -61,6 +61,11 @@ OPTIONAL = {
     "pandas": {"history.query"},
 }
 TYPES = "TYPE_CHECKING"
+WHEN_USED = {
+    *(name for name in IMPORTERS | OPTIONAL if "." not in name and name != "pybase64"),
+    *("asyncio", "difflib", "email", "random", "socket", "ssl", "subprocess", "tempfile", "urllib.request"),
+}
+"""What a script that imports a public name has not asked for yet."""
 LATE = {"httpx", "PIL", "ipywidgets", "anywidget", "tornado", "IPython", "traitlets", "asyncio", "dataclasses"}
 
 
@@ -197,9 +202,13 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded & LATE == set()
 
 
-def test_the_history_is_for_any_script() -> None:
-    """`from gradient_notebook import history` loads neither IPython nor httpx."""
-    assert loaded_by("from gradient_notebook import history") & {"IPython", "httpx", "PIL", "traitlets"} == set()
+def test_a_public_name_loads_what_it_needs() -> None:
+    """What talks to the service, opens images or reads the disk loads that when it is done; a client loads httpx and asyncio."""
+    clients = {"AsyncClient", "Client"}
+    others = {*gradient_notebook.__all__} - {*clients, "Panel"}
+    assert loaded_by(f"from gradient_notebook import {', '.join(others)}") & WHEN_USED == set()
+    loaded = loaded_by(f"from gradient_notebook import {', '.join(clients)}")
+    assert loaded & WHEN_USED <= loaded_by("import asyncio, httpx")
 
 
 def test_the_error_tree_is_drawn_as_it_is() -> None:
