@@ -136,13 +136,22 @@ sys.modules[__name__].__class__ = _Package
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
+        if not name.startswith("_"):
+            _name_what_to_use(name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f".{_MODULES.get(name, 'api.errors')}", __name__)
     found = globals()[name] = getattr(module, name)
     if isinstance(found, (type, types.FunctionType)):
         found.__module__ = __name__  # as it is imported, so that a repr reads gradient_notebook.Client
     return found
+
+
+def _name_what_to_use(name: str) -> None:
+    """Raise ImportError for a name of the SDK's: of an AttributeError `from … import …` would drop the words."""
+    from .api.sdk import RENAMED
+
+    if name in RENAMED:
+        raise ImportError(f"gradient_notebook has no {name}: use {RENAMED[name]}.", name=__name__)
 
 
 def __dir__() -> list[str]:

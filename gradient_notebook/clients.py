@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .api import client as api_client
 from .api.credentials import Key, first_given
 from .api.errors import InvalidSettingsError
+from .api.settings import Timeout
 from .connect import Settings, discover, key_for_inference
 from .jobs import sync_client
 from .session import session
@@ -24,7 +25,7 @@ class AsyncClient(api_client.AsyncClient):
         access_token: another name for it. A control-plane token gives way to a model access key in the environment.
         inference_endpoint: where requests go; `base_url` is another name for it.
         settings: all of that, and the limits, in one.
-        timeout: seconds of silence allowed within an answer, 300 unless given.
+        timeout: seconds of silence allowed within an answer, 300 unless given; or an `httpx.Timeout`.
         max_retries: retries of requests that never reached the model, 4 unless given; no other is sent again.
         default_headers: further headers of each request.
         http_client: an httpx.AsyncClient of your own, which you close yourself.
@@ -51,7 +52,7 @@ class AsyncClient(api_client.AsyncClient):
         inference_endpoint: str | None = None,
         base_url: str | None = None,
         settings: Settings | None = None,
-        timeout: float | None = None,
+        timeout: float | Timeout | None = None,
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: HTTPClient | None = None,
@@ -90,7 +91,7 @@ class Client(sync_client.Client):
         inference_endpoint: str | None = None,
         base_url: str | None = None,
         settings: Settings | None = None,
-        timeout: float | None = None,
+        timeout: float | Timeout | None = None,
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
         http_client: Any = None,
@@ -106,7 +107,12 @@ class Client(sync_client.Client):
 
 
 def _settings(
-    key: Key | None, endpoint: str | None, settings: Settings | None, timeout: float | None, max_retries: int | None
+    key: Key | None,
+    endpoint: object,
+    settings: Settings | None,
+    timeout: float | Timeout | None,
+    max_retries: int | None,
 ) -> Settings:
-    found = settings or discover(key=key, endpoint=endpoint)
+    # As text: SDK code may give an httpx.URL.
+    found = settings or discover(key=key, endpoint=None if endpoint is None else str(endpoint))
     return found.replace(timeout=timeout, max_retries=max_retries)

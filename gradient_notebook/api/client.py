@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal, NoReturn, Self, Unpack, overload
+from typing import Any, ClassVar, Literal, Self, Unpack, overload
 
 from . import advice
 from .credentials import Key, refuse_key_in
@@ -43,15 +43,14 @@ from .options import CallOptions, with_parameters_in_sight
 from .params import ImageGenerateParams
 from .rate_limit import RateLimitState, rate_limit_for
 from .retry import RetryBudget, WaitCallback, ignore
-from .settings import Settings
+from .sdk import IMAGES_LEFT_OUT, MODELS_LEFT_OUT, HTTPAnswer, NamesWhatToUse, WithSDKNames
+from .settings import Settings, Timeout
 from .transport import NO_OPTIONS, Body, HTTPClient, RequestOptions, Response, Transport, is_permanent, read_capped
-
-WITHOUT_STREAMING_RESPONSE = "with_streaming_response is left out: use generate(stream=True, partial_images=2)."
 
 _logger = logging.getLogger("gradient_notebook")
 
 
-class AsyncClient:
+class AsyncClient(WithSDKNames):
     """The image generation API with these settings, asynchronously. Usable from any event loop."""
 
     def __init__(
@@ -71,14 +70,27 @@ class AsyncClient:
         """Return a call's options with what holds where they do not say otherwise: here nothing does."""
         return options
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
-        """Return a client with another time allowed for an answer (seconds), or another number of retries.
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        default_headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Return a client that differs in what is given.
 
-        `max_retries` counts requests that never reached the model; no other is sent again.
+        Args:
+            timeout: seconds of silence allowed within an answer, or an `httpx.Timeout`.
+            max_retries: how often a request that never reached the model is sent again; no other ever is.
+            default_headers: further headers of each request, beside this client's own.
         """
         other = copy.copy(self)  # of the same class: a public client keeps what it does beside this one
-        AsyncClient.__init__(other, self.settings.replace(timeout=timeout, max_retries=max_retries), **self._more)
+        settings = self.settings.replace(timeout=timeout, max_retries=max_retries)
+        headers = {**(self._more["default_headers"] or {}), **(default_headers or {})}
+        AsyncClient.__init__(other, settings, **{**self._more, "default_headers": headers})
         return other
+
+    copy = with_options
 
     def __repr__(self) -> str:
         # A traceback may show a client whose making has failed: it has no settings yet.
@@ -100,9 +112,9 @@ class AsyncClient:
     def _rate_limit(self) -> RateLimitState:
         return rate_limit_for(self.settings.endpoint, self.settings.key)
 
-    async def open(self, method: str, path: str) -> Response:
+    async def open(self, method: str, path: str, options: RequestOptions = NO_OPTIONS) -> Response:
         """Send a request without a body once, and return its answer: the status is checked, the body still to come."""
-        response = await self._transport.send(method, path)
+        response = await self._transport.send(method, path, more=options)
         self._rate_limit.update_from_headers(response.headers)
         return await self._checked(response)
 
@@ -179,32 +191,67 @@ class AsyncClient:
         return error
 
 
-class Models:
-    """`client.models`."""
+class Models(NamesWhatToUse):
+    """`client.models`: what the service offers."""
+
+    _left_out: ClassVar[Mapping[str, str]] = MODELS_LEFT_OUT
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    async def list(self) -> ModelListResponse:
-        """Return the models that the service offers."""
-        told = await self._get("/v1/models")
+    async def list(
+        self,
+        *,
+        timeout: float | Timeout | None = None,  # noqa: ASYNC109 - the SDK's name
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+    ) -> ModelListResponse:
+        """Return the models that the service offers. Free of charge.
+
+        Args:
+            timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given.
+            extra_headers: further headers of the request.
+            extra_query: further parameters of its address.
+
+        Raises:
+            APIError: what the service and the way to it cause.
+        """
+        told = await self._get("/v1/models", RequestOptions(extra_headers or {}, extra_query or {}, timeout))
         entries = [entry for entry in told["data"] if isinstance(entry.get("id"), str)]
         for entry in entries:
             if "shutdown_date" in entry:
                 advice.hear(self._client.settings.endpoint, entry["id"], entry["shutdown_date"])
         return ModelListResponse(data=[_model(entry) for entry in entries])
 
-    async def retrieve(self, model: str) -> Model:
-        """Return one model of those that the service offers; raises NotFoundError where it does not."""
-        listed = await self.list()
+    async def retrieve(
+        self,
+        model: str,
+        *,
+        timeout: float | Timeout | None = None,  # noqa: ASYNC109 - the SDK's name
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """Return one model of those that the service offers. Free of charge.
+
+        Args:
+            model: its id.
+            timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given.
+            extra_headers: further headers of the request.
+            extra_query: further parameters of its address.
+
+        Raises:
+            NotFoundError: the service does not list it; `image_models` of the error has those that it does.
+            APIError: what else the service and the way to it cause.
+        """
+        listed = await self.list(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         for found in listed.data:
             if found.id == model:
                 return found
         known = tuple(listed.image_models)
         raise NotFoundError("The service does not list this model.", status_code=404, model=model, image_models=known)
 
-    async def _get(self, path: str) -> dict[str, Any]:
-        response = await self._client.open("GET", path)
+    async def _get(self, path: str, options: RequestOptions) -> dict[str, Any]:
+        response = await self._client.open("GET", path, options)
         text = await read_capped(response, self._client.settings)
         try:
             told = _without(self._client.settings.key, json.loads(text))
@@ -221,8 +268,10 @@ def _model(entry: Mapping[str, Any]) -> Model:
     return Model(**texts(entry, "id", "owned_by", "shutdown_date"), **whole_numbers(entry, "created"))
 
 
-class Images:
-    """`client.images`."""
+class Images(NamesWhatToUse):
+    """`client.images`: `generate` makes images."""
+
+    _left_out: ClassVar[Mapping[str, str]] = IMAGES_LEFT_OUT
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -231,11 +280,6 @@ class Images:
     def with_raw_response(self) -> RawImages:
         """The same methods, returning the status and the headers beside the answer."""
         return RawImages(self)
-
-    @property
-    def with_streaming_response(self) -> NoReturn:
-        """Left out: `stream=True` streams."""
-        raise AttributeError(WITHOUT_STREAMING_RESPONSE)
 
     @overload
     async def generate(
@@ -259,7 +303,7 @@ class Images:
     async def generate(
         self,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - the SDK's name
+        timeout: float | Timeout | None = None,  # noqa: ASYNC109 - the SDK's name
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
@@ -271,7 +315,7 @@ class Images:
         `Settings.max_retries` times and waiting `Settings.max_wait_s` seconds in all.
 
         Args:
-            timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given.
+            timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given; or an `httpx.Timeout`.
             extra_headers: further headers of the request.
             extra_query: further parameters of its address.
             extra_body: further fields of its body; a declared parameter's name acts as if given by name.
@@ -346,8 +390,20 @@ class RawImages:
         return RawResponse(await self._images.generate(**options))
 
 
-class RawResponse:
-    """An answer with its status and its headers, without the key."""
+class RawResponse(NamesWhatToUse):
+    """An answer with its status and its headers, without the key.
+
+    Attributes:
+        status_code: the HTTP status.
+        headers: by name, in any case.
+        request_id: what the service's support asks for, if the service said it.
+    """
+
+    _left_out: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("read", "content", "iter_bytes"), "use text(), json() or parse()"),
+        **dict.fromkeys(("http_request", "url", "method"), "use client.settings.endpoint, where requests go"),
+        **dict.fromkeys(("elapsed", "retries_taken"), "use submit(...), whose job has elapsed_s"),
+    }
 
     def __init__(self, answer: ImageGenerateResponse) -> None:
         self._answer = answer
@@ -358,6 +414,19 @@ class RawResponse:
     def parse(self) -> ImageGenerateResponse:
         """Return the answer itself."""
         return self._answer
+
+    def json(self) -> dict[str, Any]:
+        """Return the answer as plain values."""
+        return self._answer.to_dict()
+
+    def text(self) -> str:
+        """Return the answer as JSON text."""
+        return self._answer.to_json(indent=None)
+
+    @property
+    def http_response(self) -> HTTPAnswer:
+        """Its `status_code`, `headers` and `json()`."""
+        return HTTPAnswer(self.status_code, self.headers, self.json())
 
 
 def with_extra_body(options: Mapping[str, Any], extra_body: Mapping[str, Any] | None) -> dict[str, Any]:

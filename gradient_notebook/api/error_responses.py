@@ -79,7 +79,7 @@ def _class_of(status: int | None, code: str | None) -> type[APIError]:
 
 def _add_facts(error: APIError, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
     if isinstance(error, APIStatusError):
-        error.headers = dict(headers)
+        error.headers = headers
     if isinstance(error, ContentPolicyError):
         _add_moderation(error, body)
     elif isinstance(error, RateLimitError):

@@ -27,8 +27,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType, SimpleNamespace
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, NoReturn
+
+from .sdk import HTTPAnswer
 
 SCRIPT: Mapping[str, str] = {
     "log_in": "For the real service, set GRADIENT_MODEL_ACCESS_KEY in the environment.",
@@ -152,6 +154,21 @@ class APIError(GradientNotebookError):
     status_code: int | None = None
 
     @property
+    def message(self) -> str:
+        """What the service says, or what happened on the way to it."""
+        return self.summary
+
+    @property
+    def type(self) -> str | None:
+        """The service's own kind of the error, if it says one."""
+        return self.body.get("type")
+
+    @property
+    def request(self) -> NoReturn:
+        """Left out: it holds the key."""
+        raise AttributeError("An error has no request, which holds the key: use error.request_id, or error.record_id.")
+
+    @property
     def may_be_billed(self) -> bool:
         """It may: the work had begun."""
         return True
@@ -204,9 +221,9 @@ class APIStatusError(APIError):
     """Where the key came from that was refused."""
 
     @property
-    def response(self) -> SimpleNamespace:
-        """The answer's `status_code` and `headers`, as SDK code reads them."""
-        return SimpleNamespace(status_code=self.status_code, headers=self.headers)
+    def response(self) -> HTTPAnswer:
+        """The answer's `status_code`, `headers` and `json()`, as SDK code reads them."""
+        return HTTPAnswer(self.status_code, self.headers, {"error": dict(self.body)})
 
     @property
     def may_be_billed(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Protocol, Self
+from typing import NoReturn, Protocol, Self
 
 from .decoders import ErrorMaker, Mask, ResponseDecoder, StreamDecoder
 from .errors import (
@@ -19,6 +19,7 @@ from .errors import (
 from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
 from .headers import request_id_of
 from .params import ImageGenerateParams
+from .sdk import HTTPAnswer
 
 DECODERS: Mapping[str, type[ResponseDecoder | StreamDecoder]] = {
     "application/json": ResponseDecoder,
@@ -85,6 +86,11 @@ class EventStream(_AsyncClosing):
             await self.aclose()
             raise
         return self._counted(self._ready.popleft())
+
+    @property
+    def response(self) -> HTTPAnswer:
+        """The answer's `status_code` and `headers`."""
+        return HTTPAnswer(200, self.headers)
 
     def arrived(self) -> Iterator[ImageGenStreamEvent]:
         """Yield the events that are here already, and that nobody has taken."""
@@ -159,6 +165,11 @@ class MergedStream(_AsyncClosing):
         self._errors: list[Exception] = []
         self._left = len(senders)
         self._tasks = [asyncio.create_task(self._pump(send)) for send in senders]
+
+    @property
+    def response(self) -> NoReturn:
+        """Left out: there is not one answer, but n."""
+        raise AttributeError("n images are streamed by n requests: use n=1, or with_raw_response without stream.")
 
     async def _pump(self, send: Callable[[], Awaitable[EventStream]]) -> None:
         try:

@@ -5,15 +5,14 @@ The base64 text of an image is never kept: the bytes are, and `b64_json` encodes
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import pybase64
 
 from .headers import request_id_of
+from .sdk import Convertible
 from .text import clean
 
 PARTIAL_IMAGE: Final = "image_generation.partial_image"
@@ -28,49 +27,8 @@ _LARGEST_NUMBER = 2**53  # a number of tokens or seconds is smaller, and what is
 _IMAGE_MODEL_WORDS = ("image", "dall-e", "flux", "diffusion", "sdxl")
 
 
-class _Convertible:
-    """The SDK's ways to plain values. Images are base64 text there, as on the wire."""
-
-    def model_dump(self) -> dict[str, Any]:
-        """Return it as plain values, None where something is not known."""
-        plain: dict[str, Any] = _plain(self)
-        return plain
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, without what is not known."""
-        known: dict[str, Any] = _without_none(_plain(self))
-        return known
-
-    def to_json(self, *, indent: int | None = 2) -> str:
-        """Return it as JSON text, without what is not known."""
-        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
-
-    def model_dump_json(self, *, indent: int | None = None) -> str:
-        """Return it as JSON text, null where something is not known."""
-        return json.dumps(self.model_dump(), indent=indent, ensure_ascii=False)
-
-
-_OURS = ("image_bytes", "image_index", "headers")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if not dataclasses.is_dataclass(value):
-        return value
-    names = [declared.name for declared in dataclasses.fields(value) if declared.name not in _OURS]
-    encoded = {"b64_json": value.b64_json} if isinstance(value, _Encoded) else {}
-    return encoded | {name: _plain(getattr(value, name)) for name in names}
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_none(each) for name, each in value.items() if each is not None}
-    return [_without_none(each) for each in value] if isinstance(value, list) else value
-
-
 @dataclass(frozen=True, kw_only=True)
-class _Encoded(_Convertible):
+class _Encoded(Convertible):
     # A repr goes into notebooks and logs, and this would be megabytes of it.
     image_bytes: bytes = field(repr=False)
     """The file as the service sent it: PNG, WebP or JPEG."""
@@ -83,7 +41,7 @@ class _Encoded(_Convertible):
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputTokensDetails(_Convertible):
+class InputTokensDetails(Convertible):
     """Input tokens by kind."""
 
     text_tokens: int = 0
@@ -91,7 +49,7 @@ class InputTokensDetails(_Convertible):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage(_Convertible):
+class Usage(Convertible):
     """Tokens that a request has used."""
 
     input_tokens: int = 0
@@ -140,7 +98,7 @@ def texts(answer: Mapping[str, Any], *names: str, lines: bool = False) -> dict[s
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reported(_Convertible):
+class _Reported(Convertible):
     """The settings that the service reports to have used; None where it says nothing."""
 
     size: str | None = None
@@ -211,13 +169,13 @@ class ImageGenerateResponse(_Reported):
             created=finished[-1].created_at,
             data=[GeneratedImage(image_bytes=e.image_bytes, revised_prompt=e.revised_prompt) for e in finished],
             usage=sum(used[1:], used[0]) if used else None,
-            headers=dict(headers or {}),
+            headers=headers or {},
             **{name: getattr(finished[-1], name) for name in REPORTED},
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(_Convertible):
+class Model(Convertible):
     """A model that the service offers."""
 
     id: str
@@ -229,16 +187,27 @@ class Model(_Convertible):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelListResponse(_Convertible):
+class ModelListResponse(Convertible):
     """The models that the service offers."""
 
     data: list[Model]
     object: str = "list"
+    _left_out: ClassVar[Mapping[str, str]] = {
+        **Convertible._left_out,
+        **dict.fromkeys(("links", "meta"), "use data, which has all of them"),
+    }
 
     @property
     def image_models(self) -> list[str]:
         """The ids of the image models, as far as their names tell."""
         return [model.id for model in self.data if any(word in model.id.lower() for word in _IMAGE_MODEL_WORDS)]
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.data)
+
+    def has_next_page(self) -> bool:
+        """Return False: all of them come in one answer."""
+        return False
 
 
 REPORTED = tuple(_Reported.__dataclass_fields__)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, TypeVar
 
 from .params import PARAMETERS
+from .settings import Timeout
 
 
 class ImageOptions(TypedDict, total=False):
@@ -27,7 +28,7 @@ class ImageOptions(TypedDict, total=False):
 class CallOptions(ImageOptions, total=False):
     """The same for one call of a client, with what the SDK takes beside the parameters."""
 
-    timeout: float | None
+    timeout: float | Timeout | None
     extra_headers: Mapping[str, str] | None
     extra_query: Mapping[str, Any] | None
     extra_body: Mapping[str, Any] | None

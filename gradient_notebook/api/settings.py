@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 from urllib.parse import SplitResult, urlsplit
 
 from .credentials import Key, looks_like_key
@@ -15,6 +15,14 @@ DEFAULT_ENDPOINT = "https://inference.do-ai.run"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 T = TypeVar("T")
+
+
+@runtime_checkable
+class Timeout(Protocol):
+    """What is used of an `httpx.Timeout`, in seconds; None is no other than before."""
+
+    read: float | None
+    connect: float | None
 
 
 def _masks_key(kind: type[T]) -> type[T]:
@@ -73,10 +81,18 @@ class Settings:
             if not getattr(self, name) >= 0:
                 raise InvalidSettingsError(f"{name}={getattr(self, name)!r}: expected 0 or more")
 
-    def replace(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
-        """Return settings with another time allowed for an answer (seconds), or another number of retries."""
+    def replace(self, *, timeout: float | Timeout | None = None, max_retries: int | None = None) -> Self:
+        """Return settings with another time allowed for an answer, or another number of retries.
+
+        Args:
+            timeout: seconds of silence allowed, also for connecting; an `httpx.Timeout` says both. None changes nothing.
+            max_retries: how often a request that never reached the model is sent again.
+        """
         changes: dict[str, Any] = {}
-        if timeout is not None:
+        if isinstance(timeout, Timeout):
+            given = {"read_timeout_s": timeout.read, "connect_timeout_s": timeout.connect}
+            changes = {name: seconds for name, seconds in given.items() if seconds is not None}
+        elif timeout is not None:
             changes = {"read_timeout_s": timeout, "connect_timeout_s": min(timeout, self.connect_timeout_s)}
         if max_retries is not None:
             changes["max_retries"] = max_retries

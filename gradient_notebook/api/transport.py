@@ -20,7 +20,7 @@ import httpx
 from .credentials import Key
 from .errors import APIConnectionError, APITimeoutError, InvalidSettingsError, NoResponseError
 from .headers import request_id_of
-from .settings import Settings
+from .settings import Settings, Timeout
 
 LONGEST_TEXT_BYTES = 4 * 1024 * 1024
 """The most that is read of an error or of a list of models: it may have no end."""
@@ -53,7 +53,7 @@ class RequestOptions:
 
     extra_headers: Mapping[str, str] = field(default_factory=dict)
     extra_query: Mapping[str, Any] = field(default_factory=dict)
-    timeout_s: float | None = None
+    timeout_s: float | Timeout | None = None
     """Seconds of silence allowed; the settings' own where it is None."""
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NoReturn, Self, Unpack, overload
+from typing import Any, ClassVar, Literal, Self, Unpack, overload
 
-from ..api.client import WITHOUT_STREAMING_RESPONSE, AsyncClient, RawResponse
+from ..api.client import AsyncClient, RawResponse
 from ..api.event_stream import EventStream, MergedStream
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, Model, ModelListResponse
 from ..api.options import CallOptions, with_parameters_in_sight
-from ..api.settings import Settings
+from ..api.sdk import IMAGES_LEFT_OUT, MODELS_LEFT_OUT, HTTPAnswer, NamesWhatToUse, WithSDKNames
+from ..api.settings import Settings, Timeout
 from ..session import session
 from . import event_loop
 from .runner import client_for
 
 
-class Client:
+class Client(WithSDKNames):
     """The image generation API with these settings, synchronously."""
 
     def __init__(self, settings: Settings, *, default_headers: Mapping[str, str] | None = None) -> None:
@@ -28,12 +29,27 @@ class Client:
         self.images = Images(self._client)
         self.models = Models(self._client)
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
-        """Return a client with another time allowed for an answer (seconds), or another number of retries."""
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeout | None = None,
+        max_retries: int | None = None,
+        default_headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Return a client that differs in what is given.
+
+        Args:
+            timeout: seconds of silence allowed within an answer, or an `httpx.Timeout`.
+            max_retries: how often a request that never reached the model is sent again; no other ever is.
+            default_headers: further headers of each request, beside this client's own.
+        """
         other = copy.copy(self)
         settings = self.settings.replace(timeout=timeout, max_retries=max_retries)
-        Client.__init__(other, settings, default_headers=self._default_headers)
+        headers = {**(self._default_headers or {}), **(default_headers or {})}
+        Client.__init__(other, settings, default_headers=headers)
         return other
+
+    copy = with_options
 
     def __repr__(self) -> str:
         return f"Client({getattr(self, 'settings', None)!r})"
@@ -50,23 +66,62 @@ class Client:
             event_loop.run(self._client.aclose())
 
 
-class Models:
-    """`client.models`."""
+class Models(NamesWhatToUse):
+    """`client.models`: what the service offers."""
+
+    _left_out: ClassVar[Mapping[str, str]] = MODELS_LEFT_OUT
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
-    def list(self) -> ModelListResponse:
-        """Return the models that the service offers."""
-        return event_loop.run(self._client.models.list())
+    def list(
+        self,
+        *,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+    ) -> ModelListResponse:
+        """Return the models that the service offers. Free of charge.
 
-    def retrieve(self, model: str) -> Model:
-        """Return one model of those that the service offers; raises NotFoundError where it does not."""
-        return event_loop.run(self._client.models.retrieve(model))
+        Args:
+            timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given.
+            extra_headers: further headers of the request.
+            extra_query: further parameters of its address.
+
+        Raises:
+            APIError: what the service and the way to it cause.
+        """
+        asked = self._client.models.list(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
+        return event_loop.run(asked)
+
+    def retrieve(
+        self,
+        model: str,
+        *,
+        timeout: float | Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """Return one model of those that the service offers. Free of charge.
+
+        Args:
+            model: its id.
+            timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given.
+            extra_headers: further headers of the request.
+            extra_query: further parameters of its address.
+
+        Raises:
+            NotFoundError: the service does not list it; `image_models` of the error has those that it does.
+            APIError: what else the service and the way to it cause.
+        """
+        how: Any = {"timeout": timeout, "extra_headers": extra_headers, "extra_query": extra_query}
+        return event_loop.run(self._client.models.retrieve(model, **how))
 
 
-class Images:
-    """`client.images`."""
+class Images(NamesWhatToUse):
+    """`client.images`: `generate` makes images."""
+
+    _left_out: ClassVar[Mapping[str, str]] = IMAGES_LEFT_OUT
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -75,11 +130,6 @@ class Images:
     def with_raw_response(self) -> RawImages:
         """The same methods, returning the status and the headers beside the answer."""
         return RawImages(self._client)
-
-    @property
-    def with_streaming_response(self) -> NoReturn:
-        """Left out: `stream=True` streams."""
-        raise AttributeError(WITHOUT_STREAMING_RESPONSE)
 
     @overload
     def generate(
@@ -103,7 +153,7 @@ class Images:
     def generate(
         self,
         *,
-        timeout: float | None = None,
+        timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
         extra_body: Mapping[str, Any] | None = None,
@@ -139,6 +189,11 @@ class Stream(Iterator[ImageGenStreamEvent]):
 
     def __init__(self, events: EventStream | MergedStream) -> None:
         self._events = events
+
+    @property
+    def response(self) -> HTTPAnswer:
+        """The answer's `status_code` and `headers`; of n > 1 streamed images there is not one answer, but n."""
+        return self._events.response
 
     def __next__(self) -> ImageGenStreamEvent:
         event = event_loop.run(anext(self._events, None))  # StopAsyncIteration does not pass a future

@@ -166,3 +166,97 @@ def test_other_options_leave_a_client_what_it_is(configured: Simulator) -> None:
 
     assert isinstance(client, gn.Client)
     assert [post.body["model"] for post in configured.posts] == ["openai-gpt-image-2"] * 2
+
+
+def test_plain_values_take_what_pydantic_takes(client: gn.Client) -> None:
+    """SDK code chooses fields, and leaves out what is not known, by pydantic's arguments."""
+    response = client.images.generate(**PROMPT)
+
+    assert set(response.model_dump(mode="json", include={"created", "usage"}, exclude={"usage"})) == {"created"}
+    for how in ("exclude_none", "exclude_unset", "exclude_defaults"):
+        assert (
+            response.model_dump(**{how: True}) == response.to_dict(mode="json") == dict(json.loads(response.to_json()))
+        )
+    assert response.to_dict(exclude_unset=False) == response.model_dump()
+    assert json.loads(response.model_dump_json(exclude={"data"})) == response.model_dump(exclude={"data"})
+    assert dict(response)["data"] is response.data
+    assert response.model_copy(update={"created": 1}).created == 1
+    assert response.model_copy() == response
+
+
+def test_a_timeout_of_httpx_is_one(client: gn.Client) -> None:
+    """For a client, for other options, and for a call; what it leaves open stays as it was."""
+    timeout = httpx.Timeout(None, read=60.0, connect=3.0)
+    for settings in (gn.Client(timeout=timeout).settings, client.with_options(timeout=timeout).settings):
+        assert (settings.read_timeout_s, settings.connect_timeout_s) == (60, 3)
+    assert client.with_options(timeout=httpx.Timeout(None)).settings == client.settings
+    assert client.images.generate(**PROMPT, timeout=timeout).data
+    assert client.models.list(timeout=timeout).data
+
+
+def test_a_client_says_what_it_was_made_with(client: gn.Client, configured: Simulator) -> None:
+    """Its address, its timeout, its retries; headers are added to those that there are."""
+    assert (client.base_url, client.timeout, client.max_retries) == (configured.url, 300, 4)
+    first = gn.Client(base_url=httpx.URL(configured.url), default_headers={"x-a": "1"})
+    with first.copy(default_headers={"x-b": "2"}) as second:
+        second.images.generate(**PROMPT)
+    [post] = configured.posts
+    assert (post.headers["x-a"], post.headers["x-b"]) == ("1", "2")
+
+
+def test_answers_have_their_http_side(client: gn.Client) -> None:
+    """Raw responses, streams and errors: status, headers in any case, and what was said."""
+    raw = client.images.with_raw_response.generate(**PROMPT)
+    with client.images.generate(**PROMPT, stream=True, partial_images=1) as stream:
+        answers = [raw.http_response, stream.response]
+    with pytest.raises(gn.BadRequestError) as caught:
+        client.images.generate(prompt="a [refuse]")
+    answers.append(caught.value.response)
+
+    assert [answer.status_code for answer in answers] == [200, 200, 400]
+    assert all(answer.headers["X-Request-ID"] for answer in answers)
+    assert raw.json() == json.loads(raw.text()) == raw.parse().to_dict()
+    told = answers[-1].json()["error"]
+    assert told["message"] in caught.value.message
+    assert told["type"] == caught.value.type == "image_generation_user_error"
+    assert json.loads(answers[-1].text) == answers[-1].json()
+
+
+def test_the_list_of_models_is_its_own_only_page(client: gn.Client, configured: Simulator) -> None:
+    """It iterates over models, and there is no other page; headers and query go with the question."""
+    models = client.models.list(extra_headers={"x-team": "blue"}, extra_query={"a": "b"})
+    assert [model.id for model in models] == [model.id for model in models.data]
+    assert not models.has_next_page()
+    assert configured.requests[-1].headers["x-team"] == "blue"
+
+
+_CLIENT, _RESPONSE = "gn.Client()", "gn.Client().images.generate(prompt='a')"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (f"{_CLIENT}.with_raw_response", r"use client\.images\.with_raw_response"),
+        (f"{_CLIENT}.chat", r"client\.images and client\.models; use the SDK"),
+        (f"{_CLIENT}.api_key", "use client.settings.key_source"),
+        (f"{_CLIENT}.post", "extra_body="),
+        (f"{_CLIENT}.images.edit", r"use generate\("),
+        (f"{_CLIENT}.models.delete", r"use list\(\)"),
+        (f"{_RESPONSE}.dict", r"use model_dump\(\)"),
+        ("gn.Client(api_key='sk-do-a')", "use model_access_key="),
+        ("gn.Client(agent_endpoint='a')", "use the SDK for agents"),
+        ("gn.AsyncClient(max_retry=1)", "Did you mean max_retries"),
+        ("gn.Gradient", "use Client"),
+        ("gn.ConflictError", "use APIStatusError"),
+    ],
+)
+def test_other_names_of_the_sdk_name_what_to_use(code: str, told: str, configured: Simulator) -> None:
+    """Whoever looks for them reads it in the error; none shows a key."""
+    with pytest.raises((AttributeError, TypeError, ImportError), match=told):
+        eval(code, {"gn": gn})
+
+
+def test_tab_offers_nothing_that_is_left_out(client: gn.Client) -> None:
+    """Only those who look for it by name read of it."""
+    assert {"with_options", "base_url"} <= set(dir(client)) - {"chat", "post"} == set(dir(client))
+    assert "edit" not in dir(client.images)
