@@ -1,25 +1,64 @@
-"""A `Job` as a cell's value: a live card while it runs, then an ordinary image and a line."""
+"""Jobs as a cell's value: live cards while they run, then an ordinary image and a line."""
 
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from IPython.utils.dir2 import get_real_method
 
 from ..jobs.job import Job
 from ..session import session
 from . import formatting, html
-from .static_output import image_of
+from .static_output import image_of, picture_of
+
+if TYPE_CHECKING:
+    from .widgets.live import LiveView
+
+_NARROWEST_PX = 240
+"""The width of a card beside others, at least."""
+
+Shown = tuple[dict[str, Any], dict[str, Any]]
+"""Something to display, with its metadata."""
 
 
-def show_job(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a job as something to display, with its metadata; one that runs goes on in the output by itself."""
-    return _ended(job) if job.done() else (_live(job), {})
+def show_job(job: Job) -> Shown:
+    """Return a job as something to display; one that runs goes on in the output by itself."""
+    data, metadata = _ended(job) if job.done() else _live(_card(job, session.preview_px))
+    return {**data, "text/plain": repr(job)}, metadata
 
 
-def _live(job: Job) -> dict[str, Any]:
+def show_jobs(jobs: Sequence[Job]) -> Shown:
+    """Return several jobs as one thing to display, without words for where nothing else is shown."""
+    if not all(job.done() for job in jobs):
+        from ..imaging import rows
+        from .widgets.live import side_by_side
+
+        px = max(_NARROWEST_PX, session.preview_px // rows(len(jobs))[0])
+        data, metadata = _live(side_by_side([_card(job, px) for job in jobs]))
+        return _without_words(data), metadata
+    images = [image for job in jobs for image in job.images]
+    prompts = "\n".join(dict.fromkeys(job.params.prompt for job in jobs))
+    data, metadata = picture_of(images, prompts, session.preview_px) if images else (_failures(jobs), {})
+    return _without_words(data), metadata
+
+
+def _without_words(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what is shown without its text: IPython writes that of a list, or a dict, itself."""
+    return {kind: shown for kind, shown in data.items() if kind != "text/plain"}
+
+
+def _live(widget: Any) -> Shown:
+    bundle = widget._repr_mimebundle_() or {}
+    return (bundle[0] if isinstance(bundle, tuple) else bundle), {}  # anywidget's has metadata, ipywidgets' has none
+
+
+def _card(job: Job, px: int) -> LiveView:
+    """Return a card that follows a job, at most `px` pixels wide."""
     from .widgets.live import live_card
 
-    view, shown = live_card(job.params, session.preview_px)
+    view, shown = live_card(job.params, px)
     view.actions["cancel"] = lambda _: job.cancel()
 
     lock = threading.Lock()
@@ -31,14 +70,45 @@ def _live(job: Job) -> dict[str, Any]:
 
     job._observe(follow)
     follow(job)  # after that: an end that came in between is told to nobody any more
-    bundle, *_ = view._repr_mimebundle_() or ({},)
-    return {**bundle, "text/plain": repr(job)}
+    return view
 
 
-def _ended(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
-    if picture := image_of(job, session.preview_px):
-        data, metadata = picture
-        return {**data, "text/plain": repr(job)}, metadata
-    error = job.exception()
-    said = html.box(formatting.Box.of(error)) if error else {}
-    return {**said, "text/plain": repr(job)}, {}
+def _ended(job: Job) -> Shown:
+    return image_of(job, session.preview_px) or (_failures([job]), {})
+
+
+def _failures(jobs: Sequence[Job]) -> dict[str, str]:
+    failures = [error for job in jobs if (error := job.exception())]
+    return html.joined([html.box(formatting.Box.of(error)) for error in failures])
+
+
+class JobLists:
+    """Has IPython show what holds jobs and nothing else: a list, a tuple or a dict, `[submit(…), submit(…)]`.
+
+    All others look as before.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._formatter = shell.display_formatter.mimebundle_formatter
+        self._before = {kind: self._formatter.for_type(kind, self._show) for kind in (list, tuple, dict)}
+
+    def remove(self) -> None:
+        """Give back what was there, unless somebody else has taken its place since."""
+        for kind, before in self._before.items():
+            if self._formatter.for_type(kind) == self._show:
+                self._formatter.pop(kind)
+                if before:
+                    self._formatter.for_type(kind, before)
+
+    def _show(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in self._before:
+            jobs = [*value.values()] if kind is dict else [*value]
+            if jobs and all(isinstance(job, Job) for job in jobs):
+                return show_jobs(jobs)
+        # IPython comes here with classes that inherit from these, too, and asks no further itself.
+        before = next(self._before[base] for base in kind.__mro__ if base in self._before)
+        if before:
+            return before(value)
+        own = get_real_method(value, "_repr_mimebundle_")
+        return own(include=None, exclude=None) if own else None

@@ -22,6 +22,7 @@ from . import formatting
 from .cell_run import CellRun
 from .completion import make_matcher
 from .config import ImageGen
+from .job_view import JobLists
 from .magic_args import (
     HISTORY_PARSER,
     MODELS_PARSER,
@@ -47,6 +48,7 @@ class ImageGenMagics(Magics):
         super().__init__(shell)
         self.settings = settings
         self.matcher = make_matcher(shell)
+        self.lists = JobLists(shell)
         self._outermost: Any = None
         self.in_cell = True  # loading runs in a cell, whose beginning is never seen
 
@@ -194,7 +196,7 @@ _AWAITED = "await get_ipython().magics_manager.registry['ImageGenMagics'].imageg
 
 
 def load(shell: InteractiveShell) -> None:
-    """Add everything: magics, `%config ImageGen`, completion, the native await."""
+    """Add everything: magics, `%config ImageGen`, completion, the native await, lists of jobs that show themselves."""
     GradientNotebookError.phrases = formatting.NOTEBOOK
     notice = _notice()
     magics = ImageGenMagics(shell, _settings(shell))
@@ -237,5 +239,6 @@ def unload(shell: InteractiveShell) -> None:
     shell.events.unregister("pre_run_cell", magics.cell_begins)
     shell.events.unregister("post_run_cell", magics.cell_ends)
     shell.Completer.custom_matchers.remove(magics.matcher)
+    magics.lists.remove()
     magics.settings.reset()
     GradientNotebookError.phrases = SCRIPT

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pybase64
 from IPython.display import DisplayHandle
 
 from ..jobs.job import Job
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 def show(data: dict[str, Any]) -> DisplayHandle:
@@ -25,13 +29,15 @@ def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] 
     Where none has come it is the newest partial images, and where there are none either, None. The prompt is the
     image's text.
     """
+    images = (job.images or job._newest_partials) if job else []
+    return picture_of(images, job.params.prompt, px) if job and images else None
+
+
+def picture_of(images: Sequence[Image], alt: str, px: int) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return images as one image output, at most `px` pixels wide, and its metadata; `alt` is its text."""
     from ..imaging import contact_sheet, preview
 
-    images = (job.images or job._newest_partials) if job else []
-    if not job or not images:
-        return None
     small = contact_sheet(images, px) if len(images) > 1 else preview(images[0], px)
-    alt = job.params.prompt
     # One type of image: of a PIL image IPython keeps PNG and JPEG, both at full size. JupyterLab ignores `alt`;
     # nbconvert's classic template reads it.
     data = {small.mime: pybase64.b64encode_as_string(small.data), "text/plain": alt}

@@ -8,7 +8,7 @@ import pytest
 
 from gradient_notebook.simulator import Simulator
 
-from .kernel import VIEW, Cell, Kernel
+from .kernel import VIEW, Cell, Kernel, image_types
 
 pytestmark = pytest.mark.kernel
 
@@ -252,3 +252,42 @@ def test_a_job_as_a_cells_value_shows_itself(kernel: Kernel, paint: Callable[[in
     [result] = ended.of("execute_result")
     assert "image/jpeg" in result["data"]
     assert result["data"]["text/plain"].startswith("<Job done: 1 of 1 image")
+
+
+def test_jobs_in_a_list_show_themselves(kernel: Kernel, paint: Callable[[int], None]) -> None:
+    """As one does, in a tuple and a dict as well: cards while they run, then one image of all; IPython has the words."""
+    live = kernel.run("from gradient_notebook import submit\njobs = [submit(p, quality='low') for p in 'ab']\njobs")
+    [result] = live.of("execute_result")
+    children = kernel.comms[result["data"][VIEW]["model_id"]].state["children"]
+    cards = [kernel.comms[child.removeprefix("IPY_MODEL_")] for child in children]
+    assert [card.state["running"][0]["prompt"] for card in cards] == ["a", "b"]
+    assert result["data"]["text/plain"].startswith("[<Job ")
+
+    paint(2)
+    kernel.run("[job.result() for job in jobs];")
+    kernel.wait_for(lambda: all(card.state["running"][0]["status"] == "done" for card in cards))
+    for form in ("jobs", "tuple(jobs)", "dict(enumerate(jobs))"):
+        [result] = kernel.run(form).of("execute_result")
+        assert image_types(result) == ["image/jpeg"]
+        assert result["data"]["text/plain"].count("<Job done") == 2
+
+
+def test_other_lists_are_ipythons(kernel: Kernel) -> None:
+    """Empty ones, mixed ones, and classes that show themselves; and all of them when the extension is unloaded."""
+    kernel.run("""\
+class Own(list):
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"text/html": "own"}
+from gradient_notebook import submit
+job = submit("a", quality="low")
+shown = get_ipython().display_formatter.mimebundle_formatter
+""")
+    for form in ("[]", "[job, 1]", "{1: job, 2: None}"):
+        [result] = kernel.run(form).of("execute_result")
+        assert set(result["data"]) == {"text/plain"}, form
+    [result] = kernel.run("Own([job])").of("execute_result")
+    assert result["data"]["text/html"] == "own"
+    assert kernel.value("list in shown.type_printers")
+    kernel.run("%unload_ext gradient_notebook")
+    assert not kernel.value("bool({list, tuple, dict} & set(shown.type_printers))")
+    kernel.run("job.cancel();")

@@ -44,7 +44,12 @@ IMPORTERS = {
     "anyio": {"jobs.concurrency"},
     "anywidget": {"notebook.widgets.live"},
     "httpx": {"api.transport"},
-    "ipywidgets": {"notebook.widgets.controls", "notebook.widgets.form", "notebook.widgets.panel"},
+    "ipywidgets": {
+        "notebook.widgets.controls",
+        "notebook.widgets.form",
+        "notebook.widgets.live",
+        "notebook.widgets.panel",
+    },
     "nest_asyncio2": {"jobs.event_loop"},
     "platformdirs": {"connect", "storage.archive"},
     "pybase64": {"api", "notebook.history_view", "notebook.static_output", "simulator.generations"},

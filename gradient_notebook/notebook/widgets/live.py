@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import ipywidgets
 from traitlets import Dict, Int, List, Unicode
 
 from ...api.errors import InvalidResponseError
@@ -106,6 +107,13 @@ def live_card(params: ImageGenerateParams, px: int) -> tuple[LiveView, LiveJob]:
     """Return a live view, at most `px` pixels wide, for one job alone, and the job's place in it."""
     view = LiveView(preview_px=px)
     return view, LiveJob(view, params, px // min(rows(params.n)))
+
+
+def side_by_side(views: Sequence[LiveView]) -> ipywidgets.Box:
+    """Return one widget that has several, as many in a row as there is room for."""
+    for view in views:
+        view.layout.width = f"{view.preview_px}px"
+    return ipywidgets.Box(views, layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="12px"))
 
 
 class LiveJob:
