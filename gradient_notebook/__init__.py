@@ -1,13 +1,54 @@
 """Prompts in notebook cells, pictures as they come, PIL images in variables.
 
-In a notebook: `%load_ext gradient_notebook`, then `%%imagegen NAME` and a prompt; `%%imagegen?` has all options.
+In a notebook: `%load_ext gradient_notebook`, then `%%imagegen NAME` and a prompt; `%%imagegen?` has all options. Without a key
+the built-in simulator answers: its images are marked, and nothing is billed.
 
-In Python: `generate` makes images and waits, `submit` starts a `Job`, `Panel` is a form beside the pictures, `history` finds
-what has been made in any session. `configure` and `session` say what holds for this process, `Settings` where requests go.
+Making images:
+    generate: make images, and wait for them.
+    submit: start making images, and go on.
+    Job: images being made, to wait for, to watch, to cancel.
+    Panel: a form beside the pictures, and all its results.
+    ImageGenerateParams: the parameters of a request, checked.
 
-For code that knows the SDK: `Client` and `AsyncClient`; the errors have its names, below `GradientNotebookError`.
+What has been made:
+    history: find it, in any session.
+    History: what was found, newest first.
+    HistoryEntry: one generation: request, outcome, images.
 
-Without a key the built-in simulator answers: its images are marked, and nothing is billed.
+What holds for this process:
+    configure: set defaults, limits, prices, the archive.
+    session: what is set now.
+    Session: its class.
+    Settings: where requests go, with which key.
+
+As in the SDK:
+    Client: `images.generate` and `models`, synchronously.
+    AsyncClient: the same, awaited.
+    ImageGenerateResponse: an answer.
+    ImageGenPartialImageEvent: an image on its way, in a stream.
+    ImageGenCompletedEvent: a finished image, in a stream.
+    Usage: the tokens of a request.
+
+Errors:
+    GradientNotebookError: the root of all.
+    InvalidRequestError: a value that cannot be sent.
+    InvalidSettingsError: key, endpoint or folder cannot be used.
+    JobCancelledError: somebody cancelled the job.
+    APIError: what the service and the way to it cause; the root of those below.
+    APIConnectionError: no connection, or it broke.
+    APITimeoutError: it took too long.
+    NoResponseError: sent, and no answer came.
+    StreamInterruptedError: the stream stopped before the finished image.
+    InvalidResponseError: an answer that is no image.
+    APIStatusError: the service answered with an error; the root of those below.
+    BadRequestError: 400.
+    ContentPolicyError: refused by moderation.
+    AuthenticationError: 401.
+    PermissionDeniedError: 403.
+    NotFoundError: 404, model or endpoint.
+    UnprocessableEntityError: 422.
+    RateLimitError: 429.
+    InternalServerError: 5xx.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class AsyncClient(api_client.AsyncClient):
     Args:
         model_access_key: the key; from the environment and the other places of `Settings.discover` unless given.
         access_token: another name for it. A control-plane token gives way to a model access key in the environment.
-        inference_endpoint: where requests go; `base_url` is another name for it.
+        inference_endpoint, base_url: where requests go; https://inference.do-ai.run unless given or in the environment.
         settings: all of that, and the limits, in one.
         timeout: seconds of silence allowed within an answer, 300 unless given; or an `httpx.Timeout`.
         max_retries: retries of requests that never reached the model, 4 unless given; no other is sent again.
@@ -68,9 +68,19 @@ class AsyncClient(api_client.AsyncClient):
 
 
 class Client(sync_client.Client):
-    """The image generation API, synchronously; also inside a running loop. Arguments as of `AsyncClient`.
+    """The image generation API, synchronously, with the SDK's names; also inside a running loop.
 
     Its connections are the package's, shared by all that has the same settings.
+
+    Args:
+        model_access_key: the key; from the environment and the other places of `Settings.discover` unless given.
+        access_token: another name for it. A control-plane token gives way to a model access key in the environment.
+        inference_endpoint, base_url: where requests go; https://inference.do-ai.run unless given or in the environment.
+        settings: all of that, and the limits, in one.
+        timeout: seconds of silence allowed within an answer, 300 unless given; or an `httpx.Timeout`.
+        max_retries: retries of requests that never reached the model, 4 unless given; no other is sent again.
+        default_headers: further headers of each request.
+        http_client: left out; `AsyncClient` takes one.
 
     Raises:
         InvalidSettingsError: a key or an endpoint that cannot be used; an `http_client`.

@@ -30,6 +30,18 @@ _logger = logging.getLogger("gradient_notebook")
 class Settings(api_settings.Settings):
     """Where requests go, with which key, and how long they may take; `Settings.discover()` finds all of it.
 
+    Args:
+        endpoint: `https://host` or `https://host:port`; the service's is https://inference.do-ai.run.
+        key: the model access key.
+        endpoint_source, key_source: where they come from, for messages.
+        connect_timeout_s: seconds allowed for connecting, 10 unless given.
+        read_timeout_s: seconds of silence allowed within an answer, 300 unless given: an image can take a minute.
+        max_retries: how often a request that never reached the model is sent again, 4 unless given; no other ever is.
+        max_wait_s: seconds of waiting before that, in all; 120 unless given.
+
+    Raises:
+        InvalidSettingsError: a key or an endpoint that cannot be used; a limit below 0.
+
     >>> from gradient_notebook import Settings
     >>> settings = Settings(endpoint="https://inference.do-ai.run", key="sk-do-example-key", read_timeout_s=60)
     >>> settings.key
@@ -43,9 +55,16 @@ class Settings(api_settings.Settings):
         """Return the settings from the arguments, what was logged in with, the environment, Colab or a `.env` file.
 
         The system's keyring comes last, if the key was put there. Without a key and an endpoint they are the embedded
-        simulator's, which starts, and one line says so. What `find_key` has `found` is not looked up again. `limits` are the fields of `Settings` in seconds and numbers;
-        the session's where they are not given. Raises InvalidSettingsError: a key of the wrong kind, an endpoint
-        without a key.
+        simulator's, which starts, and one line says so.
+
+        Args:
+            key: the model access key.
+            endpoint: where requests go.
+            found: what `find_key` has returned, which is then not looked up again.
+            **limits: fields of `Settings`; the session's where they are not given.
+
+        Raises:
+            InvalidSettingsError: a key of the wrong kind, an endpoint without a key.
         """
         given = {**session.limits(), **{name: value for name, value in limits.items() if value is not None}}
         argument = first_given(key)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .api.docstrings import with_entries
 from .api.errors import GradientNotebookError, InvalidSettingsError
 from .api.events import Usage
 from .api.parameter import Parameter
@@ -40,9 +41,19 @@ def _limit(name: str, text: str, **bounds: Any) -> Any:
 
 @dataclass(eq=False)
 class Session:
-    """What holds for this process; beside these fields it has one for each parameter in `DEFAULTS`.
+    """What holds for this process, as `gradient_notebook.session`: each field is read and set as an attribute.
 
-    Setting a field checks the value: InvalidSettingsError names what is expected.
+    Setting one checks the value: InvalidSettingsError names what is expected. `%config ImageGen` shows and sets the same
+    in a notebook, `configure(...)` sets several at once, `GRADIENT_IMAGE_<NAME>` in the environment sets one for a new
+    process. Cells and the panel take all defaults of parameters from here, Python takes the model alone.
+
+    Attributes:
+        **fields: a line for each.
+
+    >>> from gradient_notebook import session
+    >>> session.preview_px = 512
+    >>> session.preview_px, session.max_retries
+    (512, 4)
     """
 
     preview_px: int = _setting(
@@ -96,7 +107,15 @@ class Session:
             observer(name, checked)
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return a value as the field `name` keeps it; raise InvalidSettingsError if it cannot."""
+        """Return a value as a field keeps it.
+
+        Args:
+            name: the field's name.
+            value: what it may become.
+
+        Raises:
+            InvalidSettingsError: it cannot.
+        """
         if name not in FIELDS:
             hint = nearest(name, FIELDS) or f"Known settings: {', '.join(FIELDS)}."
             raise InvalidSettingsError(f"{name}={value!r}: no such setting", hint)
@@ -113,7 +132,14 @@ class Session:
             raise InvalidSettingsError(f"{name}={value!r}: {error}", param=name) from None
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Set several fields: all of them, or none where one is wrong."""
+        """Set several fields: all of them, or none where one is wrong.
+
+        Args:
+            values: new values, by name.
+
+        Raises:
+            InvalidSettingsError: a name or a value that is not known.
+        """
         checked = {name: self.checked(name, value) for name, value in values.items()}
         for name, value in checked.items():
             setattr(self, name, value)
@@ -147,11 +173,19 @@ class Session:
         return is_new
 
     def observe(self, observer: Observer) -> None:
-        """Call `observer(name, value)` after each change."""
+        """Have a function called after each change.
+
+        Args:
+            observer: called with the name and the new value of the field.
+        """
         self.__dict__["_observers"].append(observer)
 
     def unobserve(self, observer: Observer) -> None:
-        """Call it no more."""
+        """Have a function called no more.
+
+        Args:
+            observer: what `observe` was given.
+        """
         self.__dict__["_observers"].remove(observer)
 
     def defaults(self) -> dict[str, Any]:
@@ -159,7 +193,11 @@ class Session:
         return {name: self.__dict__[name] for name in DEFAULTS if self.__dict__[name] is not None}
 
     def with_model(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options that are given, with the default model where they name none: Python takes no other default."""
+        """Return the options that are given, with the default model where they name none: Python takes no other default.
+
+        Args:
+            options: parameters, by name; None is not given.
+        """
         given = {name: value for name, value in options.items() if value is not None}
         return {"model": self.__dict__["model"], **given} if self.__dict__["model"] else given
 
@@ -168,11 +206,20 @@ class Session:
         return {name: self.__dict__[name] for name in LIMITS}
 
     def cost(self, usage: Usage) -> str:
-        """Return what a request's tokens cost at the session's prices; empty where they are not set."""
+        """Return what a request's tokens cost, as `$0.04`; empty where no prices are set.
+
+        Args:
+            usage: the request's tokens.
+        """
         return self.price(usage.output_tokens, usage.input_tokens_details.text_tokens or usage.input_tokens)
 
     def price(self, output_tokens: int, text_tokens: int = 0) -> str:
-        """Return what output image tokens and input text tokens cost; empty where prices are not set."""
+        """Return what tokens cost, as `$0.04`; empty where no prices are set.
+
+        Args:
+            output_tokens: tokens of images.
+            text_tokens: tokens of the prompt.
+        """
         # With one price alone the sum would look like the whole cost, and be too low.
         per_text, per_image = self.price_input_text_tokens, self.price_output_image_tokens
         if per_text is None or per_image is None:
@@ -187,6 +234,7 @@ OWN: Mapping[str, Parameter] = {
 }
 """The settings beside the defaults of parameters, each with its help, its kind and its bounds."""
 FIELDS: Mapping[str, Parameter] = {**DEFAULTS, **OWN}
+Session.__doc__ = with_entries(Session.__doc__, [one.entry for one in FIELDS.values()])
 LIMITS = tuple(name for name in OWN if name in Settings.__dataclass_fields__)
 
 
@@ -195,9 +243,16 @@ session.reset()
 
 
 def configure(**values: Any) -> Session:
-    """Set what holds for this process, and return it: `configure(concurrency=8, archive_dir="images")`.
+    """Set what holds for this process: all that is given, or nothing where one is wrong.
 
-    Raises InvalidSettingsError for a name or a value that is not known, and changes nothing then.
+    Args:
+        **values: a line for each.
+
+    Returns:
+        The session.
+
+    Raises:
+        InvalidSettingsError: a name or a value that is not known.
 
     >>> from gradient_notebook import configure
     >>> configure(concurrency=8, max_retries=2).concurrency
@@ -205,3 +260,6 @@ def configure(**values: Any) -> Session:
     """
     session.update(values)
     return session
+
+
+configure.__doc__ = with_entries(configure.__doc__, [one.entry for one in FIELDS.values()])

@@ -383,7 +383,15 @@ class RawImages:
         self._images = images
 
     async def generate(self, **options: Any) -> RawResponse:
-        """Send one request without streaming, as `Images.generate` does."""
+        """Send one request without streaming, as `Images.generate` does, and return the raw answer.
+
+        Args:
+            **options: arguments of `Images.generate`.
+
+        Raises:
+            InvalidRequestError: a value that cannot be sent; `stream=True`.
+            APIError: what the service and the way to it cause.
+        """
         if options.get("stream"):
             what = "stream=True: a raw response is not streamed"
             raise InvalidRequestError(what, "Use generate(stream=True) without with_raw_response.", param="stream")

@@ -58,32 +58,46 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class GradientNotebookError(Exception):
-    """Base of all errors that are not bugs.
+    """Base of all errors that are not bugs: what happened as text, and the facts of it as fields.
 
-    `summary` says what happened, `hint` what to do; `suggest` has the names of further advice, whose words differ
-    between a notebook and a script. All other facts are fields, which are None where they are not known.
+    A fact that is not known is None.
+
+    Attributes:
+        summary: what happened, in a sentence.
+        hint: what to do.
+        suggest: names of further advice, whose words differ between a notebook and a script (`phrases`).
+        param: the parameter that is wrong.
+        sent: False if nothing was sent, True if the request went out, None if there was no request.
+        attempts: how often it was tried.
+        request_id: what the service's support asks for.
+        record_id: the request's record: `history(error.record_id)`.
+        path: where the bytes lie that came.
+        retry_after_s: seconds until the next request may be sent.
+        remark: what else came of it, in a sentence.
+        debug: for the class, True for whole tracebacks (`configure(debug=True)`).
+        phrases: for the class, the words for what is suggested.
+
+    >>> import gradient_notebook as gn
+    >>> try:
+    ...     gn.generate("A fox in a fight [refuse]")
+    ... except gn.ContentPolicyError as error:
+    ...     print(error.categories, error.status_code, error.may_be_billed)
+    ... except gn.APIError as error:
+    ...     print(error.sent, error.request_id)
+    ('violence',) 400 False
     """
 
     debug: ClassVar[bool] = False
-    """Set to True (`%config ImageGen.debug = True`) for whole tracebacks."""
     phrases: ClassVar[Mapping[str, str]] = SCRIPT
-    """The words for what is suggested: a script's, or a notebook's."""
 
     param: str | None = None
-    """The parameter that is wrong."""
     sent: bool | None = None
-    """False: nothing was sent. True: the request went out. None: there was no request."""
     attempts: int = 1
     request_id: str | None = None
-    """What the service's support asks for."""
     record_id: str | None = None
-    """The record of the request in the ledger."""
     path: str | None = None
-    """Where the bytes lie that came."""
     retry_after_s: float | None = None
-    """Seconds until the next request may be sent, if that is known."""
     remark: str = ""
-    """What else came of it, in a sentence."""
 
     def __init__(self, summary: str = "", hint: str = "", *, suggest: tuple[str, ...] = (), **facts: Any) -> None:
         # Both go to Exception: pickle makes a worker's error again from `args`, and then sets its fields.
@@ -124,7 +138,12 @@ class GradientNotebookError(Exception):
 
 
 class InvalidRequestError(GradientNotebookError, ValueError):
-    """A value that cannot be sent: `param` names the culprit, `reason` says what is wrong with it."""
+    """A value that cannot be sent, told before anything is.
+
+    Attributes:
+        param: the parameter that is wrong.
+        reason: what is wrong with it.
+    """
 
     reason: str = ""
     sent: bool | None = False
@@ -146,7 +165,10 @@ class JobCancelledError(GradientNotebookError):
 class APIError(GradientNotebookError):
     """What the service and the way to it cause. Raised itself for an error that comes inside a stream.
 
-    `code` is the service's own word for the error, `body` its error object as it came.
+    Attributes:
+        code: the service's own word for the error.
+        body: its error object, as it came.
+        status_code: the HTTP status.
     """
 
     code: str | None = None
@@ -196,7 +218,11 @@ class NoResponseError(APIConnectionError):
 
 
 class StreamInterruptedError(NoResponseError):
-    """The stream stopped before the finished image, after `partials_seen` partial images."""
+    """The stream stopped before the finished image.
+
+    Attributes:
+        partials_seen: how many partial images had come.
+    """
 
     partials_seen: int = 0
 
@@ -213,12 +239,16 @@ class InvalidResponseError(APIError):
 
 
 class APIStatusError(APIError):
-    """The service answered with an error: `status_code` is the HTTP status, `headers` are the answer's, without the key."""
+    """The service answered with an error.
+
+    Attributes:
+        headers: the answer's, without the key.
+        key_source: where the key came from that was refused.
+    """
 
     sent: bool | None = True
     headers: Mapping[str, str] = _NOTHING
     key_source: str = ""
-    """Where the key came from that was refused."""
 
     @property
     def response(self) -> HTTPAnswer:
@@ -238,7 +268,9 @@ class BadRequestError(APIStatusError):
 class ContentPolicyError(BadRequestError):
     """The prompt or the image was refused by moderation: a result, not a crash.
 
-    `stage` is where, `input` or `output`, and `categories` for what, as far as the service says so.
+    Attributes:
+        stage: where, `input` or `output`, as far as the service says so.
+        categories: for what, as `violence`.
     """
 
     stage: str = ""
@@ -259,7 +291,12 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404: an unknown model or endpoint. `model` is unknown where the service lists other `image_models`."""
+    """404: an unknown model or endpoint.
+
+    Attributes:
+        model: the model that is unknown, where the service lists others.
+        image_models: those that it lists.
+    """
 
     model: str = ""
     image_models: tuple[str, ...] = ()
@@ -270,10 +307,13 @@ class UnprocessableEntityError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests. Before the service has to say so, the known rate limit says it (`sent` is False)."""
+    """429: too many requests. Before the service has to say so, the known rate limit says it (`sent` is False).
+
+    Attributes:
+        waiting_helps: whether it passes by itself; an account without credit stays so.
+    """
 
     waiting_helps: bool = True
-    """Whether it passes by itself: an account without credit stays so."""
 
     @property
     def may_be_billed(self) -> bool:

@@ -31,7 +31,6 @@ _IMAGE_MODEL_WORDS = ("image", "dall-e", "flux", "diffusion", "sdxl")
 class _Encoded(Convertible):
     # A repr goes into notebooks and logs, and this would be megabytes of it.
     image_bytes: bytes = field(repr=False)
-    """The file as the service sent it: PNG, WebP or JPEG."""
 
     @property
     def b64_json(self) -> str:
@@ -42,7 +41,12 @@ class _Encoded(Convertible):
 
 @dataclass(frozen=True, kw_only=True)
 class InputTokensDetails(Convertible):
-    """Input tokens by kind."""
+    """Input tokens by kind.
+
+    Attributes:
+        text_tokens: those of the prompt.
+        image_tokens: those of images that were sent.
+    """
 
     text_tokens: int = 0
     image_tokens: int = 0
@@ -50,7 +54,20 @@ class InputTokensDetails(Convertible):
 
 @dataclass(frozen=True, kw_only=True)
 class Usage(Convertible):
-    """Tokens that a request has used."""
+    """Tokens that a request has used; `+` adds those of two.
+
+    Attributes:
+        input_tokens: those of the request.
+        output_tokens: those of the images.
+        total_tokens: both.
+        input_tokens_details: those of the request by kind.
+
+    >>> from gradient_notebook import submit
+    >>> job = submit("A red fox", quality="low", size="1024x1024")
+    >>> image = job.result()
+    >>> job.usage.output_tokens
+    272
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -59,7 +76,11 @@ class Usage(Convertible):
 
     @classmethod
     def of(cls, answer: Any) -> Usage | None:
-        """Return the usage in a JSON answer, or None where there is none."""
+        """Return the usage in a JSON answer, or None where there is none.
+
+        Args:
+            answer: the answer's field `usage`.
+        """
         if not isinstance(answer, Mapping):
             return None
         details = answer.get("input_tokens_details")
@@ -109,25 +130,51 @@ class _Reported(Convertible):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageGenPartialImageEvent(_Reported, _Encoded):
-    """An image on its way: the `partial_image_index`-th (from 0) of a stream."""
+    """An image on its way.
+
+    Attributes:
+        type: `image_generation.partial_image`.
+        image_bytes: the file as the service sent it: PNG, WebP or JPEG.
+        created_at: Unix seconds.
+        partial_image_index: which of the partial images it is, from 0.
+        image_index: which of n images it is of, from 0. Not the service's: it streams one image a request.
+        size, quality, background, output_format: what the service reports to have used; None where it says nothing.
+
+    >>> from gradient_notebook import Client
+    >>> events = Client().images.generate(prompt="A red fox", quality="low", stream=True, partial_images=2)
+    >>> [event.partial_image_index for event in events if event.type == "image_generation.partial_image"]
+    [0, 1]
+    """
 
     created_at: int = 0
     partial_image_index: int = 0
     image_index: int = 0
-    """Which of n images this is of, from 0. Not the service's: it streams one image a request."""
     type: Literal["image_generation.partial_image"] = PARTIAL_IMAGE
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageGenCompletedEvent(_Reported, _Encoded):
-    """A finished image."""
+    """A finished image.
+
+    Attributes:
+        type: `image_generation.completed`.
+        image_bytes: the file as the service sent it: PNG, WebP or JPEG.
+        created_at: Unix seconds.
+        usage: tokens, if the service says.
+        revised_prompt: the prompt as the service rewrote it; it says so only where it does not stream.
+        image_index: which of n images it is, from 0. Not the service's: it streams one image a request.
+        size, quality, background, output_format: what the service reports to have used; None where it says nothing.
+
+    >>> from gradient_notebook import Client
+    >>> *_, finished = Client().images.generate(prompt="A red fox", quality="low", stream=True, partial_images=1)
+    >>> finished.type, finished.usage.output_tokens > 0
+    ('image_generation.completed', True)
+    """
 
     created_at: int = 0
     usage: Usage | None = None
     revised_prompt: str | None = None
-    """The prompt as the service rewrote it; it says so only where it does not stream."""
     image_index: int = 0
-    """Which of n images this is, from 0. Not the service's: it streams one image a request."""
     type: Literal["image_generation.completed"] = COMPLETED
 
 
@@ -136,21 +183,37 @@ ImageGenStreamEvent = ImageGenPartialImageEvent | ImageGenCompletedEvent
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedImage(_Encoded):
-    """One image of an answer, with the prompt as the service rewrote it."""
+    """One image of an answer.
+
+    Attributes:
+        image_bytes: the file as the service sent it: PNG, WebP or JPEG.
+        revised_prompt: the prompt as the service rewrote it; None where it says nothing.
+    """
 
     revised_prompt: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageGenerateResponse(_Reported):
-    """An answer that was not streamed: 1 to 10 images."""
+    """An answer that was not streamed: 1 to 10 images.
+
+    Attributes:
+        created: Unix seconds.
+        data: the images.
+        usage: tokens, if the service says.
+        headers: the answer's headers, without the key.
+        size, quality, background, output_format: what the service reports to have used; None where it says nothing.
+
+    >>> from gradient_notebook import Client
+    >>> response = Client().images.generate(prompt="A red fox", quality="low", output_format="webp")
+    >>> response.output_format, response.data[0].image_bytes[:4]
+    ('webp', b'RIFF')
+    """
 
     created: int
-    """Unix seconds."""
     data: list[GeneratedImage]
     usage: Usage | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """The answer's headers, without the key."""
 
     @property
     def request_id(self) -> str | None:
@@ -163,7 +226,12 @@ class ImageGenerateResponse(_Reported):
     def of(
         cls, finished: Sequence[ImageGenCompletedEvent], headers: Mapping[str, str] | None = None
     ) -> ImageGenerateResponse:
-        """Return the answer that says the same as these events, of which there is one at least."""
+        """Return the answer that says the same as these events.
+
+        Args:
+            finished: the events, of which there is one at least.
+            headers: the answer's headers, without the key.
+        """
         used = [event.usage for event in finished if event.usage]
         return cls(
             created=finished[-1].created_at,
@@ -176,7 +244,14 @@ class ImageGenerateResponse(_Reported):
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Convertible):
-    """A model that the service offers."""
+    """A model that the service offers.
+
+    Attributes:
+        id: what `model=` takes.
+        created: Unix seconds.
+        object: `model`.
+        owned_by: who has made it.
+    """
 
     id: str
     created: int = 0
@@ -188,7 +263,12 @@ class Model(Convertible):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelListResponse(Convertible):
-    """The models that the service offers."""
+    """The models that the service offers; iterates over them.
+
+    Attributes:
+        data: the models.
+        object: `list`.
+    """
 
     data: list[Model]
     object: str = "list"

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, TypeVar
 
+from .docstrings import with_entries
 from .params import PARAMETERS
 from .settings import Timeout
 
@@ -64,6 +65,7 @@ def with_parameters_in_sight(function: F) -> F:
             required[0].replace(default=inspect.Parameter.empty),
             *(one for one in options if one.name != "prompt"),
         ]
+    function.__doc__ = with_entries(function.__doc__, [PARAMETERS[one.name].entry for one in options])
     function.__signature__ = own.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
     return function
 

@@ -94,6 +94,12 @@ class Parameter:
             return f"{text}, {_bounds(self.min_length, self.max_length)} characters"
         return "a mapping of JSON values"
 
+    @property
+    def entry(self) -> str:
+        """What docstrings say of it."""
+        default = "" if self.default in (None, "") else f" Default: {self.default}."
+        return f"{self.name}: {self.help} {self.expected[0].upper()}{self.expected[1:]}.{default}"
+
     def check(self, value: Any) -> Any:
         """Return `value` in its plain type, or raise InvalidRequestError."""
         try:

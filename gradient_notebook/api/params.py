@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from .docstrings import with_entries
 from .errors import InvalidRequestError
 from .fixed import FixedDict
 from .models import AUTO, DEFAULT_MODEL, SIZE, family_of, known_values
@@ -23,9 +24,20 @@ from .text import nearest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageGenerateParams:
-    """The parameters of one `POST /v1/images/generations`, checked when made.
+    """The parameters of one `POST /v1/images/generations`, checked when made: a value, which stays as it is.
 
-    What is None is not given, and left out of the request. Raises InvalidRequestError before anything is sent.
+    What is None is not given, and left out of the request: the service then takes its default.
+
+    Args:
+        **parameters: a line for each.
+
+    Raises:
+        InvalidRequestError: a value that cannot be sent.
+
+    >>> from gradient_notebook import ImageGenerateParams
+    >>> params = ImageGenerateParams(prompt="A red fox", model="openai-gpt-image-1", quality="low")
+    >>> params.replace(n=2).body()
+    {'prompt': 'A red fox', 'model': 'openai-gpt-image-1', 'n': 2, 'quality': 'low'}
     """
 
     # fmt: off
@@ -55,7 +67,14 @@ class ImageGenerateParams:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> ImageGenerateParams:
-        """Return the parameters that `values` names; an unknown name raises InvalidRequestError with the nearest one."""
+        """Return the parameters with these values.
+
+        Args:
+            values: by name; None is not given.
+
+        Raises:
+            InvalidRequestError: a value that cannot be sent; an unknown name, with the nearest known one.
+        """
         for name, value in values.items():
             if name not in PARAMETERS:
                 hint = nearest(name, PARAMETERS) or f"Known parameters: {', '.join(PARAMETERS)}."
@@ -65,7 +84,14 @@ class ImageGenerateParams:
         return cls(**{"prompt": "", **{name: value for name, value in values.items() if value is not None}})
 
     def replace(self, **changes: Any) -> ImageGenerateParams:
-        """Return a copy with `changes`, checked again."""
+        """Return a copy with changes, checked again.
+
+        Args:
+            **changes: new values, by name.
+
+        Raises:
+            InvalidRequestError: a value that cannot be sent.
+        """
         return ImageGenerateParams.of({**self.given(), **changes})
 
     def given(self) -> dict[str, Any]:
@@ -74,7 +100,11 @@ class ImageGenerateParams:
         return {name: value for name, value in every.items() if value is not None and (value or name != "extra")}
 
     def effective(self, name: str) -> Any:
-        """Return what is asked for by `name`: in `extra`, or by the parameter, or else the service's default."""
+        """Return what is asked for: in `extra`, or by the parameter, or else the service's default.
+
+        Args:
+            name: the parameter's name.
+        """
         value = self.extra.get(name, getattr(self, name))
         return PARAMETERS[name].default if value is None else value
 
@@ -124,6 +154,7 @@ def _complete(declared: dataclasses.Field[Any], hint: Any) -> Parameter:
 
 
 PARAMETERS: Mapping[str, Parameter] = types.MappingProxyType(_declared())
+ImageGenerateParams.__doc__ = with_entries(ImageGenerateParams.__doc__, [one.entry for one in PARAMETERS.values()])
 
 # Required on the wire, though two of them have a default.
 ALWAYS_SENT = frozenset({"prompt", "model", "n"})

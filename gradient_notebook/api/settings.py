@@ -42,11 +42,19 @@ def _masks_key(kind: type[T]) -> type[T]:
 @_masks_key
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where requests go, with which key, and how long they may take (seconds).
+    """Where requests go, with which key, and how long they may take.
 
-    `connect_timeout_s` bounds the way to the service, `read_timeout_s` the silence between two pieces of an answer:
-    an image can take a minute and more. A request that never reached the model is sent again, at most
-    `max_retries` times and waiting `max_wait_s` in all.
+    Args:
+        endpoint: `https://host` or `https://host:port`.
+        key: the model access key.
+        endpoint_source, key_source: where they come from, for messages.
+        connect_timeout_s: seconds allowed for connecting.
+        read_timeout_s: seconds of silence allowed within an answer: an image can take a minute and more.
+        max_retries: how often a request that never reached the model is sent again; no other ever is.
+        max_wait_s: seconds of waiting before that, in all.
+
+    Raises:
+        InvalidSettingsError: a key or an endpoint that cannot be used; a limit below 0.
     """
 
     endpoint: str

@@ -27,7 +27,14 @@ DEFAULT_NAME = "image"
 
 
 class HistoryEntry:
-    """One generation: what was asked for, what came of it, and its images, read from disk when they are asked for."""
+    """One generation: what was asked for, what came of it, and its images, read from disk when they are asked for.
+
+    >>> from gradient_notebook import generate, history
+    >>> fox = generate("A red fox", quality="low", size="1024x1024")
+    >>> entry = history("fox")[0]
+    >>> entry.outcome, entry.image.size, entry.params.quality
+    ('done', (1024, 1024), 'low')
+    """
 
     def __init__(self, record: Record, archive: Archive) -> None:
         self.record = record
@@ -133,11 +140,19 @@ class HistoryEntry:
         return sum(image.byte_count for image in self._kept)
 
     def as_cell(self, name: str = DEFAULT_NAME) -> str:
-        """Return the `%%imagegen` cell that asks for the same again."""
+        """Return the `%%imagegen` cell that asks for the same again.
+
+        Args:
+            name: the variable that it assigns to.
+        """
         return str(hook("as_cell")(self.params, name, session=session.defaults()))
 
     def as_python(self, name: str = DEFAULT_NAME) -> str:
-        """Return the Python that asks for the same again."""
+        """Return the Python that asks for the same again.
+
+        Args:
+            name: the variable that it assigns to.
+        """
         return str(hook("as_python")(self.params, name))
 
     def delete(self) -> None:

@@ -24,7 +24,13 @@ Moment = dt.datetime | dt.date | str
 
 
 class History(Sequence[HistoryEntry]):
-    """What has been made, newest first. A cell that ends with one shows it; slices and `history(words)` select."""
+    """What has been made, newest first: a sequence, which a cell shows. `history(words)` makes one, slices select.
+
+    >>> from gradient_notebook import generate, history
+    >>> images = [generate(prompt, quality="low") for prompt in ("A red fox", "An otter")]
+    >>> [entry.prompt for entry in history()[:2]]
+    ['An otter', 'A red fox']
+    """
 
     def __init__(self, entries: Sequence[HistoryEntry], archive: Archive) -> None:
         self._entries = list(entries)
@@ -54,7 +60,11 @@ class History(Sequence[HistoryEntry]):
         return sum({image.file: image.byte_count for entry in self for image in entry.record.images}.values())
 
     def to_frame(self) -> DataFrame:
-        """Return a pandas DataFrame, a row for each generation; raises ImportError where pandas is not installed."""
+        """Return a pandas DataFrame, a row for each generation.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
         import pandas as pd
 
         return pd.DataFrame([_row(entry) for entry in self])
@@ -64,9 +74,14 @@ class History(Sequence[HistoryEntry]):
         self._archive.delete([entry.id for entry in self])
 
     def prune(self, *, older_than: dt.timedelta | None = None, max_bytes: int | None = None) -> History:
-        """Delete what is older, and then the oldest until the rest has at most `max_bytes` on disk. Return the rest.
+        """Delete what is older, and then the oldest until the rest is small enough. Return the rest.
 
-        Raises InvalidRequestError, and deletes nothing, where that is not said clearly.
+        Args:
+            older_than: the age of what may stay, at most.
+            max_bytes: bytes on disk that the rest may take together.
+
+        Raises:
+            InvalidRequestError: neither is given, or not clearly; nothing is deleted then.
         """
         _check_bounds(older_than, max_bytes)
         now = dt.datetime.now().astimezone()
@@ -127,12 +142,17 @@ def history(
         outcome: one of done, refused, failed, cancelled, unknown.
         archive_dir: another archive's folder than this session's.
 
+    Returns:
+        The generations that fit, as a sequence.
+
+    Raises:
+        InvalidRequestError: a time or an outcome that makes no sense.
+        InvalidSettingsError: there is no archive, or it cannot be read.
+
     >>> from gradient_notebook import generate, history
     >>> fox = generate("A red fox", quality="low", size="1024x1024")
     >>> history("fox")[0].image.size
     (1024, 1024)
-
-    Raises InvalidRequestError for what makes no sense, InvalidSettingsError where there is no archive or it cannot be read.
     """
     archive = _archive(archive_dir)
     _check_outcome(outcome)

@@ -178,9 +178,10 @@ class Job:
         return self.done() and self._cancelled
 
     def add_done_callback(self, callback: Callable[[Job], None]) -> None:
-        """Call `callback(job)` once, on a thread of the package, when the job has ended; now if it has.
+        """Have a function called once, on a thread of the package, when the job has ended; now if it has.
 
-        What it raises is logged. It can't wait for the job.
+        Args:
+            callback: called with the job. What it raises is logged. It can't wait for the job.
         """
         # Added before looking: were it the other way round, an end in between would leave the callback uncalled.
         self._callbacks.append(callback)
@@ -208,14 +209,28 @@ class Job:
     def result(self, timeout: float | None = None) -> Any:
         """Wait, and return the PIL image, or with n > 1 the list of those that came.
 
-        Raises what went wrong if none came, and TimeoutError after `timeout` seconds, which leaves the job running.
         Interrupting the wait cancels the job.
+
+        Args:
+            timeout: seconds; without an end unless given.
+
+        Raises:
+            TimeoutError: it takes longer; the job goes on.
+            JobCancelledError: somebody cancelled it.
+            APIError: what the service and the way to it cause, if no image came.
         """
         self._wait(timeout)
         return self._value_or_error()
 
     def exception(self, timeout: float | None = None) -> Exception | None:
-        """Wait as `result` does, and return what it would raise, or None."""
+        """Wait as `result` does, and return what it would raise, or None.
+
+        Args:
+            timeout: seconds; without an end unless given.
+
+        Raises:
+            TimeoutError: it takes longer; the job goes on.
+        """
         self._wait(timeout)
         return self._failure
 

@@ -159,9 +159,25 @@ class Images(NamesWhatToUse):
         extra_body: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> ImageGenerateResponse | Stream:
-        """Send one request, as `AsyncClient().images.generate` does; with `stream=True` return a plain iterator.
+        """Send one `POST /v1/images/generations`, and wait for the answer; interrupting it cancels the request.
 
-        Arguments, what is returned and what is raised are described there. Waits; interrupting it cancels the request.
+        What may have reached the model is not sent again; what certainly has not is, after a wait, at most
+        `Settings.max_retries` times and waiting `Settings.max_wait_s` seconds in all.
+
+        Args:
+            timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given; or an `httpx.Timeout`.
+            extra_headers: further headers of the request.
+            extra_query: further parameters of its address.
+            extra_body: further fields of its body; a declared parameter's name acts as if given by name.
+            **options: the parameters of `ImageGenerateParams`.
+
+        Returns:
+            The answer or, with `stream=True`, an iterator of events. Streaming, n images are n requests at once, and
+            `image_index` of each event says which image it is of.
+
+        Raises:
+            InvalidRequestError: a value that cannot be sent, before anything is.
+            APIError: what the service and the way to it cause.
         """
         beside: dict[str, Any] = {
             "timeout": timeout,
@@ -180,7 +196,15 @@ class RawImages:
         self._client = client
 
     def generate(self, **options: Any) -> RawResponse:
-        """Send one request without streaming, as `Images.generate` does."""
+        """Send one request without streaming, as `Images.generate` does, and return the raw answer.
+
+        Args:
+            **options: arguments of `Images.generate`.
+
+        Raises:
+            InvalidRequestError: a value that cannot be sent; `stream=True`.
+            APIError: what the service and the way to it cause.
+        """
         return event_loop.run(self._client.images.with_raw_response.generate(**session.with_model(options)))
 
 

@@ -39,6 +39,17 @@ class Simulator:
         strict: refuse what leaves out a field that the description requires, where the service takes its default.
         seed: another seed is another set of pictures; with the same one, the same requests get the same pictures.
         painter: what makes the pictures; `noise.Noise` costs a fortieth of `Painting`, where nobody looks at them.
+
+    Attributes:
+        url: `http://127.0.0.1:PORT` once it listens.
+
+    >>> from gradient_notebook import Client
+    >>> from gradient_notebook.simulator import Simulator
+    >>> with Simulator(seconds_per_image=0, faults=[{"status": 429}]) as simulator:
+    ...     client = Client(model_access_key="any", base_url=simulator.url)
+    ...     response = client.images.generate(prompt="A red fox")
+    >>> [received.method for received in simulator.posts]
+    ['POST', 'POST']
     """
 
     default_painter: Painter = Painting
@@ -95,11 +106,23 @@ class Simulator:
             self._service.seconds_per_image = seconds
 
     def script(self, faults: Script) -> None:
-        """Add faults for the next POSTs; raises ValueError for one that does not exist."""
+        """Add faults for the next POSTs.
+
+        Args:
+            faults: one entry for one POST, None for one that is answered as it should be.
+
+        Raises:
+            ValueError: a fault that does not exist.
+        """
         self._records.script(faults_module.script(faults))
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float = 10) -> bool:
-        """Return True as soon as `condition()` about the requests holds, False if it does not in time."""
+        """Return True as soon as a condition about the requests holds, False if it does not in time.
+
+        Args:
+            condition: called after each change, without arguments.
+            timeout_s: seconds.
+        """
         return self._records.wait_for(condition, timeout_s)
 
     def start(self) -> Self:

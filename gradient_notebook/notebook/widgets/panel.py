@@ -12,10 +12,11 @@ import ipywidgets
 from IPython.core.getipython import get_ipython
 
 from ...api.credentials import refuse_key_in
+from ...api.docstrings import with_entries
 from ...api.errors import GradientNotebookError, InvalidRequestError, InvalidResponseError
 from ...api.images import extension
 from ...api.options import GenerateOptions, with_parameters_in_sight
-from ...api.params import ImageGenerateParams
+from ...api.params import PARAMETERS, ImageGenerateParams
 from ...api.settings import Settings
 from ...connect import discover, simulator_notice, without_key
 from ...history.entry import DEFAULT_NAME
@@ -34,15 +35,17 @@ from .panel_results import Result, Results
 
 
 class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
-    """Controls for all parameters beside the pictures that they make.
+    """Controls for all parameters beside the pictures that they make, and all its results in view.
 
-    `name` is the notebook variable that each result is assigned to. What else is given fills the form: the parameters
-    are those of `ImageGenerateParams`. A prompt given here is sent as it is; `raw=False` interpolates `{{expression}}` in it,
-    as in one that is typed. `settings` say where to (`Settings.discover`). Raises InvalidRequestError for what the form
-    cannot hold.
+    Args:
+        name: the notebook variable that each result is assigned to.
+        settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
+        raw: False interpolates `{{expression}}` in a prompt that is given here, as in one that is typed.
+        prompt: what the form begins with; it may be empty.
+        **params: likewise, the parameters of the API.
 
-    `controls` has the control of each parameter, `job` the newest job, `image` and `images` what the newest finished
-    one has made (PIL, width x height in pixels), `shown` the image in view.
+    Raises:
+        InvalidRequestError: what the form cannot hold.
 
     >>> from gradient_notebook import Panel
     >>> panel = Panel("fox", prompt="A red fox", quality="low", size="1024x1024")
@@ -162,7 +165,11 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     def generate(self) -> Job:
         """Start what the form asks for, and return its job at once. Each image costs.
 
-        Raises InvalidRequestError and InvalidSettingsError before anything is sent; what comes later stands in the panel.
+        What goes wrong later stands in the panel.
+
+        Raises:
+            InvalidRequestError: a value that cannot be sent, before anything is.
+            InvalidSettingsError: a key or an endpoint that cannot be used.
         """
         params, name, settings = self.params, self.name, self._where_to()
         refuse_key_in(params.given(), settings.key)
@@ -294,6 +301,9 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
                 if part is not None and part is not self:
                     part.close()
         super().close()
+
+
+Panel.__doc__ = with_entries(Panel.__doc__, [one.entry for name, one in PARAMETERS.items() if name != "prompt"])
 
 
 async def _offer_models(form: weakref.ref[Form], settings: Settings) -> None:
