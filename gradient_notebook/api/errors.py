@@ -20,39 +20,20 @@ GradientNotebookError
         ├── RateLimitError               429
         └── InternalServerError          5xx: whether the work was billed is unknown
 
-Nobody edits or parses a sentence on its way: code reads and sets the fields, and `describe` makes words of them at the end.
+Nobody edits or parses a sentence on its way: code reads and sets the fields, and `error_words.describe` makes words of them at the end.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn
 
+from .error_words import NO_IMAGE, SCRIPT, describe
 from .sdk import HTTPAnswer
-
-SCRIPT: Mapping[str, str] = {
-    "log_in": "For the real service, set GRADIENT_MODEL_ACCESS_KEY in the environment.",
-    "log_in_again": "Set GRADIENT_MODEL_ACCESS_KEY in the environment.",
-    "keep_in_memory": "Set GRADIENT_MODEL_ACCESS_KEY in the environment instead.",
-    "list_models": "client.models.list() lists the models.",
-    "choose_model": "client.models.list() lists the models; configure(model='…') sets another.",
-    "set_model": "configure(model={model!r}) sets another.",
-    "allow_more": "Reword the prompt, or try moderation='low'.",
-    "show_record": "Its record: history('{record_id}')",
-    "report": "If it happens again, report it to the service.",
-    "keep_history": "Call configure(archive=True), or pass archive_dir=.",
-    "wait_longer": "Raise read_timeout_s to wait longer.",
-}
-"""What to do about an error, in a script. A notebook has its own words for the same (`notebook.formatting`)."""
 
 REPORT = ("report",)
 """What is suggested where the service is at fault."""
-
-LONGEST_WAIT_TOLD_S = 86_400.0
-"""A wait that is longer is only called long (seconds)."""
-
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -76,6 +57,7 @@ class GradientNotebookError(Exception):
         remark: what else came of it, in a sentence.
         debug: for the class, True for whole tracebacks (`configure(debug=True)`).
         phrases: for the class, the words for what is suggested.
+        without_image: for the class, what it means that it may not be billed, in a sentence.
 
     >>> import gradient_notebook as gn
     >>> try:
@@ -88,6 +70,7 @@ class GradientNotebookError(Exception):
     """
 
     debug: ClassVar[bool] = False
+    without_image: ClassVar[str] = ""
     phrases: ClassVar[Mapping[str, str]] = SCRIPT
 
     param: str | None = None
@@ -273,6 +256,8 @@ class ContentPolicyError(BadRequestError):
         categories: for what, as `violence`.
     """
 
+    # Whether an image was generated is not known: moderation may have refused the finished one.
+    without_image: ClassVar[str] = "It was not sent again."
     stage: str = ""
     categories: tuple[str, ...] = ()
 
@@ -313,6 +298,7 @@ class RateLimitError(APIStatusError):
         waiting_helps: whether it passes by itself; an account without credit stays so.
     """
 
+    without_image: ClassVar[str] = NO_IMAGE
     waiting_helps: bool = True
 
     @property
@@ -327,68 +313,12 @@ class InternalServerError(APIStatusError):
     Only a 503 that says `retry_after_s` has certainly generated nothing.
     """
 
+    without_image: ClassVar[str] = NO_IMAGE
+
     @property
     def may_be_billed(self) -> bool:
         """Whether it may have generated an image before it failed."""
         return self.retry_after_s is None
-
-
-def describe(error: GradientNotebookError, phrases: Mapping[str, str] | None = None) -> tuple[str, str]:
-    """Return what happened and what to do, in words: the one place where facts become sentences."""
-    words = phrases or error.phrases
-    status = [str(error.status_code or ""), error.code] if isinstance(error, APIError) else []
-    known = " ".join(filter(None, status))
-    what = f"{error.summary} ({known})" if known else error.summary
-    advice = [
-        *_circumstances(error, words),
-        error.hint,
-        f"Wait {_duration(error.retry_after_s)}, then run it again." if error.retry_after_s is not None else "",
-        _outcome(error),
-        f"Tried {error.attempts} times." if error.attempts > 1 else "",
-        f"The received bytes are in {error.path}." if error.path else "",
-        *(words[name] for name in error.suggest),
-        words["show_record"].format(record_id=error.record_id) if error.record_id and error.may_be_billed else "",
-        error.remark,
-        f"Request ID: {error.request_id}." if error.request_id else "",
-    ]
-    return what, " ".join(filter(None, advice))
-
-
-def _circumstances(error: GradientNotebookError, words: Mapping[str, str]) -> Iterator[str]:
-    if isinstance(error, APIStatusError) and error.key_source:
-        yield f"The key came from {error.key_source}."
-    if isinstance(error, NotFoundError) and error.image_models:
-        yield f"model={error.model!r} is unknown. Image models here: {', '.join(error.image_models)}."
-        yield words["set_model"].format(model=error.image_models[-1])
-
-
-def _outcome(error: GradientNotebookError) -> str:
-    """Return what has become of the request, and of the money."""
-    if error.may_be_billed:
-        return "It may have been billed, and was not sent again."
-    # After more attempts, an earlier one may have been sent and answered with 429.
-    if error.sent is False and error.attempts == 1:
-        return "Nothing was sent."
-    # Whether an image was generated is not known: moderation may have refused the finished one.
-    if isinstance(error, ContentPolicyError):
-        return "It was not sent again."
-    is_known = error.sent is False or isinstance(error, (RateLimitError, InternalServerError))
-    return "No image was generated." if is_known else ""
-
-
-def _duration(seconds: float) -> str:
-    if not seconds:
-        return "a moment"
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 1 else "a moment"
-    return f"until {clock_time(seconds)}" if seconds <= LONGEST_WAIT_TOLD_S else "a long time"
-
-
-def clock_time(in_s: float) -> str:
-    """Return the local time in so many seconds, for a person."""
-    if in_s > LONGEST_WAIT_TOLD_S:
-        return "in more than a day"
-    return time.strftime("%H:%M:%S", time.localtime(time.time() + in_s))
 
 
 def without_frames(error: GradientNotebookError) -> GradientNotebookError:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..api.advice import estimated_output_tokens
-from ..api.errors import SCRIPT, ContentPolicyError, GradientNotebookError, describe
+from ..api.error_words import SCRIPT, describe
+from ..api.errors import ContentPolicyError, GradientNotebookError
 from ..api.events import Usage
 from ..api.params import PARAMETERS, ImageGenerateParams
 from ..jobs.image_slot import ImageSlot
@@ -31,7 +32,7 @@ NOTEBOOK: Mapping[str, str] = {
     "keep_history": "Set %config ImageGen.archive = True, or pass archive_dir=.",
     "wait_longer": "Raise %config ImageGen.read_timeout_s to wait longer.",
 }
-"""What to do about an error, in a notebook: the same names as `errors.SCRIPT`."""
+"""What to do about an error, in a notebook: the same names as `error_words.SCRIPT`."""
 
 
 def summary(params: ImageGenerateParams) -> str:

@@ -14,7 +14,8 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 from traitlets import TraitError
 
-from ..api.errors import SCRIPT, GradientNotebookError, InvalidRequestError, describe
+from ..api.error_words import SCRIPT, describe
+from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..connect import discover, simulator_notice, without_key
 from ..jobs import event_loop
 from ..jobs.runner import client_for

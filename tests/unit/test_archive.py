@@ -19,7 +19,7 @@ import pytest
 
 import gradient_notebook as gn
 from gradient_notebook import imaging
-from gradient_notebook.api.errors import describe
+from gradient_notebook.api.error_words import describe
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.connect import discover
 from gradient_notebook.jobs.job import Job, new_job

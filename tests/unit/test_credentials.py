@@ -22,7 +22,7 @@ import gradient_notebook as gn
 from gradient_notebook import connect
 from gradient_notebook.api import error_responses, settings
 from gradient_notebook.api.credentials import Key, refuse_key_in
-from gradient_notebook.api.errors import describe
+from gradient_notebook.api.error_words import describe
 from gradient_notebook.api.events import LONGEST_NAME, LONGEST_PROMPT
 from gradient_notebook.api.settings import Settings
 from gradient_notebook.connect import discover, without_key

@@ -15,7 +15,8 @@ import pytest
 
 import gradient_notebook as gn
 from gradient_notebook.api import errors
-from gradient_notebook.api.errors import SCRIPT, causes_of, clock_time, describe, without_frames
+from gradient_notebook.api.error_words import SCRIPT, clock_time, describe
+from gradient_notebook.api.errors import causes_of, without_frames
 from gradient_notebook.notebook.formatting import NOTEBOOK
 
 BILLED = "It may have been billed, and was not sent again."
@@ -233,7 +234,7 @@ def test_an_error_goes_to_another_process_with_its_facts(kind: type[gn.GradientN
 def test_each_declared_fact_is_tried_above() -> None:
     """A field that is added is added here, too."""
     declared = {name for kind in KINDS for name in vars(kind).get("__annotations__", {})}
-    assert declared - {"debug", "phrases"} == FACTS.keys()
+    assert declared - {"debug", "phrases", "without_image"} == FACTS.keys()
 
 
 def test_a_status_error_has_its_response_as_the_sdk_has() -> None:

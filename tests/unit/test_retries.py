@@ -29,7 +29,7 @@ from PIL import Image
 import gradient_notebook as gn
 from gradient_notebook.api import rate_limit, retry, transport
 from gradient_notebook.api.error_responses import error_from
-from gradient_notebook.api.errors import describe
+from gradient_notebook.api.error_words import describe
 from gradient_notebook.api.headers import LONGEST_WINDOW_S, demanded_s
 from gradient_notebook.api.rate_limit import RateLimitState, rate_limit_for
 from gradient_notebook.api.retry import RetryBudget, Wait, delay_s
