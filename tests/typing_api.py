@@ -63,5 +63,6 @@ def mistakes(client: Client, client_async: AsyncClient) -> None:
     client.images.generate("x")  # type: ignore[call-overload]
     client_async.images.generate(prompt="x", timeout="1")  # type: ignore[call-overload]
     Panel("otter", sise="1024x1024")  # type: ignore[call-arg]
+    client.with_options(base_url="https://host")  # type: ignore[arg-type]
     Client(key="sk-do")  # type: ignore[call-arg]
     configure(1)  # type: ignore[call-arg]

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, Unpack, overload
+from typing import Any, ClassVar, Literal, Never, Self, Unpack, overload
 
 from . import advice
 from .credentials import Key, refuse_key_in
@@ -43,7 +43,7 @@ from .options import CallOptions, with_parameters_in_sight
 from .params import ImageGenerateParams
 from .rate_limit import RateLimitState, rate_limit_for
 from .retry import RetryBudget, WaitCallback, ignore
-from .sdk import IMAGES_LEFT_OUT, MODELS_LEFT_OUT, HTTPAnswer, NamesWhatToUse, WithSDKNames
+from .sdk import IMAGES_LEFT_OUT, MODELS_LEFT_OUT, HTTPAnswer, NamesWhatToUse, WithSDKNames, refuse_arguments
 from .settings import Settings, Timeout
 from .transport import NO_OPTIONS, Body, HTTPClient, RequestOptions, Response, Transport, is_permanent, read_capped
 
@@ -76,6 +76,7 @@ class AsyncClient(WithSDKNames):
         timeout: float | Timeout | None = None,
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
+        **others: Never,
     ) -> Self:
         """Return a client that differs in what is given.
 
@@ -83,7 +84,9 @@ class AsyncClient(WithSDKNames):
             timeout: seconds of silence allowed within an answer, or an `httpx.Timeout`.
             max_retries: how often a request that never reached the model is sent again; no other ever is.
             default_headers: further headers of each request, beside this client's own.
+            **others: none; what else a client has, it has from its beginning.
         """
+        refuse_arguments("with_options", others, "use Client(...) to make another client")
         other = copy.copy(self)  # of the same class: a public client keeps what it does beside this one
         settings = self.settings.replace(timeout=timeout, max_retries=max_retries)
         headers = {**(self._more["default_headers"] or {}), **(default_headers or {})}
@@ -205,6 +208,7 @@ class Models(NamesWhatToUse):
         timeout: float | Timeout | None = None,  # noqa: ASYNC109 - the SDK's name
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
+        **others: Never,
     ) -> ModelListResponse:
         """Return the models that the service offers. Free of charge.
 
@@ -212,10 +216,12 @@ class Models(NamesWhatToUse):
             timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given.
             extra_headers: further headers of the request.
             extra_query: further parameters of its address.
+            **others: none; all models come in one answer.
 
         Raises:
             APIError: what the service and the way to it cause.
         """
+        refuse_arguments("list", others, "leave it out, all models come in one answer")
         told = await self._get("/v1/models", RequestOptions(extra_headers or {}, extra_query or {}, timeout))
         entries = [entry for entry in told["data"] if isinstance(entry.get("id"), str)]
         for entry in entries:

@@ -44,6 +44,14 @@ class NamesWhatToUse:
         return [name for name in super().__dir__() if name not in self._left_out]
 
 
+def refuse_arguments(called: str, others: dict[str, Any], advice: str) -> None:
+    """Raise TypeError for arguments that a method does not take, with what to do instead of them."""
+    names = list(others)
+    others.clear()  # a value may be a key, which a traceback can show
+    if names:
+        raise TypeError(f"{called}({names[0]}=) is left out: {advice}.")
+
+
 _DUMP = "use model_dump() or to_dict()"
 
 

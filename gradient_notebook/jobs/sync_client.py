@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self, Unpack, overload
+from typing import Any, ClassVar, Literal, Never, Self, Unpack, overload
 
 from ..api.client import AsyncClient, RawResponse
 from ..api.event_stream import EventStream, MergedStream
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, Model, ModelListResponse
 from ..api.options import CallOptions, with_parameters_in_sight
-from ..api.sdk import IMAGES_LEFT_OUT, MODELS_LEFT_OUT, HTTPAnswer, NamesWhatToUse, WithSDKNames
+from ..api.sdk import IMAGES_LEFT_OUT, MODELS_LEFT_OUT, HTTPAnswer, NamesWhatToUse, WithSDKNames, refuse_arguments
 from ..api.settings import Settings, Timeout
 from ..session import session
 from . import event_loop
@@ -35,6 +35,7 @@ class Client(WithSDKNames):
         timeout: float | Timeout | None = None,
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
+        **others: Never,
     ) -> Self:
         """Return a client that differs in what is given.
 
@@ -42,7 +43,9 @@ class Client(WithSDKNames):
             timeout: seconds of silence allowed within an answer, or an `httpx.Timeout`.
             max_retries: how often a request that never reached the model is sent again; no other ever is.
             default_headers: further headers of each request, beside this client's own.
+            **others: none; what else a client has, it has from its beginning.
         """
+        refuse_arguments("with_options", others, "use Client(...) to make another client")
         other = copy.copy(self)
         settings = self.settings.replace(timeout=timeout, max_retries=max_retries)
         headers = {**(self._default_headers or {}), **(default_headers or {})}
@@ -80,6 +83,7 @@ class Models(NamesWhatToUse):
         timeout: float | Timeout | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, Any] | None = None,
+        **others: Never,
     ) -> ModelListResponse:
         """Return the models that the service offers. Free of charge.
 
@@ -87,10 +91,12 @@ class Models(NamesWhatToUse):
             timeout: seconds of silence allowed, `Settings.read_timeout_s` unless given.
             extra_headers: further headers of the request.
             extra_query: further parameters of its address.
+            **others: none; all models come in one answer.
 
         Raises:
             APIError: what the service and the way to it cause.
         """
+        refuse_arguments("list", others, "leave it out, all models come in one answer")
         asked = self._client.models.list(timeout=timeout, extra_headers=extra_headers, extra_query=extra_query)
         return event_loop.run(asked)
 

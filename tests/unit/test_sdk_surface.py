@@ -244,6 +244,8 @@ _CLIENT, _RESPONSE = "gn.Client()", "gn.Client().images.generate(prompt='a')"
         (f"{_CLIENT}.models.delete", r"use list\(\)"),
         (f"{_RESPONSE}.dict", r"use model_dump\(\)"),
         ("gn.Client(api_key='sk-do-a')", "use model_access_key="),
+        (f"{_CLIENT}.with_options(model_access_key='sk-do-a')", r"use Client\("),
+        (f"{_CLIENT}.models.list(page=1)", "leave it out"),
         ("gn.Client(agent_endpoint='a')", "use the SDK for agents"),
         ("gn.AsyncClient(max_retry=1)", "Did you mean max_retries"),
         ("gn.Gradient", "use Client"),
