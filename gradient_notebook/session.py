@@ -166,7 +166,11 @@ class Session:
         self.__dict__["_told"].clear()
 
     def is_first(self, words: str) -> bool:
-        """Whether `words` have not been said in this session; from now on they have."""
+        """Whether words have not been said in this session; from now on they have.
+
+        Args:
+            words: what there is to say.
+        """
         told: set[str] = self.__dict__["_told"]
         is_new = words not in told
         told.add(words)

@@ -251,6 +251,7 @@ class Model(Convertible):
         created: Unix seconds.
         object: `model`.
         owned_by: who has made it.
+        shutdown_date: the day on which it ends, YYYY-MM-DD; None where the service does not say.
     """
 
     id: str
@@ -258,7 +259,6 @@ class Model(Convertible):
     object: str = "model"
     owned_by: str = ""
     shutdown_date: str | None = None
-    """The day on which it ends, YYYY-MM-DD; None where the service does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,7 +98,7 @@ class Parameter:
     def entry(self) -> str:
         """What docstrings say of it."""
         default = "" if self.default in (None, "") else f" Default: {self.default}."
-        return f"{self.name}: {self.help} {self.expected[0].upper()}{self.expected[1:]}.{default}"
+        return f"{self.name}: {self.help} Takes {self.expected}.{default}"
 
     def check(self, value: Any) -> Any:
         """Return `value` in its plain type, or raise InvalidRequestError."""
