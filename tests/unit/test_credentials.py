@@ -102,6 +102,24 @@ def test_a_limit_that_is_refused_shows_no_key(name: str) -> None:
     assert KEY not in shown(caught.value)
 
 
+@pytest.mark.parametrize(
+    "take",
+    [
+        gn.Client,
+        gn.AsyncClient,
+        lambda **arguments: gn.Client(model_access_key=KEY).with_options(**arguments),
+        lambda **arguments: gn.AsyncClient(model_access_key=KEY).with_options(**arguments),
+    ],
+    ids=["Client", "AsyncClient", "Client.with_options", "AsyncClient.with_options"],
+)
+def test_an_argument_that_there_is_not_shows_no_key(take: Callable[..., Any]) -> None:
+    """A key under another name is refused by the name alone."""
+    for arguments in ({"api_key": KEY}, {"modle_access_key": KEY}):
+        with pytest.raises(TypeError) as caught:
+            take(**arguments)
+        assert KEY not in shown(caught.value)
+
+
 def test_settings_show_no_key() -> None:
     """Whatever is made of settings, the key stands in none of it."""
     found = discover(key=KEY)
