@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gradient_notebook.api import rate_limit
-from gradient_notebook.api.advice import retirement_note
+from gradient_notebook.api import advice, rate_limit
 from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.session import session
 from gradient_notebook.simulator import Simulator
@@ -28,9 +27,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No key, no endpoint, no proxy, no `.env`, and nothing written outside of the test's own folder.
 
-    Nor is known of rate limits what an earlier test has learned: a port may have been that of its simulator.
+    Nor is known of rate limits and models what an earlier test has learned: a port may have been that of its simulator.
     """
     monkeypatch.setattr(rate_limit, "_rate_limits", {})
+    monkeypatch.setattr(advice, "_heard", {})
     for name in list(os.environ):
         if name.startswith(("GRADIENT_", "MODEL_ACCESS")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -45,7 +45,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def fresh_session(clean_environment: None) -> None:
     """The session is that of a new process, whatever an earlier test has set; it has said that the default model ends."""
     session.reset()
-    session.is_first(retirement_note(DEFAULT_MODEL))
+    session.is_first(advice.retirement_note(DEFAULT_MODEL))
 
 
 @pytest.fixture(autouse=True)
