@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def cheap_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """Simulators make noise, unless the test is marked `painted`: it looks at what they paint."""
     if not request.node.get_closest_marker("painted"):
         monkeypatch.setattr(Simulator, "default_painter", Noise)
+
+
+@pytest.fixture
+def held() -> Iterator[socket.socket]:
+    """A socket on a port where nobody listens: bound, and so nobody else's, and not listening until a test says so."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held
 
 
 @pytest.fixture

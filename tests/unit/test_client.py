@@ -241,12 +241,9 @@ def test_silence_ends_with_the_read_timeout(configured: Simulator) -> None:
     assert (caught.value.sent, caught.value.may_be_billed, caught.value.suggest) == (True, True, ("wait_longer",))
 
 
-def test_nobody_listening_is_said_to_be_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_listening_is_said_to_be_unsent(monkeypatch: pytest.MonkeyPatch, held: socket.socket) -> None:
     """Without a connection nothing was sent, and the error says so."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", f"http://127.0.0.1:{held.getsockname()[1]}")
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", KEY)
     with pytest.raises(gn.APIConnectionError, match="Could not reach the service") as caught:
         run(generate(discover(max_retries=0)))

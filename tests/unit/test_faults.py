@@ -232,11 +232,11 @@ def until_its_end(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("params", [PLAIN, STREAM])
-def test_a_refused_connection_is_unsent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, params: Any) -> None:
+def test_a_refused_connection_is_unsent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, held: socket.socket, params: Any
+) -> None:
     """Where nobody listens, nothing was sent, and nothing can have been billed."""
-    with Listener().socket as free:
-        address = free.getsockname()
-    configure(monkeypatch, address)
+    configure(monkeypatch, held.getsockname())
     job = ended(params, max_retries=0)
     error = raised(job)
     assert type(error) is gn.APIConnectionError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import math
 import shutil
 import socket
@@ -16,7 +17,7 @@ import time
 import traceback
 import types
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Self
@@ -186,23 +187,18 @@ def test_an_error_knows_whether_waiting_helps(configured: Simulator) -> None:
 # ---------------------------------------------------------------------------------------------- how far it came
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 class Raw:
     """A server of bare sockets: `serve` is called with each connection, on a thread of its own."""
 
-    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+    def __init__(self, serve: Callable[[socket.socket], None], on: socket.socket | None = None) -> None:
         self._serve = serve
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = on or socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self.connections = 0
         self.received: list[bytes] = []
 
     def __enter__(self) -> Self:
+        self._listening.listen()
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -252,39 +248,42 @@ def at(port: int, **limits: Any) -> Settings:
     return limited(endpoint=f"http://127.0.0.1:{port}", **limits)
 
 
-def test_a_service_that_comes_up_gets_the_request(keyed: None) -> None:
+def at_nobody(held: socket.socket, **limits: Any) -> Settings:
+    return at(held.getsockname()[1], **limits)
+
+
+def test_a_service_that_comes_up_gets_the_request(keyed: None, held: socket.socket) -> None:
     """Nobody listening is a reason to try again, and nothing has been lost meanwhile."""
-    port, told = free_port(), []
-    service = Simulator(seconds_per_image=0, port=port, faults=[SMALL])
+    told = []
+    body = json.dumps({"created": 0, "data": [{"b64_json": small_picture()}]}).encode()
 
-    def on_wait(wait: Wait | None) -> None:
-        told.append(wait)
-        if wait is not None:
-            service.start()
+    def serve(connection: socket.socket) -> None:
+        service.request(connection)
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
 
-    async def send() -> int:
-        async with gn.AsyncClient(settings=at(port)) as client:
-            wanted = gn.ImageGenerateParams.of({"prompt": "x"})
-            async with await client.images.send(wanted, waiting=on_wait) as events:
-                return len([event async for event in events])
+    service = Raw(serve, on=held)
+    with ExitStack() as stack:
 
-    with service_stopped(service):
+        def on_wait(wait: Wait | None) -> None:
+            told.append(wait)
+            if wait is not None:
+                stack.enter_context(service)
+
+        async def send() -> int:
+            async with gn.AsyncClient(settings=at_nobody(held)) as client:
+                wanted = gn.ImageGenerateParams.of({"prompt": "x"})
+                async with await client.images.send(wanted, waiting=on_wait) as events:
+                    return len([event async for event in events])
+
         assert asyncio.run(send()) == 1
-        assert len(service.posts) == 1
+        assert service.received == [b"POST /v1/images/generations HTTP/1.1"]
     assert [wait and (wait.reason, wait.attempt) for wait in told] == [("Could not reach the service", 2), None]
 
 
-@contextmanager
-def service_stopped(service: Simulator) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        service.stop()
-
-
-def test_a_service_that_stays_away_is_given_up(keyed: None) -> None:
+def test_a_service_that_stays_away_is_given_up(keyed: None, held: socket.socket) -> None:
     """The error says that nothing was sent, and how often that was tried."""
-    error = failed(at(free_port()))
+    error = failed(at_nobody(held))
     assert type(error) is gn.APIConnectionError
     assert (error.sent, error.attempts, error.may_be_billed) == (False, 3, False)
 
@@ -740,9 +739,9 @@ def test_no_frame_of_an_error_shows_the_key(configured: Simulator, name: str) ->
     assert_no_frame_shows_the_key(error)
 
 
-def test_no_frame_of_a_failed_connection_shows_the_key(keyed: None) -> None:
+def test_no_frame_of_a_failed_connection_shows_the_key(keyed: None, held: socket.socket) -> None:
     """Neither a refused connection nor one that is reset leaves a frame of the transport, and the cause is still named."""
-    error = failed(at(free_port(), max_retries=1))
+    error = failed(at_nobody(held, max_retries=1))
     assert len(list(causes(error))) > 2
     assert_no_frame_shows_the_key(error)
     with Raw(reset_early) as server:
@@ -793,14 +792,14 @@ def test_no_frame_of_a_cancellation_while_sending_shows_the_key(keyed: None) -> 
     assert in_flight(settings) == 0
 
 
-def test_frames_of_the_caller_are_left_alone(keyed: None) -> None:
+def test_frames_of_the_caller_are_left_alone(keyed: None, held: socket.socket) -> None:
     """An error that the caller was handling keeps its traceback: it is none of ours."""
 
     async def while_handling() -> None:
         try:
             raise ValueError("first")
         except ValueError:
-            await send(at(free_port(), max_retries=0))
+            await send(at_nobody(held, max_retries=0))
 
     with pytest.raises(gn.APIConnectionError) as caught:
         asyncio.run(while_handling())
