@@ -1,4 +1,4 @@
-"""One server for all tests here, one Chromium and one page for the tests of a file, new cells for each test."""
+"""One server, one Chromium and one page of each front end for all tests here; new cells for each test."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 # Not for the session: as long as Playwright is there, its loop counts as running in this thread, and its greenlets
-# would be collected in the middle of all other tests.
-@pytest.fixture(scope="module")
+# would be collected in the middle of all other tests. These here come first, and are together.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     with browser() as launched:
         yield launched
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared(lab: Lab, chromium: Browser) -> Iterator[Callable[[FrontEnd], NotebookPage]]:
-    """The page of each front end that the tests of a file share, with its kernel."""
+    """The page of each front end that tests share, with its kernel: to open one costs more than most tests."""
     with ExitStack() as stack:
 
         @functools.cache
@@ -55,6 +55,13 @@ def shared(lab: Lab, chromium: Browser) -> Iterator[Callable[[FrontEnd], Noteboo
         yield page_of
 
 
+@pytest.fixture(scope="package")
+def elsewhere(chromium: Browser) -> Iterator[Page]:
+    """A page for notebooks that are opened anew: the front end loads there in half the time that a new one takes."""
+    with ExitStack() as stack:
+        yield new_page(chromium, stack)
+
+
 def new_page(chromium: Browser, stack: ExitStack) -> Page:
     # Reduced motion: nobody looks at the shimmer, and without a graphics card each frame of it costs.
     page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")
@@ -64,9 +71,9 @@ def new_page(chromium: Browser, stack: ExitStack) -> Page:
 
 @pytest.fixture
 def pages(
-    lab: Lab, chromium: Browser, shared: Callable[[FrontEnd], NotebookPage], request: pytest.FixtureRequest
+    lab: Lab, elsewhere: Page, shared: Callable[[FrontEnd], NotebookPage], request: pytest.FixtureRequest
 ) -> Iterator[Pages]:
-    """Open a notebook with these cells, in the page that tests share or, with `own`, in one of the test's own.
+    """Open a notebook with these cells, in the page that tests share or, with `anew`, elsewhere, with a new kernel.
 
     No error of our scripts is let pass.
     """
@@ -78,10 +85,10 @@ def pages(
 
     with ExitStack() as stack:
 
-        def opened(*cells: str, front_end: FrontEnd = "lab", own: bool = False) -> NotebookPage:
-            if own:
+        def opened(*cells: str, front_end: FrontEnd = "lab", anew: bool = False) -> NotebookPage:
+            if anew:
                 name = lab.write(re.sub(r"\W+", "-", request.node.name) + ".ipynb", cells).name
-                found = NotebookPage(new_page(chromium, stack), lab, name, front_end=front_end)
+                found = NotebookPage(elsewhere, lab, name, front_end=front_end)
             else:
                 found = shared(front_end)
                 found.set_width(WIDTH)
@@ -123,8 +130,8 @@ os.environ |= {{"GRADIENT_INFERENCE_ENDPOINT": {gate.url!r}, "GRADIENT_MODEL_ACC
 def panel(pages: Pages, lab: Lab, service: Simulator, gate: Gate) -> Iterator[Callable[..., PanelPage]]:
     """Show a new panel."""
 
-    def shown(front_end: FrontEnd = "lab", *, own: bool = False) -> PanelPage:
-        return PanelPage(pages(*CELLS, front_end=front_end, own=own), lab, service, gate)
+    def shown(front_end: FrontEnd = "lab", *, anew: bool = False) -> PanelPage:
+        return PanelPage(pages(*CELLS, front_end=front_end, anew=anew), lab, service, gate)
 
     yield shown
     (lab.root / "enough").touch()

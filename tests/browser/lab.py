@@ -86,8 +86,10 @@ class Lab:
         self.root = folder / "notebooks"
         self.data = folder / "data"
         self._settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
-        for needed in (self.root, self.data, self._settings):
+        page_config = folder / "config" / "labconfig" / "page_config.json"
+        for needed in (self.root, self.data, self._settings, page_config.parent):
             needed.mkdir(parents=True)
+        page_config.write_text('{"buildCheck": false, "buildAvailable": false}')  # each page would have Node started
         self.environment = _clean_environment(folder) | dict(environment or {})
         self.set_theme("JupyterLab Light")
         self.set("notification", {"fetchNews": "false", "checkForUpdates": False})

@@ -106,6 +106,11 @@ class PanelPage:
     def generate(self, prompt: str) -> None:
         """Type a prompt and press the button."""
         self.prompt.fill(prompt)
+        self.press()
+
+    def press(self) -> None:
+        """Press the button, once the kernel has heard of the click before: until then the panel takes no other."""
+        expect(self.button("Generate")).not_to_have_attribute("aria-busy", "true")
         self.button("Generate").click()
 
     def thumb(self, prompt: str, status: str = "") -> Locator:

@@ -11,7 +11,7 @@ import nbformat
 from gate import Gate
 from lab import Lab, NotebookPage
 from panel_page import PARTIAL_AND_SILENCE
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Page, expect
 from readable import CONTRAST
 
 from gradient_notebook.simulator import Simulator
@@ -71,7 +71,7 @@ def test_a_cell_shows_its_card_its_partial_images_and_then_an_ordinary_image(
     assert set(line.data) == {"text/html", "text/plain"}
 
 
-def test_a_saved_notebook_shows_its_image_without_a_kernel(notebook: Opener, lab: Lab, chromium: Browser) -> None:
+def test_a_saved_notebook_shows_its_image_without_a_kernel(notebook: Opener, lab: Lab, elsewhere: Page) -> None:
     """A finished 1536x1024 image adds at most 150 kB to the file; reopened with no kernel, image and line are there."""
     opened = notebook("%%imagegen picture --size 1536x1024 --quality low\nA lake in the mountains")
     opened.save()
@@ -84,12 +84,10 @@ def test_a_saved_notebook_shows_its_image_without_a_kernel(notebook: Opener, lab
     saved.metadata["kernelspec"] = {"name": "no-such-kernel", "display_name": "none"}
     saved.metadata.pop("language_info")  # by which another kernel would be found
     nbformat.write(saved, lab.root / "reopened.ipynb")
-    page = chromium.new_page(viewport={"width": 900, "height": 900})
-    again = NotebookPage(page, lab, "reopened.ipynb", kernel=False)
+    again = NotebookPage(elsewhere, lab, "reopened.ipynb", kernel=False)
     expect(again.output(1).locator("img")).to_have_js_property("naturalWidth", 768)
     expect(again.output(1)).to_contain_text("picture · PIL 1536×1024 png")
     expect(again.output(1)).not_to_contain_text("Error displaying widget")
-    page.close()
 
 
 def test_cancel_stops_a_running_cell(notebook: Opener, service: Simulator) -> None:

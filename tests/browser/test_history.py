@@ -8,7 +8,7 @@ from collections.abc import Callable
 import nbformat
 from gate import Gate
 from lab import Lab, NotebookPage
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Page, expect
 
 from gradient_notebook.simulator import Simulator
 
@@ -42,7 +42,7 @@ def test_the_history_shows_what_was_made(notebook: Opener, service: Simulator) -
 
 
 def test_a_saved_history_is_there_without_a_kernel_and_without_trust(
-    notebook: Opener, lab: Lab, chromium: Browser
+    notebook: Opener, lab: Lab, elsewhere: Page
 ) -> None:
     """Opened by somebody else, who has neither run nor trusted it: the pictures and the words are there."""
     opened = notebook(MADE, "%imagegen_history lake")
@@ -54,12 +54,10 @@ def test_a_saved_history_is_there_without_a_kernel_and_without_trust(
         cell.metadata.pop("trusted", None)
     saved.metadata["signature"] = ""
     (lab.root / "shared.ipynb").write_text(nbformat.writes(saved).replace("A lake in", "A lake  in"))
-    page = chromium.new_page()
-    shared = NotebookPage(page, lab, "shared.ipynb", kernel=False)
+    shared = NotebookPage(elsewhere, lab, "shared.ipynb", kernel=False)
     expect(shared.output(2).locator("img").first).to_be_visible()
     assert shared.output(2).locator("img").first.evaluate("node => node.naturalWidth > 0")
     expect(shared.output(2)).to_contain_text("A lake")
-    page.close()
 
 
 def test_a_wait_is_counted_down_where_the_settings_stand(notebook: Opener, service: Simulator) -> None:

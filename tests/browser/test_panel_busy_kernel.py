@@ -41,7 +41,7 @@ def test_what_stands_in_the_form_at_the_click_is_sent_once(
     if comms == "disabled":
         lab.set("kernels-settings", {"commsOverSubshells": comms})
         request.addfinalizer(lambda: lab.set("kernels-settings", {}))
-    seen = panel(own=comms == "disabled")  # which a page reads when it is opened; the other is the default
+    seen = panel(anew=comms == "disabled")  # which a page reads when it is opened; the other is the default
     seen.make("before")
     seen.compute()
     seen.prompt.click()
@@ -54,13 +54,14 @@ def test_what_stands_in_the_form_at_the_click_is_sent_once(
     if comms == "disabled":
         expect(seen.boxes).to_contain_text("The kernel is busy")
         expect(seen.status).to_contain_text("The kernel is busy")
+        expect(seen.button("Generate")).to_have_attribute("aria-busy", "true")
         assert seen.sent == ["before"]
     assert seen.is_computing()
     seen.let_go()
     seen.done("as it was at the click")
     expect(seen.boxes).to_have_count(0)
     expect(seen.prompt).to_have_value("typed later")
-    seen.button("Generate").click()
+    seen.press()
     seen.done("typed later")
     assert seen.sent == ["before", "as it was at the click", "typed later"]
     assert [post.body["quality"] for post in seen.simulator.posts] == ["low", "medium", "medium"]
@@ -103,10 +104,10 @@ def test_a_number_that_the_control_corrects_is_not_sent(panel: Panels) -> None:
     seen = panel()
     seen.prompt.fill("a fox")
     seen.control("n").fill("0")
-    seen.button("Generate").click()
+    seen.press()
     expect(seen.boxes).to_contain_text("0 is not allowed: it was changed to 1.")
     expect(seen.control("n")).to_have_value("1")
     assert seen.sent == []
-    seen.button("Generate").click()
+    seen.press()
     seen.done("a fox")
     assert seen.sent == ["a fox"]

@@ -53,7 +53,7 @@ def test_a_click_in_the_film_brings_an_image_back_and_leaves_the_form(panel: Pan
     seen.button("Use these settings").click()
     expect(seen.prompt).to_have_value("a wide lake")
     expect(seen.control("size")).to_have_value("1536x1024")
-    seen.button("Generate").click()
+    seen.press()
     expect(seen.thumb("a wide lake", "done")).to_have_count(2)
     bodies = [post.body for post in seen.simulator.posts]
     assert bodies[0] == bodies[2] != bodies[1]

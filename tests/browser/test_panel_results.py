@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 from lab import Lab, NotebookPage
 from panel_page import CELLS, EMPTY, MARKUP, PANEL, PanelPage, visible_errors
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Page, expect
 
 Panels = Callable[..., PanelPage]
 
@@ -99,19 +99,18 @@ def test_plain_keys_in_the_panel_do_nothing_to_the_notebook(panel: Panels) -> No
 # The saved notebook
 
 
-def reopened(lab: Lab, chromium: Browser, name: str, *, trusted: bool) -> NotebookPage:
-    """Open a copy of a notebook in a page of its own, without a kernel."""
+def reopened(lab: Lab, elsewhere: Page, name: str, *, trusted: bool) -> NotebookPage:
+    """Open a copy of a notebook in another page, without a kernel."""
     saved = nbformat.read(lab.root / name, 4)
     saved.metadata["kernelspec"] = {"name": "no-such-kernel", "display_name": "none"}
     copy = lab.root / f"{'trusted' if trusted else 'untrusted'}-{name}"
     nbformat.write(saved, copy)
     if trusted:
         subprocess.run([sys.executable, "-m", "jupyter", "trust", str(copy)], env=lab.environment, check=True)
-    page = chromium.new_page(viewport={"width": 900, "height": 1600})
-    return NotebookPage(page, lab, copy.name, kernel=False)
+    return NotebookPage(elsewhere, lab, copy.name, kernel=False)
 
 
-def test_a_saved_notebook_shows_the_last_image_without_a_kernel(panel: Panels, lab: Lab, chromium: Browser) -> None:
+def test_a_saved_notebook_shows_the_last_image_without_a_kernel(panel: Panels, lab: Lab, elsewhere: Page) -> None:
     """Trusted or not, an ordinary image and its settings stand there; the file grows by less than 200 kB."""
     seen = panel()
     path = lab.root / seen.opened.name
@@ -125,7 +124,7 @@ def test_a_saved_notebook_shows_the_last_image_without_a_kernel(panel: Panels, l
     assert path.stat().st_size - size < 200_000  # of a real painting: a plain one is small
     assert "widgets" not in nbformat.read(path, 4).metadata
     for trusted in (True, False):
-        again = reopened(lab, chromium, seen.opened.name, trusted=trusted)
+        again = reopened(lab, elsewhere, seen.opened.name, trusted=trusted)
         output = again.output(PANEL)
         expect(output.locator("img")).to_have_js_property("naturalWidth", 768)
         expect(output.locator("img")).to_be_visible()
@@ -134,7 +133,6 @@ def test_a_saved_notebook_shows_the_last_image_without_a_kernel(panel: Panels, l
         expect(output.locator(".gradient-panel")).to_have_count(0)
         assert visible_errors(again) == 0
         assert again.page.evaluate("window.hacked") is None
-        again.page.close()
 
 
 COUNT_URLS = """() => {

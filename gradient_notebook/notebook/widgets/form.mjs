@@ -85,6 +85,10 @@ export class PanelForm {
     return this.view.el.closest(".gradient-panel");
   }
 
+  get generateButton() {
+    return this.panel?.querySelector(".gradient-form-generate");
+  }
+
   /** Whether an event is of this panel. @param {Event} event */
   isOfPanel({ target }) {
     return this.panel?.contains(/** @type {Node} */ (target)) ?? false;
@@ -130,6 +134,7 @@ export class PanelForm {
     if (this.patience || !this.view.connected || this.isCorrected()) return;
     this.view.model.send({ type: "generate", form: this.values() });
     this.patience = setTimeout(() => this.wait(), PATIENCE_MS);
+    this.generateButton?.setAttribute("aria-busy", "true");
   }
 
   /**
@@ -188,6 +193,7 @@ export class PanelForm {
   acknowledged() {
     clearTimeout(this.patience);
     this.patience = undefined;
+    this.generateButton?.removeAttribute("aria-busy");
     this.view.tell();
   }
 }
