@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 
 Panels = Callable[..., PanelPage]
 BOTH = pytest.mark.parametrize("front_end", ["lab", "notebook"])
+LAB_FIRST = pytest.mark.parametrize("front_end", ["lab", pytest.param("notebook", marks=pytest.mark.slow)])
+"""What a test that is not slow sees in Jupyter Notebook is how it handles keys, and a kernel that goes."""
 
 
 @BOTH
@@ -33,7 +35,7 @@ def test_mouse_and_keyboard_generate_and_run_no_cell(panel: Panels, front_end: F
     )
 
 
-@BOTH
+@LAB_FIRST
 def test_a_click_in_the_film_brings_an_image_back_and_leaves_the_form(panel: Panels, front_end: FrontEnd) -> None:
     """The image and its settings are in view again; only Use these settings fills the form with them."""
     seen = panel(front_end)
@@ -59,7 +61,7 @@ def test_a_click_in_the_film_brings_an_image_back_and_leaves_the_form(panel: Pan
     assert bodies[0] == bodies[2] != bodies[1]
 
 
-@BOTH
+@LAB_FIRST
 def test_a_copied_cell_makes_the_same_request(panel: Panels, front_end: FrontEnd) -> None:
     """Copy as cell, pasted and run in the next cell, sends what the panel sends."""
     seen = panel(front_end)
@@ -86,7 +88,7 @@ def test_a_copied_cell_makes_the_same_request(panel: Panels, front_end: FrontEnd
     assert bodies[0]["prompt"] == prompt.replace("{{animal}}", "red fox")
 
 
-@BOTH
+@LAB_FIRST
 def test_a_reloaded_page_brings_the_panel_back(panel: Panels, front_end: FrontEnd) -> None:
     """With the kernel alive the panel and its film come back, pictures included, and work."""
     seen = panel(front_end)

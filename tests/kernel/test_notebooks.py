@@ -8,6 +8,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+# Run by each kernel as it starts: nobody waits for the simulator, and nobody looks at its pictures.
+FAST = """from gradient_notebook.simulator import Simulator, generations
+from gradient_notebook.simulator.painter.noise import Noise
+Simulator.default_painter = Noise
+generations.SECONDS_PER_IMAGE.update(dict.fromkeys(generations.SECONDS_PER_IMAGE, 0))
+"""
 NOTEBOOKS = sorted((Path(__file__).parent.parent.parent / "notebooks").glob("*.ipynb"))
 
 
@@ -18,6 +24,9 @@ def test_a_notebook_runs_as_it_is(path: Path, tmp_path: Path) -> None:
 
     What is saved of widgets, where somebody saves it, is text: no picture, not even a small one.
     """
+    startup = tmp_path / "ipython" / "profile_default" / "startup" / "fast.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text(FAST)
     notebook = nbformat.read(path, 4)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     made = [c for c in notebook.cells if c.source.startswith("%%imagegen") and "--dry-run" not in c.source]

@@ -37,6 +37,7 @@ def rows(table: str) -> dict[str, list[str]]:
     return {cells[0]: cells[1:] for line in lines if (cells := [cell.strip() for cell in line.split(" | ")])}
 
 
+@pytest.mark.slow
 def test_the_table_has_a_figure_in_each_row_and_says_who_is_not_installed() -> None:
     """The floor and this package are measured by processes of their own; the README has the same rows."""
     bench = run.measure(SMALLEST, NOWHERE)
