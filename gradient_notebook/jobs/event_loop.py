@@ -91,8 +91,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         future.add_done_callback(lambda _: running.call_soon_threadsafe(task.cancel))
 
     try:
-        running.call_soon_threadsafe(begin)  # in here: an interrupt may come before this has returned
-        wait(future)
+        with interrupts_told():  # from here on: an interrupt may come before the wait, when the request is on its way
+            running.call_soon_threadsafe(begin)
+            wait(future)
     except BaseException:
         future.cancel()
         raise
@@ -110,6 +111,17 @@ def _hand_over(task: asyncio.Task[T], future: concurrent.futures.Future[T]) -> N
         future.set_result(task.result())
 
 
+@contextmanager
+def interrupts_told() -> Iterator[None]:
+    """Make an interrupt an Interrupted: something may have been sent."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as interruption:
+        raise Interrupted(_CANCELLED) from interruption
+
+
 def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> None:
     """Block until `future` is done, from wherever; Ctrl-C and the interrupt button raise KeyboardInterrupt.
 
@@ -122,7 +134,7 @@ def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None)
     if running and running is get_loop():
         msg = "A job's own thread can't wait for a job: await it."
         raise RuntimeError(msg)
-    try:
+    with interrupts_told():
         # Patched only now that it is needed: that changes asyncio for every library of the process.
         if running and _make_nestable(running):
             with _interrupts_raise():
@@ -132,8 +144,6 @@ def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None)
         while not future.done():
             # Not `future.result`: a TimeoutError of the work would look like the end of the wait.
             concurrent.futures.wait({future}, timeout=_tick_s(ends_s))
-    except KeyboardInterrupt as interruption:
-        raise Interrupted(_CANCELLED) from interruption
 
 
 async def wait_async(future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> None:

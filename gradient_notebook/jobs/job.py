@@ -242,8 +242,9 @@ class Job:
         from . import event_loop
 
         try:
-            self._start()  # in here: an interrupt may come before this has returned
-            event_loop.wait(self._ended, timeout)
+            with event_loop.interrupts_told():  # from here on: an interrupt may come before the wait
+                self._start()
+                event_loop.wait(self._ended, timeout)
         # A caller that sets a time limit may ask again; any other end of the wait means that nobody wants the images.
         except TimeoutError:
             raise

@@ -379,6 +379,23 @@ def test_waiting_works_in_a_thread(configured: Simulator) -> None:
     assert found[0].size == (1024, 1024)
 
 
+@pytest.mark.parametrize("asked", [lambda: gn.Client().images.generate(prompt="x"), lambda: gn.generate("x")])
+def test_an_interrupt_before_the_wait_is_told_as_one_during_it(
+    configured: Simulator, monkeypatch: pytest.MonkeyPatch, asked: Any
+) -> None:
+    """A request may be on its way before anybody waits for it: an interrupt says so, and cancels it."""
+
+    def interrupted(*_: object) -> None:
+        assert configured.wait_for(lambda: len(configured.posts) == 1)
+        raise KeyboardInterrupt
+
+    configured.script([{"silence": True}])
+    monkeypatch.setattr(event_loop, "wait", interrupted)
+    with pytest.raises(event_loop.Interrupted, match="may be billed"):
+        asked()
+    assert configured.wait_for(lambda: configured.disconnected == 1)
+
+
 def test_a_jobs_own_thread_cannot_wait_for_a_job(configured: Simulator) -> None:
     """Waiting where the work is done would wait for ever: it is refused."""
 
