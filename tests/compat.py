@@ -7,6 +7,7 @@ environment of its own in `build/compat`, and runs the kernel tests that are mar
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -26,10 +27,19 @@ TESTS = ("pytest", "hypothesis", "nbclient", "ipykernel", "pandas")
 OLDEST_KERNEL = ("ipykernel==6.29.5", "jupyter_client==8.6.3")
 
 
+def places(version: str) -> Iterator[str | Path | None]:
+    """Yield where a Python of this version may be: on the PATH, in pyenv's folder, and where uv keeps its own."""
+    yield shutil.which(f"python{version}")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"))
+    if uv := shutil.which("uv"):
+        find = [uv, "python", "find", "--no-project", "--no-python-downloads", version]
+        yield subprocess.run(find, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def python(version: str) -> str | None:
     """Return a Python of this version that runs, if there is one."""
-    found = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")]
-    for path in filter(None, found):
+    for path in filter(None, places(version)):
         if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
             return str(path)
     return None
