@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,12 +20,20 @@ from gradient_notebook.simulator import Simulator
 WIDTH, HEIGHT = 1100, 1600  # everything in view: what is out of sight is not in the page
 
 Pages = Callable[..., NotebookPage]
+FAILED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +51,15 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def shared(lab: Lab, chromium: Browser) -> Iterator[Callable[[FrontEnd], NotebookPage]]:
+def shared(lab: Lab, chromium: Browser) -> Iterator[functools._lru_cache_wrapper[NotebookPage]]:
     """The page of each front end that tests share, with its kernel: to open one costs more than most tests."""
+    numbers = itertools.count()
     with ExitStack() as stack:
 
         @functools.cache
         def page_of(front_end: FrontEnd) -> NotebookPage:
             lab.set_theme("JupyterLab Light")
-            name = lab.write(f"shared-{front_end}.ipynb", [""]).name
+            name = lab.write(f"shared-{front_end}-{next(numbers)}.ipynb", [""]).name
             return NotebookPage(new_page(chromium, stack), lab, name, front_end=front_end)
 
         yield page_of
@@ -71,7 +81,7 @@ def new_page(chromium: Browser, stack: ExitStack) -> Page:
 
 @pytest.fixture
 def pages(
-    lab: Lab, elsewhere: Page, shared: Callable[[FrontEnd], NotebookPage], request: pytest.FixtureRequest
+    lab: Lab, elsewhere: Page, shared: functools._lru_cache_wrapper[NotebookPage], request: pytest.FixtureRequest
 ) -> Iterator[Pages]:
     """Open a notebook with these cells, in the page that tests share or, with `anew`, elsewhere, with a new kernel.
 
@@ -99,6 +109,8 @@ def pages(
             return found
 
         yield opened
+    if request.node.stash[FAILED]:
+        shared.cache_clear()  # what a failed test has left in its page and kernel would fail others
     assert crashes == []
 
 
