@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -153,20 +153,27 @@ def parse(line: str, fill: Callable[[str], str] | None = None, parser: Parser = 
 
     `fill` inserts values for `{{ }}`, where it is given and the line does not say --raw.
     """
-    found, rest = parser.parse_known_args([_with_hyphens(word) for word in words_of(line, parser)])
-    values = vars(found)
-    if fill and not found.raw:
-        values |= {name: fill(text) for name, text in values.items() if name in PARAMETERS and isinstance(text, str)}
+    words, kept = _split(line, parser)
+    found, rest = parser.parse_known_args([_with_hyphens(word) for word in words])
+    # What is no parameter is filled in where it is used, once.
+    fill = fill if fill and not found.raw else str
+    values = {name: _restored(value, kept, fill if name in PARAMETERS else str) for name, value in vars(found).items()}
     # None is what was not given: False is an answer, as of --no-stream.
     given = {name: _value(name, values[name]) for name in PARAMETERS if values.get(name) is not None}
     if rest:
-        raise unknown(rest[0], parser)
+        raise unknown(_restored(rest[0], kept), parser)
     own = {flag: values[flag] for flag in ("save", *(name.replace("-", "_") for name in _FLAGS))}
     return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, **own)
 
 
 def words_of(line: str, parser: Parser) -> list[str]:
     """Split as a shell does; what stands in `{{ }}` stays as it is, with its spaces and quotes."""
+    words, kept = _split(line, parser)
+    return [_restored(word, kept) for word in words]
+
+
+def _split(line: str, parser: Parser) -> tuple[list[str], list[str]]:
+    """Return the words of a line, with a mark in the place of each expression, and the expressions."""
     kept: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
@@ -175,11 +182,19 @@ def words_of(line: str, parser: Parser) -> list[str]:
 
     try:
         # A shell would split at an expression's spaces and eat its quotes: a mark takes its place meanwhile.
-        words = shlex.split(re.sub(r"\{\{.*?\}\}", keep, line))
+        return shlex.split(re.sub(r"\{\{.*?\}\}", keep, line)), kept
     except ValueError as error:
         advice = "Remove the backslash." if line.rstrip().endswith("\\") else "Close the quotation mark."
         raise InvalidRequestError(f"%{parser.prog}: {error} in {line!r}", advice, sent=parser.sent) from error
-    return [re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], word) for word in words]
+
+
+def _restored(value: Any, kept: Sequence[str], fill: Callable[[str], str] = str) -> Any:
+    """Return a value of the line, or each of several, with expressions, or what `fill` makes of them, for the marks."""
+    if isinstance(value, list):
+        return [_restored(each, kept, fill) for each in value]
+    if not isinstance(value, str):
+        return value
+    return re.sub("\0(\\d+)\0", lambda match: fill(kept[int(match[1])]), value)
 
 
 def split_prompt(line: str) -> tuple[str, str | None]:
@@ -270,7 +285,9 @@ def _pairs(text: str) -> dict[str, Any]:
         return {key: json.loads(value if key else "")}
     except ValueError as error:
         advice = "Write KEY=JSON: --extra seed=7, --extra 'style=\"vivid\"'."
-        if text.startswith("{"):  # whose quotation marks the line has taken for its own
+        if (
+            text.startswith("{") and ":" in text and '"' not in text
+        ):  # whose quotation marks the line has taken for its own
             advice = """Quote it as a whole: --extra '{"seed": 7}', or write --extra seed=7."""
         raise InvalidRequestError(f"extra={text!r}: expected KEY=JSON", advice, param="extra") from error
 

@@ -128,7 +128,8 @@ def notebook(pages: Pages, gate: Gate, tmp_path: Path) -> Callable[..., Notebook
 %reload_ext gradient_notebook
 %config ImageGen.archive_dir = {str(tmp_path / "archive")!r}
 import os
-os.environ |= {{"GRADIENT_INFERENCE_ENDPOINT": {gate.url!r}, "GRADIENT_MODEL_ACCESS_KEY": "sk-do-for-tests-only"}}"""
+os.environ |= {{"GRADIENT_INFERENCE_ENDPOINT": {gate.url!r}, "GRADIENT_MODEL_ACCESS_KEY": "sk-do-for-tests-only"}}
+%config ImageGen.model = 'openai-gpt-image-2'"""
 
     def opened(*cells: str) -> NotebookPage:
         found = pages(load, *cells)

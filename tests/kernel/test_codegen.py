@@ -32,7 +32,7 @@ _NASTY = "\n  >>> {{1/0}} }} '\"\\ $HOME {image}\r\n%%time\n!ls\nimage?\n\u2028\
 )
 def test_cell_and_python_send_the_same_body(kernel: Kernel, simulator: Simulator, values: dict[str, Any]) -> None:
     """The service gets from either exactly what the parameters are."""
-    params = ImageGenerateParams.of({"prompt": "A fox", "quality": "low", **values})
+    params = ImageGenerateParams.of({"prompt": "A fox", "quality": "low", "model": "openai-gpt-image-2.5", **values})
 
     for code in (as_cell(params, "fox"), as_python(params, "fox")):
         cell = kernel.run(code)

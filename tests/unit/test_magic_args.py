@@ -133,7 +133,7 @@ def test_what_a_cell_cannot_ask_for_is_told(magics: ImageGenMagics, line: str, c
 
 def test_values_are_inserted_into_options() -> None:
     """Where the line does not say --raw; what is not given is left alone."""
-    fill = {"{{q}}": "high", "{{w}}x{{h}}": "64x48"}.__getitem__
+    fill = {"{{q}}": "high", "{{w}}": "64", "{{h}}": "48"}.__getitem__
     assert parse("pic -q {{q}} --size {{w}}x{{h}}", fill).given == {"quality": "high", "size": "64x48"}
     assert parse("pic -q {{q}} --raw", fill).given == {"quality": "{{q}}"}
 
