@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,7 +80,7 @@ class Settings(api_settings.Settings):
             hint = f"Set {KEY_VARIABLES[0]}, or unset {ENDPOINT_VARIABLE} for the simulator."
             raise InvalidSettingsError(what, hint)
         return cls(
-            endpoint=(place or DEFAULT_ENDPOINT).rstrip("/"),
+            endpoint=place or DEFAULT_ENDPOINT,
             key=found.key,
             endpoint_source=where,
             key_source=found.key.source,
@@ -91,11 +92,12 @@ discover = Settings.discover
 
 
 def _found_endpoint(argument: str | None, found: Found) -> tuple[str | None, str]:
-    if argument:
+    # What holds nothing but white space is not set: in a file of settings a name often stands without its value.
+    if argument and str(argument).strip():
         return argument, "argument"
-    if place := os.environ.get(ENDPOINT_VARIABLE):
+    if (place := os.environ.get(ENDPOINT_VARIABLE, "")).strip():
         return place, ENDPOINT_VARIABLE
-    if found.endpoint:
+    if found.endpoint and found.endpoint.strip():
         return found.endpoint, f"{ENDPOINT_VARIABLE} in .env"
     return None, "default"
 
@@ -103,7 +105,7 @@ def _found_endpoint(argument: str | None, found: Found) -> tuple[str | None, str
 def without_key() -> bool:
     """Whether neither a key nor an endpoint is configured, so that the simulator is used."""
     # The keyring's marker is enough: the keyring itself may ask back.
-    if _remembered or _first(os.getenv, "{}") or _in_colab() or _in_dotenv().key or _marker().exists():
+    if _remembered or _first(os.getenv, "{}") or _in_colab() or _in_dotenv().key or _is_noted():
         return False
     return _found_endpoint(None, find_key())[0] is None
 
@@ -164,7 +166,7 @@ def key_for_inference(model_access_key: Key | None, access_token: Key | None) ->
 
 def _first(get: Callable[[str], Any], source: str) -> Key | None:
     for name in KEY_VARIABLES:
-        if text := get(name):
+        if (text := get(name)) and str(text).strip():
             return Key(text, source.format(name))
     return None
 
@@ -184,19 +186,43 @@ def _colab_secret(name: str) -> Any:
 
 
 def _in_dotenv() -> Found:
-    folders = [Path.cwd(), *Path.cwd().parents]
-    nearest = next((folder / ".env" for folder in folders if (folder / ".env").is_file()), None)
+    nearest = _dotenv_file()
     if nearest is None or not importlib.util.find_spec("dotenv"):
         return Found(None)
     from dotenv import dotenv_values
 
     try:
-        values = dotenv_values(nearest)
-        return Found(_first(values.get, "{} in .env"), values.get(ENDPOINT_VARIABLE))
+        # With a byte order mark, as Windows writes it, the first name would have it before it, and not be found.
+        values = dotenv_values(nearest, encoding="utf-8-sig")
+        lost = _unread_line(nearest, values)
+        found = Found(_first(values.get, "{} in .env"), values.get(ENDPOINT_VARIABLE))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+    else:
+        if not lost:
+            return found
+        reason = f"line {lost} has no name=value, or a quotation mark that is not closed"
     # Out here, without the first error: it holds what stands in the file.
     raise InvalidSettingsError(f"{nearest} cannot be read: {reason}", "Fix or remove it.")
+
+
+def _dotenv_file() -> Path | None:
+    """Return the nearest `.env` file from here upwards; none where nobody may look."""
+    try:
+        folders = [Path.cwd(), *Path.cwd().parents]
+        return next((folder / ".env" for folder in folders if (folder / ".env").is_file()), None)
+    except OSError:
+        return None
+
+
+def _unread_line(path: Path, values: Mapping[str, str | None]) -> int:
+    """Return the first line, from 1, that names a key or the endpoint in a way that `.env` files do not have; else 0."""
+    names = "|".join((*KEY_VARIABLES, ENDPOINT_VARIABLE))
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        named = re.match(rf"\s*(?:export\s+|set\s+|\$env:)?({names})\b", line)
+        if named and values.get(named[1]) is None:
+            return number
+    return 0
 
 
 _remembered: Key | None = None
@@ -235,11 +261,15 @@ def store(key: Key) -> None:
 
     if not _ask_keyring(put, suggest=_KEEP_IN_MEMORY):
         raise InvalidSettingsError("The system's keyring did not store the key.", suggest=_KEEP_IN_MEMORY)
+    marker = _marker()
     try:
-        _marker().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _marker().write_text("gradient_notebook has put the key into the system's keyring.\n", encoding="utf-8")
+        if marker is None:
+            what = "The key is in the system's keyring, but there is no home folder to note that in."
+            raise InvalidSettingsError(what, suggest=_KEEP_IN_MEMORY)
+        marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        marker.write_text("gradient_notebook has put the key into the system's keyring.\n", encoding="utf-8")
     except OSError as error:
-        what = f"The key is in the system's keyring, but {_marker()} could not be written: {error.strerror}."
+        what = f"The key is in the system's keyring, but {marker} could not be written: {error.strerror}."
         raise InvalidSettingsError(what, suggest=_KEEP_IN_MEMORY) from error
 
 
@@ -250,12 +280,12 @@ def remove() -> bool:
         if get_keyring().get_password(*_KEYRING_ENTRY) is not None:
             get_keyring().delete_password(*_KEYRING_ENTRY)
 
-    noted = _marker().exists()
-    # First of all: even where the keyring then fails, its key is no longer used.
-    _marker().unlink(missing_ok=True)
+    noted = _marker() if _is_noted() else None
     if noted:
+        # First of all: even where the keyring then fails, its key is no longer used.
+        noted.unlink(missing_ok=True)
         _ask_keyring(take_out, f"Remove its entry {_KEYRING_ENTRY[0]!r} yourself: it is no longer used.")
-    return noted
+    return noted is not None
 
 
 _KEEP_IN_MEMORY = ("keep_in_memory",)
@@ -263,7 +293,7 @@ _KEEP_IN_MEMORY = ("keep_in_memory",)
 
 def _in_keyring() -> Key | None:
     # Asking a keyring may open a dialog: nobody who has put nothing there should see one.
-    if not _marker().exists():
+    if not _is_noted():
         return None
     again = ("log_in_again",)
     key: Key = _ask_keyring(
@@ -289,8 +319,17 @@ def _ask_keyring(question: Callable[[], Any], hint: str = "", *, suggest: tuple[
     raise InvalidSettingsError(f"The system's keyring cannot be used ({reason}).", hint, suggest=suggest)
 
 
-def _marker() -> Path:
-    """Return the file that says that the key is in the keyring. It holds no secret."""
+def _is_noted() -> bool:
+    marker = _marker()
+    return marker is not None and os.access(marker, os.F_OK)  # Path.exists raises where nobody may look
+
+
+def _marker() -> Path | None:
+    """Return the file that says that the key is in the keyring, which holds no secret; None without a home folder."""
     import platformdirs
 
-    return Path(platformdirs.user_config_dir("gradient_notebook", appauthor=False)) / "key-in-keyring"
+    try:
+        folder = Path(platformdirs.user_config_dir("gradient_notebook", appauthor=False))
+    except RuntimeError:
+        return None
+    return folder / "key-in-keyring" if folder.is_absolute() else None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .api.credentials import ENDPOINT_VARIABLE, KEY_VARIABLES, looks_like_key
 from .api.docstrings import with_entries
 from .api.errors import GradientNotebookError, InvalidSettingsError
 from .api.events import Usage
@@ -27,6 +28,18 @@ SHOWN_DEFAULTS = {"stream": True, "partial_images": 2}
 NOT_FOR_A_SESSION = ("prompt", "n", "extra")
 DEFAULTS: Mapping[str, Parameter] = {name: p for name, p in PARAMETERS.items() if name not in NOT_FOR_A_SESSION}
 """The parameters that a session has a default for. Cells and panels use them all, `generate` the model alone."""
+
+_ELSEWHERE: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("key", "api_key", "model_access_key", "access_token"),
+        f"Set {KEY_VARIABLES[0]} in the environment, or pass settings=Settings(...).",
+    ),
+    **dict.fromkeys(
+        ("endpoint", "base_url", "inference_endpoint"),
+        f"Set {ENDPOINT_VARIABLE} in the environment, or pass settings=Settings(...).",
+    ),
+}
+"""What is no setting of the session, though one may look for it here; its value is not shown."""
 
 Observer = Callable[[str, Any], None]
 
@@ -117,8 +130,9 @@ class Session:
             InvalidSettingsError: it cannot.
         """
         if name not in FIELDS:
-            hint = nearest(name, FIELDS) or f"Known settings: {', '.join(FIELDS)}."
-            raise InvalidSettingsError(f"{name}={value!r}: no such setting", hint)
+            hint = _ELSEWHERE.get(name) or nearest(name, FIELDS) or f"Known settings: {', '.join(FIELDS)}."
+            shown = name if name in _ELSEWHERE or looks_like_key(repr(value)) else f"{name}={value!r}"
+            raise InvalidSettingsError(f"{shown}: no such setting", hint)
         parameter = FIELDS[name]
         if value is None and (name in DEFAULTS or parameter.default is None):
             return None

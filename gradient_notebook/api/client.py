@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal, Never, Self, Unpack, overload
 
 from . import advice
-from .credentials import Key, refuse_key_in
+from .credentials import TOKEN_HINT, Key, refuse_key_in
 from .error_responses import error_from
 from .errors import (
     APIConnectionError,
@@ -191,6 +191,8 @@ class AsyncClient(WithSDKNames):
         error = error_from(_without(self.settings.key, answer), status=status, headers=headers)
         if isinstance(error, (AuthenticationError, PermissionDeniedError)):
             error.key_source = self.settings.key_source
+        if isinstance(error, AuthenticationError) and self.settings.key.is_control_plane:
+            error.hint = TOKEN_HINT
         return error
 
 

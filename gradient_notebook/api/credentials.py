@@ -14,8 +14,34 @@ from .errors import InvalidRequestError, InvalidSettingsError
 KEY_VARIABLES = ("GRADIENT_MODEL_ACCESS_KEY", "MODEL_ACCESS_KEY")
 ENDPOINT_VARIABLE = "GRADIENT_INFERENCE_ENDPOINT"
 CONTROL_PLANE_PREFIXES = ("dop_v1_", "doo_v1_", "dor_v1_")
+REFRESH_PREFIX = "dor_v1_"
+"""Of a token that only gets another one; the service takes the other two in place of a key."""
+KEY_PREFIX = "sk-do-"
+TOKEN_HINT = f"A personal access token needs full access; or use a model access key, which starts with {KEY_PREFIX}."
+"""What to do about a token that the service refuses."""
+
+QUOTES = "\"'`\u00b4\u00ab\u00bb\u2018-\u201f\u2039\u203a\u300c\u300d\uff02\uff07"
+"""Quotation marks, as they stand inside of a regular expression's brackets."""
+AROUND = r"[\s\x00\ufeff\u200b-\u200f\u2060]+"
+"""What comes along when something is copied, and is not seen: white space, a byte order mark."""
 
 _SHORTEST_SECRET = 8  # characters: what is shorter is used for a key on this machine only, and stands in many a prompt
+_PREFIXES = re.compile(rf"{KEY_PREFIX}|do[por]_v1_")
+_BEFORE: Mapping[str, str] = {
+    # A name that says what follows; any other only where what follows is a key by its beginning: a server of one's own
+    # may take a key with `=` in it.
+    r"(?:export|set|setx)\s+\w+|\$env:\w+|\w*(?:key|token|secret)\w*\s*=\s*(?=[^=\s])"
+    r"|\w+\s*=\s*(?=sk-do-|do[por]_v1_)": "a name before it, as in NAME=",
+    r"(?:[\w-]+\s*:\s*)?(?:bearer|basic|token)\b[\s:]": "`Bearer` before it",
+    r"(?:proxy-)?authorization\s*:|[\w-]*(?:key|token)\s*:": "the name of a header before it",
+}
+_PLACEHOLDER = re.compile(r"<.*>|\{.*\}|\[.*\]|\(.*\)|\$\w+|\$\{.*\}|%\w+%|\*+|\.+|x+", re.IGNORECASE | re.DOTALL)
+_TOKEN = re.compile(r"[\w.~+/=-]+", re.ASCII)
+_KEY_WITHIN = re.compile(rf"(?:{_PREFIXES.pattern})(?:(?!{_PREFIXES.pattern})[\w.~+/-])+=*", re.ASCII)
+_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
+_UNSEEN = re.compile(rf"{AROUND}|[{QUOTES}\\]")
+_BETWEEN = re.compile(rf"[\s{QUOTES}=:,;<>(){{}}\[\]\\\x00\ufeff\u200b-\u200f\u2060]+")
+_MERE_NAME = re.compile(r"[a-z]+|\w*(?:key|token|secret)\w*", re.IGNORECASE)
 
 
 class Key:
@@ -24,16 +50,19 @@ class Key:
     Making one never raises, whatever it is made of: `check` does.
     """
 
-    __slots__ = ("_reveal", "source")
+    __slots__ = ("_bare", "_reveal", "source")
 
     _reveal: Callable[[], Any]
+    _bare: tuple[Callable[[], str], ...]
     source: str
     """Where it was found."""
 
     def __init__(self, text: Any, source: str) -> None:
         # A bound method holds the text and does not show it: what prints an object's attributes, as a debugger does,
         # prints `<built-in method strip of str object …>`.
+        text = re.sub(rf"^{AROUND}|{AROUND}$", "", text) if isinstance(text, str) else text
         self._reveal = text.strip if isinstance(text, str) else lambda: text
+        self._bare = tuple(piece.strip for piece in _bare_keys(text))
         self.source = source
 
     @classmethod
@@ -63,27 +92,33 @@ class Key:
         text: Any = self._reveal()
         if not isinstance(text, str):
             return f"is {type(text).__name__}, not text", "Pass it as a str."
-        if prefix := next(filter(text.startswith, CONTROL_PLANE_PREFIXES), None):
-            make_one = "Create a model access key in the control panel; it starts with sk-do-."
-            return f"starts with {prefix}: a control-plane token, which can't be used for inference", make_one
-        if not re.fullmatch(r"[!-~]+", text):
-            return (
-                "is empty or contains characters that no key has",
-                "Copy it again, without quotes, spaces or line breaks.",
-            )
+        if not text:
+            return "is empty", f"A model access key starts with {KEY_PREFIX}."
+        if wrong := _beside_the_key(text):
+            return f"has {' and '.join(wrong)}", "Give the key alone, from its first character to its last."
+        if text.startswith(REFRESH_PREFIX):
+            what = f"starts with {REFRESH_PREFIX}: a refresh token, which can't be used for inference"
+            return what, f"Use a model access key; it starts with {KEY_PREFIX}."
+        if _PLACEHOLDER.fullmatch(text):
+            return "is a placeholder", "Put the key itself in its place."
+        # Of a server of one's own, a key may be any word. Of the service's, it is one as RFC 6750 has it.
+        if not (_TOKEN.fullmatch(text) if _PREFIXES.match(text) else re.fullmatch(r"[!-~]+", text)):
+            return "contains characters that no key has", "Copy it again, from its first character to its last."
         return None
 
     def is_in(self, value: Any) -> bool:
         """Whether a value holds the key, in a text at any depth."""
         if isinstance(value, str):
-            return len(self.reveal()) >= _SHORTEST_SECRET and self.reveal() in value
+            return any(bare() in value for bare in self._bare)
         if isinstance(value, Mapping):
             return any(self.is_in(part) for pair in value.items() for part in pair)
         return isinstance(value, (list, tuple)) and any(map(self.is_in, value))
 
     def hidden_in(self, text: str) -> str:
         """Return a text without the key."""
-        return text.replace(self.reveal(), "***") if self.is_in(text) else text
+        for bare in self._bare:
+            text = text.replace(bare(), "***")
+        return text
 
     def __repr__(self) -> str:
         return "Key(***)"
@@ -109,6 +144,34 @@ class Key:
         return self
 
 
+def _beside_the_key(text: str) -> list[str]:
+    """Return what stands beside a key where only the key belongs, in words."""
+    found = [
+        *(["more than one key in it"] if len(_PREFIXES.findall(text)) > 1 else []),
+        *(["quotation marks"] if re.search(f"[{QUOTES}]", text) else []),
+        *(words for before, words in _BEFORE.items() if re.match(rf"[\s{QUOTES}]*(?:{before})", text, re.IGNORECASE)),
+        *(["a line break in it"] if re.search(r"[\r\n\v\f\x85\u2028\u2029]", text) else []),
+    ]
+    if not found and re.search(AROUND, text):
+        found = ["spaces in it"]
+    begins = _PREFIXES.search(text)
+    return found or (["something before it"] if begins and begins.start() else [])
+
+
+def _bare_keys(text: Any) -> list[str]:
+    """Return what must not be shown of a text that should be a key: itself, and the key that stands in it."""
+    if not isinstance(text, str):
+        return []
+    found = [text]
+    if _beside_the_key(text) or not _TOKEN.fullmatch(text):
+        spelled = _DASHES.sub("-", text)
+        for whole in (spelled, _UNSEEN.sub("", spelled)):  # a key may be broken over two lines
+            found += _KEY_WITHIN.findall(whole)
+        found += [piece for piece in _BETWEEN.split(text) if not _MERE_NAME.fullmatch(piece)]
+    # The longest first: it would not be found any more where a part of it has been replaced.
+    return sorted({piece for piece in found if len(piece) >= _SHORTEST_SECRET}, key=len, reverse=True)
+
+
 def first_given(*keys: Any) -> Key | None:
     """Return the first argument that was given, wrapped: the caller drops all of them next."""
     return next((Key.of(key) for key in keys if key is not None), None)
@@ -116,7 +179,7 @@ def first_given(*keys: Any) -> Key | None:
 
 def looks_like_key(text: str) -> bool:
     """Whether a text has the beginning of a key or a token somewhere, so that it must not be shown."""
-    return any(prefix in text for prefix in ("sk-do-", *CONTROL_PLANE_PREFIXES))
+    return any(prefix in text for prefix in (KEY_PREFIX, *CONTROL_PLANE_PREFIXES))
 
 
 def refuse_key_in(values: Mapping[str, Any], key: Key) -> None:

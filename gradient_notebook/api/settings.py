@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-from .credentials import Key, looks_like_key
+from .credentials import AROUND, QUOTES, Key, looks_like_key
 from .errors import InvalidSettingsError
+from .text import SHORT, shortened
 
 DEFAULT_ENDPOINT = "https://inference.do-ai.run"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -68,19 +71,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.key.check()
-        url = _address(self.endpoint)
-        if url is None:
-            what = f"endpoint={shown_endpoint(self.endpoint)} from {self.endpoint_source}: expected https://host or https://host:port"
-            raise InvalidSettingsError(what, f"The default is {DEFAULT_ENDPOINT}.")
-        if url.username or url.password:
-            raise InvalidSettingsError(
-                "The endpoint contains a user name or a password.", "Remove them: the key is sent instead."
-            )
+        # The one way to change what is frozen: whoever makes settings need not know how an endpoint is written.
+        object.__setattr__(self, "endpoint", tidy_endpoint(self.endpoint))
         if self.key.is_in(self.endpoint):
             raise InvalidSettingsError("The endpoint contains the key.", "Remove it: the key is sent in a header.")
-        if url.scheme == "http" and not self.is_loopback:
-            what = f"endpoint={shown_endpoint(self.endpoint)} from {self.endpoint_source}: http would expose the key"
-            raise InvalidSettingsError(what, "Use https; http is only for this machine (127.0.0.1).")
+        if problem := _problem(self.endpoint):
+            what, advice = problem
+            shown = f"endpoint={shown_endpoint(self.endpoint)} from {self.endpoint_source}"
+            raise InvalidSettingsError(f"{shown}: {what}", advice or f"The default is {DEFAULT_ENDPOINT}.")
         for name in ("connect_timeout_s", "read_timeout_s"):
             # Not `<= 0`, which lets nan through: it compares with nothing.
             if not getattr(self, name) > 0:
@@ -117,16 +115,71 @@ class Settings:
         return urlsplit(self.endpoint).hostname in LOOPBACK
 
 
-def _address(endpoint: str) -> SplitResult | None:
-    """Return the parts of an endpoint that can be one."""
+_VISIBLE = re.compile(rf"(?:{AROUND})?(.*?)(?:{AROUND})?", re.DOTALL)
+_DOCUMENTED_PATH = re.compile(
+    r"(?:/+v1(?:/+(?:images(?:/+generations)?|models|chat/+completions|responses))?)?/*", re.IGNORECASE
+)
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\]:%\\<>\"'`{}|^*$&+,;=!()~]+)(:[0-9]{1,5})?", re.IGNORECASE)
+
+
+def tidy_endpoint(endpoint: object) -> str:
+    """Return an endpoint without what people copy along: white space, a final slash, `/v1`, the documented paths."""
+    found = _VISIBLE.fullmatch("" if endpoint is None else str(endpoint))
+    text = found[1] if found else ""
+    scheme, separator, rest = text.partition("://")
+    # More than once: what is tidy stays as it is, however often settings are copied.
+    while (end := _end_of_path(rest)) < len(rest):
+        rest = rest[:end]
+    return scheme + separator + rest
+
+
+def _end_of_path(rest: str) -> int:
+    """Return where the documented path begins at the end of an address, or its length."""
+    places = (match.start() for match in re.finditer("/", rest))
+    return next((at for at in places if _DOCUMENTED_PATH.fullmatch(rest, at)), len(rest))
+
+
+def _problem(endpoint: str) -> tuple[str, str] | None:
+    """Return what keeps an endpoint from being one, and what to do if it is known."""
+    if re.search(f"[{QUOTES}]", endpoint):
+        return "it has quotation marks", "Remove them: in a shell they are right, in a file they are part of the value."
+    if re.match(r"(?:export\s+)?\w+\s*=", endpoint):
+        return "it has a name before it, as in NAME=", "Give the address alone."
+    if re.search(r"\s", endpoint) or not endpoint.isprintable():
+        return "it has white space or what cannot be printed in it", "Write it on one line, without spaces."
+    scheme, separator, rest = endpoint.partition("://")
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in place:
+        return "it contains a user name or a password", "Remove them: the key is sent instead."
+    if "?" in rest or "#" in rest:
+        return "it has a query or a fragment", "Remove what follows the path: parameters belong to the request."
+    if "%" in place:
+        return "its host contains %", "A zone or an escaped character can't be used; write the address without it."
+    if not separator or scheme.lower() not in ("http", "https") or not _is_host(place):
+        return "expected https://host or https://host:port", ""
+    if scheme.lower() == "http" and urlsplit(endpoint).hostname not in LOOPBACK:
+        return "http would expose the key", "Use https; http is only for this machine (127.0.0.1)."
+    return None
+
+
+def _is_host(place: str) -> bool:
+    """Whether this is a host, and perhaps a port."""
+    found = _HOST.fullmatch(place)
+    if not found or (found[2] and not 0 < int(found[2][1:]) < 65536):
+        return False
     try:
-        url = urlsplit(endpoint)
-        usable = url.scheme in ("http", "https") and url.hostname and (url.port is None or url.port)
-    except ValueError:
-        return None
-    return url if usable else None
+        urlsplit(f"//{place}")  # knows characters that stand for others, `/` among them
+        if found[1].startswith("["):
+            return bool(ip_address(found[1][1:-1]))
+        # What the system asks for it: a part that is empty or too long ends in an error of its own there.
+        return bool(found[1].encode("idna"))
+    except ValueError:  # UnicodeError is one
+        return False
 
 
 def shown_endpoint(endpoint: object) -> str:
-    """Return an endpoint for a message: a key or a password that got there by mistake is not shown."""
-    return "***" if looks_like_key(str(endpoint)) or "@" in str(endpoint) else repr(endpoint)
+    """Return an endpoint for a message: a key, a password or a query, where secrets stand, is not shown."""
+    text = str(endpoint)
+    if looks_like_key(text) or "@" in text:
+        return "***"
+    return repr(shortened(re.sub(r"([?#]).+", r"\1***", text, flags=re.DOTALL), SHORT))

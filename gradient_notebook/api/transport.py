@@ -17,10 +17,12 @@ from typing import Any
 
 import httpx
 
+from .certificates import advice, own_context
 from .credentials import Key
 from .errors import APIConnectionError, APITimeoutError, InvalidSettingsError, NoResponseError
 from .headers import request_id_of
-from .settings import Settings, Timeout
+from .proxies import Proxies, Proxy
+from .settings import Settings, Timeout, shown_endpoint
 
 LONGEST_TEXT_BYTES = 4 * 1024 * 1024
 """The most that is read of an error or of a list of models: it may have no end."""
@@ -31,9 +33,45 @@ HTTPClient = httpx.AsyncClient
 
 
 @cache
-def _ssl_context() -> ssl.SSLContext:
+def _usual_ssl_context() -> ssl.SSLContext:
     """The one of the process: loading the authorities takes 14 ms."""
-    return httpx.create_ssl_context()
+    return httpx.create_ssl_context(trust_env=False)
+
+
+class _ByProxy(httpx.AsyncBaseTransport):
+    """Sends each request by the proxy that stands before its address, or directly.
+
+    httpx's own way to read the environment fails as a whole on one entry of NO_PROXY that it does not know.
+    """
+
+    def __init__(self, proxies: Proxies, **options: Any) -> None:
+        self._proxies = proxies
+        self._options = options
+        self._transports: dict[Proxy | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        return await self._to(self._proxies.for_address(url.scheme, url.host, url.port)).handle_async_request(request)
+
+    def _to(self, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
+        if proxy not in self._transports:
+            self._transports[proxy] = httpx.AsyncHTTPTransport(
+                proxy=self._known(proxy) if proxy else None, **self._options
+            )
+        return self._transports[proxy]
+
+    def _known(self, proxy: Proxy) -> httpx.Proxy:
+        """Return a proxy as httpx knows it. Raises InvalidSettingsError."""
+        context = self._options["verify"] if proxy.url.lower().startswith("https:") else None
+        try:
+            return httpx.Proxy(proxy.url, ssl_context=context or None)
+        except (ValueError, httpx.InvalidURL):
+            refusal = proxy.refusal()
+        raise refusal  # out here: the first error may hold the proxy's password
+
+    async def aclose(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
 
 
 class _KeyAuth(httpx.Auth):
@@ -45,6 +83,9 @@ class _KeyAuth(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Any:
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         yield request
+
+
+_Surroundings = tuple[Proxies, ssl.SSLContext | None]
 
 
 @dataclass(frozen=True)
@@ -72,8 +113,8 @@ class Transport:
         self._settings = settings
         self._default_headers = dict(default_headers or {})
         self._given = http_client
-        # A connection belongs to the loop that opened it.
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient]
+        # A connection belongs to the loop that opened it, and goes the way that the environment said then.
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Surroundings, httpx.AsyncClient]]
         self._by_loop = weakref.WeakKeyDictionary()
 
     async def send(
@@ -91,15 +132,20 @@ class Transport:
         url = self._settings.endpoint + path
         settings = self._settings.replace(timeout=more.timeout_s)
         timeout = httpx.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s)
-        request = self._http.build_request(
-            method, url, content=outgoing, headers=headers, params=dict(more.extra_query) or None, timeout=timeout
-        )
+        http = self._http
+        try:
+            request = http.build_request(
+                method, url, content=outgoing, headers=headers, params=dict(more.extra_query) or None, timeout=timeout
+            )
+        except httpx.InvalidURL as error:
+            what = f"endpoint={shown_endpoint(settings.endpoint)} from {settings.endpoint_source}: {error}"
+            raise InvalidSettingsError(what, "Write https://host or https://host:port.") from None
 
         def is_sent() -> bool | None:
             return None if outgoing is None else outgoing.is_begun
 
         with translate_errors(settings, is_sent=is_sent):
-            response = await self._http.send(request, stream=True, auth=_KeyAuth(self._settings.key))
+            response = await http.send(request, stream=True, auth=_KeyAuth(self._settings.key))
         for name, value in response.headers.items():
             if self._settings.key.is_in(value):  # some services repeat it
                 response.headers[name] = self._settings.key.hidden_in(value)
@@ -107,32 +153,36 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the connections of this loop, unless they are the user's own."""
-        if http := self._by_loop.pop(asyncio.get_running_loop(), None):
+        for http in self._by_loop.pop(asyncio.get_running_loop(), {}).values():
             await http.aclose()
 
     @property
     def _http(self) -> httpx.AsyncClient:
         if self._given is not None:
             return self._given
-        loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            self._by_loop[loop] = self._connected()
-        return self._by_loop[loop]
+        # What is wrong with proxies and authorities can be mended while the process runs: in a notebook it is.
+        surroundings = self._surroundings()
+        clients = self._by_loop.setdefault(asyncio.get_running_loop(), {})
+        if surroundings not in clients:
+            clients[surroundings] = self._connected(*surroundings)
+        return clients[surroundings]
 
-    def _connected(self) -> httpx.AsyncClient:
-        settings = self._settings
-        try:
-            return httpx.AsyncClient(
-                # Loopback is never behind a proxy, and what is wrong with proxies and authorities is not its concern.
-                trust_env=not settings.is_loopback,
-                verify=settings.is_https and _ssl_context(),
-                # How many go at once is decided above. httpx's bound of 100 would hold back what is counted as sent.
-                limits=httpx.Limits(max_connections=None),
-            )
-        # ImportError: a SOCKS proxy needs a package that does not come with httpx.
-        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-            what = f"The proxy or the certificates set in the environment cannot be used: {error}"
-            raise InvalidSettingsError(what, "Check HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.") from error
+    def _surroundings(self) -> _Surroundings:
+        """Return what the environment says, by now, of the way to the endpoint. Raises InvalidSettingsError."""
+        # Loopback is never behind a proxy, and what is wrong with proxies is not its concern.
+        proxies = Proxies() if self._settings.is_loopback else Proxies.of_environment()
+        context = (own_context() or _usual_ssl_context()) if self._settings.is_https else None
+        return proxies, context
+
+    def _connected(self, proxies: Proxies, context: ssl.SSLContext | None) -> httpx.AsyncClient:
+        options: dict[str, Any] = {
+            "verify": context or False,
+            # How many go at once is decided above. httpx's bound of 100 would hold back what is counted as sent.
+            "limits": httpx.Limits(max_connections=None),
+            "trust_env": False,
+        }
+        mounts = {"all://": _ByProxy(proxies, **options)} if proxies.by_scheme else None
+        return httpx.AsyncClient(mounts=mounts, **options)
 
 
 async def read_capped(response: httpx.Response, settings: Settings) -> bytes:
@@ -213,7 +263,9 @@ def _translated(error: Exception, settings: Settings, sent: bool | None) -> APIC
         sent = False
     if sent is False:
         kind = APITimeoutError if is_timeout else APIConnectionError
-        hint = f"Check the network and the endpoint ({settings.endpoint_source})."
+        hint = f"Check the network and the endpoint ({settings.endpoint_source}).{_proxy_on_the_way(settings)}"
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
+            hint = advice()
         return kind(f"Could not reach the service at {settings.endpoint} ({reason}).", hint, sent=False)
     if sent is None:  # a request that costs nothing
         return APIConnectionError(
@@ -223,6 +275,13 @@ def _translated(error: Exception, settings: Settings, sent: bool | None) -> APIC
         what = f"The request was sent, but no answer came within {settings.read_timeout_s:g} s."
         return APITimeoutError(what, sent=True, suggest=("wait_longer",))
     return NoResponseError(f"The request was sent, but no answer came ({reason}).")
+
+
+def _proxy_on_the_way(settings: Settings) -> str:
+    url = httpx.URL(settings.endpoint)
+    proxies = Proxies() if settings.is_loopback else Proxies.of_environment()
+    proxy = proxies.for_address(url.scheme, url.host, url.port)
+    return f" The way there is the proxy of {proxy.shown}." if proxy else ""
 
 
 # Failures before a byte of the request goes out. ReadError, WriteError and RemoteProtocolError are none of them:

@@ -22,7 +22,7 @@ from .records import RateLimit, Received, Records
 
 Result = TypeVar("Result")
 
-CONTROL_PLANE_TOKENS = ("dop_v1_", "doo_v1_", "dor_v1_")
+REFRESH_TOKENS = ("dor_v1_",)
 UNAUTHORIZED = validation.error_body("unauthorized", "Unable to authenticate you.")
 TEXT_MODELS = ("alibaba-qwen3-32b", "anthropic-claude-4.5-sonnet", "llama3.3-70b-instruct", "openai-gpt-oss-120b")
 MODELS_CREATED = 1_745_366_400  # Unix seconds; any fixed date will do
@@ -72,7 +72,7 @@ class Handler(tornado.web.RequestHandler):
     def authenticated(self) -> bool:
         """Return whether there is a key of the right kind, or answer 401."""
         scheme, _, key = self.request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and key.strip() and not key.strip().startswith(CONTROL_PLANE_TOKENS):
+        if scheme.lower() == "bearer" and key.strip() and not key.strip().startswith(REFRESH_TOKENS):
             return True
         self.answer(401, UNAUTHORIZED)
         return False

@@ -232,7 +232,7 @@ fails
 %imagegen_history
 import gradient_notebook as gn; client = gn.Client(); client
 discover()
-gn.Client(access_token="dop_v1_" + __import__("os").environ["GRADIENT_MODEL_ACCESS_KEY"])
+gn.Client(access_token="dor_v1_" + __import__("os").environ["GRADIENT_MODEL_ACCESS_KEY"])
 gn.history()[0].params
 import logging; logging.basicConfig(level=0, filename="all.log", force=True); gn.generate("logged", quality="low").size
 gn.history()[0].as_cell()

@@ -88,13 +88,13 @@ def test_what_is_typed_holds_for_all_faces_and_stands_nowhere(listening: Listeni
     assert KEY not in listening.everything()
 
 
-def test_a_control_plane_token_is_refused_with_the_reason(listening: Listening, simulator: Simulator) -> None:
+def test_a_refresh_token_is_refused_with_the_reason(listening: Listening, simulator: Simulator) -> None:
     """Two lines say why; nothing is sent, kept or shown, with locals in the traceback neither."""
-    cell = listening.answered("%imagegen_login", f"dop_v1_{KEY}")
-    assert cell.error[0].startswith("The key from %imagegen_login starts with dop_v1_: a control-plane token")
+    cell = listening.answered("%imagegen_login", f"dor_v1_{KEY}")
+    assert cell.error[0].startswith("The key from %imagegen_login has more than one key in it")
     assert len(cell.error) == 2
     listening.kernel.run("%config ImageGen.debug = True\n%xmode Verbose")
-    assert len(listening.answered("%imagegen_login", f"dop_v1_{KEY}").error) > 20
+    assert len(listening.answered("%imagegen_login", f"dor_v1_{KEY}").error) > 20
     assert "There is no key for the endpoint" in listening.kernel.run("%imagegen_models").said
     assert KEY not in listening.everything()
 

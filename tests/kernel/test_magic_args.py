@@ -85,7 +85,7 @@ def test_a_mistake_is_told_with_every_flag(kernel: Kernel, simulator: Simulator,
 @pytest.mark.parametrize(
     ("setting", "word"),
     [
-        ("os.environ['GRADIENT_MODEL_ACCESS_KEY'] = 'dop_v1_c0ffee'", "control-plane token"),
+        ("os.environ['GRADIENT_MODEL_ACCESS_KEY'] = 'dor_v1_c0ffee'", "refresh token"),
     ],
 )
 @pytest.mark.parametrize("flag", ["", "--quiet", "--no-wait"])

@@ -442,7 +442,7 @@ def test_a_broken_environment_is_told_before_anything_is_sent(monkeypatch: pytes
     """For a service elsewhere, a proxy that cannot be used is a mistake in the settings."""
     monkeypatch.setenv("ALL_PROXY", "nonsense://nowhere")
     monkeypatch.setenv("MODEL_ACCESS_KEY", KEY)
-    with pytest.raises(gn.InvalidSettingsError, match="proxy or the certificates"):
+    with pytest.raises(gn.InvalidSettingsError, match="ALL_PROXY='nonsense://nowhere': there is no proxy of the kind"):
         run(generate())
 
 
@@ -543,10 +543,8 @@ def test_a_dotenv_file_gives_a_key_and_its_own_endpoint_only(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("key", "endpoint", "words"),
     [
-        ("dop_v1_0123", None, "starts with dop_v1_: a control-plane token"),
-        ("doo_v1_0123", None, "starts with doo_v1_"),
-        ("dor_v1_0123", None, "starts with dor_v1_"),
-        ("sk do", None, "contains characters that no key has"),
+        ("dor_v1_0123", None, "starts with dor_v1_: a refresh token"),
+        ("sk do", None, "spaces in it"),
         (" ", None, "is empty"),
         ("sk-do-\u00e9", None, "contains characters that no key has"),
         (KEY, "inference.do-ai.run", "expected https://host"),

@@ -65,7 +65,7 @@ WAYS: dict[str, Callable[[Any, str | None], Any]] = {
     "Settings": lambda key, endpoint: Settings(key=key, endpoint=endpoint or ADDRESS),
 }
 WRONG: dict[str, tuple[Any, str | None]] = {
-    "control plane": ("dop_v1_" + KEY, None),
+    "refresh token": ("dor_v1_" + KEY, None),
     "foreign character": (KEY + "\u00e9", None),
     "bytes": (KEY.encode(), None),
     "list": ([KEY], None),
@@ -407,7 +407,7 @@ def test_a_key_that_the_service_refuses_is_not_kept(  # noqa: PLR0917 - three fi
     """Neither where it is unknown nor where it may do nothing; what was kept before stays."""
     monkeypatch.setattr(error_responses, "_BY_STATUS", {401: kind})
     connect.remember(Key(OTHER, LOGIN))
-    monkeypatch.setattr("gradient_notebook.simulator.handlers.CONTROL_PLANE_TOKENS", "sk-do-for")
+    monkeypatch.setattr("gradient_notebook.simulator.handlers.REFRESH_TOKENS", "sk-do-for")
     with pytest.raises(kind, match=r"came from %imagegen_login.*The key was not kept") as caught:
         login(option)
     assert (caught.value.key_source, caught.value.remark) == (LOGIN, "The key was not kept.")
@@ -416,7 +416,7 @@ def test_a_key_that_the_service_refuses_is_not_kept(  # noqa: PLR0917 - three fi
     assert KEY not in shown(caught.value)
 
 
-@pytest.mark.parametrize("text", ["dop_v1_" + KEY, KEY + " x", KEY + "\u00e9"])
+@pytest.mark.parametrize("text", ["dor_v1_" + KEY, KEY + " x", KEY + "\u00e9"])
 def test_what_cannot_be_a_key_is_refused_before_it_is_tried(
     without_environment: Simulator, typed: Callable[[str], None], text: str
 ) -> None:
