@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from ..api.errors import InvalidRequestError, InvalidSettingsError
 from ..api.text import nearest
 from ..display_hooks import hook
-from ..storage.archive import Archive, get_default
+from ..storage.archive import NOWHERE, Archive, get_default
 from ..storage.outcome import ENDED
 from .entry import HistoryEntry
 
@@ -181,6 +181,9 @@ def _archive(folder: Path | str | None) -> Archive:
         raise InvalidRequestError(f"archive_dir={folder!r}: {error}", param="archive_dir", sent=None) from None
     if archive is None:
         raise InvalidSettingsError("This session keeps no history: its archive is off.", suggest=("keep_history",))
+    if archive.folder == NOWHERE:
+        what = "There is no history: there is no home folder to keep it in."
+        raise InvalidSettingsError(what, "Set GRADIENT_IMAGE_ARCHIVE_DIR to a folder.")
     return archive
 
 

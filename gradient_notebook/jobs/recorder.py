@@ -20,6 +20,7 @@ from ..storage.outcome import Outcome
 from .image_slot import ImageSlot
 
 _logger = logging.getLogger("gradient_notebook")
+_TOLD: set[str] = set()
 
 
 class Recorder:
@@ -57,6 +58,12 @@ class Recorder:
         """Write down what is about to be asked for."""
         # Even if the disk refuses what follows: the request is sent, and may be billed.
         self.is_begun, self._slots = True, slots
+        if self._archive and (problem := self._archive.problem()):
+            self._archive = None
+            notice = f"Nothing is kept: {problem}. Save the image yourself, or set archive_dir to another folder."
+            if notice not in _TOLD:  # once in a process: it holds for all that follows
+                _TOLD.add(notice)
+                self.notices.append(notice)
         with self._lock, self._record_failures():
             self._note()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -19,11 +20,22 @@ _TEMPORARY = re.compile(
 )
 
 
+NOWHERE = Path(os.devnull, "gradient_notebook")
+"""Where the archive is if there is no home folder: nothing can be written there, and nothing is found."""
+_MAY_PASS = (errno.ENOSPC, errno.EDQUOT)
+"""Why a folder cannot be made just now: there may be room again by the time when an image comes."""
+
+
 def default_folder() -> Path:
     """Return where the archive is unless told otherwise: the system's place for a user's data."""
     import platformdirs  # which brings half of the standard library
 
-    return Path(platformdirs.user_data_dir("gradient_notebook", appauthor=False))
+    try:
+        folder = Path(platformdirs.user_data_dir("gradient_notebook", appauthor=False))
+    except RuntimeError:
+        return NOWHERE
+    # Older platformdirs give `~` itself: it would be a folder of that name, wherever the process is.
+    return folder if folder.is_absolute() else NOWHERE
 
 
 class Archive:
@@ -36,6 +48,18 @@ class Archive:
         self.folder = Path(folder).expanduser().absolute() if folder else default_folder()
         self.originals = self.folder / "originals"
         self.ledger = Ledger(self.folder / "ledger.sqlite")
+
+    def problem(self) -> str:
+        """Return why nothing can be kept here, in words; nothing where something can. Makes the folder."""
+        if self.folder == NOWHERE:
+            return "there is no home folder"
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            is_writable = os.access(self.folder, os.W_OK | os.X_OK)
+            code = 0 if is_writable else errno.EROFS if os.statvfs(self.folder).f_flag & os.ST_RDONLY else errno.EACCES
+        except OSError as error:
+            code = 0 if error.errno in _MAY_PASS else error.errno or errno.EIO
+        return f"{self.folder} cannot be written ({os.strerror(code)})" if code else ""
 
     def path_of(self, data: bytes) -> Path:
         """Return where an original lies, or will."""

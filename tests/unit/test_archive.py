@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -731,3 +732,39 @@ def test_an_end_that_cannot_be_recorded_is_an_end(
     monkeypatch.setattr("gradient_notebook.jobs.recorder.Recorder.end", lambda *_: 1 / 0)
     assert made(archive).images
     assert "could not be recorded" in caplog.text
+
+
+# No home, or one that is nobody's
+
+_TWO = "import gradient_notebook as g\nfor _ in '12': print(g.generate('an otter', quality='low').size)"
+
+
+@pytest.mark.parametrize("home", [None, "/", "/nonexistent"])
+def test_without_a_place_to_keep_it_the_image_comes(configured: Simulator, home: str | None) -> None:
+    """A container runs as a user whom nobody knows: one note says that nothing is kept, and why."""
+    if os.getuid() or not (setpriv := shutil.which("setpriv")):
+        pytest.skip("only an administrator can be somebody else")
+    kept = {name: value for name, value in os.environ.items() if name != "HOME" and not name.startswith("XDG_")}
+    environment = {**kept, **({"HOME": home} if home else {}), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [setpriv, "--reuid=54321", "--regid=0", "--clear-groups", sys.executable, "-c", _TWO]
+    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    assert done.stdout == "(1024, 1024)\n" * 2, done.stderr
+    assert done.stderr.count("Nothing is kept: ") == len(done.stderr.splitlines()) == 1, done.stderr
+    assert ("there is no home folder" if home is None else home) in done.stderr
+
+
+def test_without_a_home_a_folder_that_is_named_keeps(
+    configured: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And where none is, the history says so."""
+
+    def homeless(*_: object, **__: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_data_dir", homeless)
+    monkeypatch.setattr("platformdirs.user_config_dir", homeless)
+    with pytest.raises(gn.InvalidSettingsError, match=r"no home folder.*\nSet GRADIENT_IMAGE_ARCHIVE_DIR"):
+        gn.history()
+    gn.configure(archive_dir=str(tmp_path / "kept"))
+    assert gn.generate("hills", quality="low")
+    assert len(gn.history()) == 1
