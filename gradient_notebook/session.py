@@ -85,6 +85,12 @@ class Session:
     )
     max_retries: int = _limit("max_retries", "Retries for requests that never reached the model.", kind=int, minimum=0)
     max_wait_s: float = _limit("max_wait_s", "Longest total wait before retries, in seconds.", kind=float, minimum=0)
+    exit_wait_s: float = _setting(
+        120.0,
+        "Longest wait of a script for its running jobs when it ends, in seconds; 0 to end at once.",
+        kind=float,
+        minimum=0,
+    )
     price_input_text_tokens: float | None = _setting(
         None,
         "Your price per million input text tokens; without both prices only tokens are shown.",

@@ -42,7 +42,7 @@ def new_job(
     job._callbacks = []
     job._started_s = time.monotonic()
     job._elapsed_s = None
-    job._begun = job._stopping = job._cancelled = False
+    job._begun = job._stopping = job._cancelled = job._with_process = False
     job._ended = concurrent.futures.Future()
     return job
 
@@ -76,6 +76,8 @@ class Job:
     _begun: bool
     _stopping: bool
     _cancelled: bool
+    _with_process: bool
+    """Whether it was cancelled because the process ends."""
     _ended: concurrent.futures.Future[None]
 
     def __repr__(self) -> str:
@@ -272,8 +274,12 @@ class Job:
         """Why `result` has nothing to return, once the job has ended; None where it has."""
         if self._cancelled:
             # The recorder begins right before the first request goes out: from then on it may have been billed.
-            return JobCancelledError(f"Cancelled after {self.elapsed_s:.1f} s.", sent=self._recorder.is_begun)
+            return self._cancellation(sent=self._recorder.is_begun)
         return None if self.images else self.errors[0]
+
+    def _cancellation(self, *, sent: bool) -> JobCancelledError:
+        who = "The process ended" if self._with_process else "Cancelled"
+        return JobCancelledError(f"{who} after {self.elapsed_s:.1f} s.", sent=sent)
 
     def _value_or_error(self) -> Any:
         if failure := self._failure:
@@ -282,8 +288,11 @@ class Job:
 
     def _start(self) -> None:
         """Begin, if it has not begun."""
-        from . import event_loop  # and asyncio with it, when the first job starts
+        from . import event_loop, process_end  # and asyncio with them, when the first job starts
 
+        if not self._begun:
+            # Here, and not on the loop: a script may end before the loop has heard of it.
+            process_end.watch(self)
         event_loop.get_loop().call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
@@ -291,10 +300,11 @@ class Job:
             return
         import asyncio
 
+        from . import process_end
         from .runner import Runner
 
+        process_end.watch(self)  # what is cancelled before it has started as well: a loop holds its tasks weakly
         self._begun = True
-        _running.add(self)
         self._changed = asyncio.Event()
         work = Runner(self.params, self._settings, self._recorder, self._slots, self._changed.set)
         self._runner_task = asyncio.ensure_future(work.run())
@@ -304,6 +314,7 @@ class Job:
         """See the work end, whatever becomes of it. Only the work is ever cancelled, and this at the interpreter's end."""
         import asyncio
 
+        from . import process_end
         from .runner import in_a_thread
 
         teller = asyncio.ensure_future(self._tell_changes())
@@ -311,13 +322,15 @@ class Job:
             # `asyncio.wait`, not `await`: it raises nothing of the work, and being cancelled does not cancel it.
             await asyncio.wait({self._runner_task})
         except asyncio.CancelledError:
-            self._observers.clear()  # nobody looks any more; what has come is kept all the same
+            self._with_process = True
             self._stop()
             await asyncio.wait({self._runner_task})
         self._changed.set()
         await asyncio.wait({teller})
         left = [slot for slot in self._slots if not slot.has_ended]
         for slot in left:
+            if self._with_process:  # nobody knows otherwise why it ended: a person who cancels does
+                slot.error = self._cancellation(sent=self._recorder.is_begun and slot.status != "queued")
             slot.advance("cancelled")
         self._cancelled = bool(left)  # with nothing left, a cancellation came too late
         if self._recorder.is_begun:
@@ -330,7 +343,7 @@ class Job:
         self._elapsed_s = time.monotonic() - self._started_s
         self._log_what_nobody_sees()
         await self._tell()
-        _running.discard(self)
+        process_end.forget(self)
         self._ended.set_result(None)
         if self._callbacks:
             await in_a_thread(self._run_callbacks)
@@ -371,4 +384,3 @@ class Job:
 
 
 _telling = threading.local()
-_running: set[Job] = set()  # a loop keeps no strong reference to its tasks

@@ -22,6 +22,7 @@ from ..session import session
 from ..storage.archive import default_file_mode, get_default, write_atomic
 from . import formatting
 from .cell_output import Card, Output, Text
+from .execution import answering_as, is_executed
 from .magic_args import MagicArgs, complete_given, looks_like_options, numbered, save_path
 from .templates import interpolate
 
@@ -51,6 +52,7 @@ class CellRun:
             # Now: a path that cannot be written is refused before anything is sent and billed.
             self.save = save_path(args.save if args.raw else fill(args.save), args.name, self.params)
         self._shell = shell
+        self._is_executed = is_executed()
 
     def wait(self) -> None:
         """Make the images, and return when they are there."""
@@ -73,13 +75,33 @@ class CellRun:
             raise self._interrupted(job) from interruption
         self._end(job)
 
-    def run_in_background(self) -> None:
-        """Begin, and let the cell go: the variable holds the job, and then its image."""
+    def begin(self) -> Job | None:
+        """Begin, and let the cell go: the variable holds the job, and then its image.
+
+        Where a program executes the notebook it returns the job, which is to be waited for.
+        """
         self._output(background=True)
         job = self._job(self._watch)
         # Before it starts: `_watch` assigns the image only where the name still holds the job.
         self._shell.push({self.args.name: job})
         job._start()
+        return job if self._is_executed else None
+
+    def wait_for(self, job: Job) -> None:
+        """Wait for what runs in the background: what executes a notebook takes no output that comes later."""
+        try:
+            job._wait()
+        except _INTERRUPTIONS as interruption:
+            event_loop.wait(job._ended)
+            raise event_loop.Interrupted(self._after_interrupt(job)) from interruption
+
+    async def wait_for_async(self, job: Job) -> None:
+        """Do what `wait_for` does, where the cell can await it."""
+        try:
+            await job._wait_async()
+        except _INTERRUPTIONS as interruption:
+            await event_loop.wait_async(job._ended)
+            raise event_loop.Interrupted(self._after_interrupt(job)) from interruption
 
     def dry_run(self) -> None:
         """Show the request and what it may cost."""
@@ -121,6 +143,8 @@ class CellRun:
         if job.done():
             if self._shell.user_ns.get(self.args.name) is job:  # unless somebody took the name meanwhile
                 self._assign(job)
+                if self._is_executed and job.images:
+                    self._shell.push({self.args.name: answering_as(job)})
             failure = job._failure
             # With --quiet and in a terminal nothing shows it yet. A thread's print lands in whatever cell runs by then.
             if not self.output.finish(job, failure) and failure:
@@ -142,7 +166,10 @@ class CellRun:
     def _interrupted(self, job: Job) -> event_loop.Interrupted:
         self._assign(job)
         self.output.finish(job, job._failure)
-        return event_loop.Interrupted(f"{self._left(job)} Requests already sent may be billed.")
+        return event_loop.Interrupted(self._after_interrupt(job))
+
+    def _after_interrupt(self, job: Job) -> str:
+        return f"{self._left(job)} Requests already sent may be billed."
 
     def _assign(self, job: Job) -> None:
         """Assign the images that came, and write their files where `--save` says."""

@@ -11,6 +11,7 @@ from IPython.utils.dir2 import get_real_method
 from ..jobs.job import Job
 from ..session import session
 from . import formatting, html
+from .execution import is_executed
 from .static_output import image_of, picture_of
 
 if TYPE_CHECKING:
@@ -25,12 +26,23 @@ Shown = tuple[dict[str, Any], dict[str, Any]]
 
 def show_job(job: Job) -> Shown:
     """Return a job as something to display; one that runs goes on in the output by itself."""
+    _wait_if_executed([job])
     data, metadata = _ended(job) if job.done() else _live(_card(job, session.preview_px))
     return {**data, "text/plain": repr(job)}, metadata
 
 
+def _wait_if_executed(jobs: Sequence[Job]) -> None:
+    """Wait for jobs where a program executes the notebook: nothing would go on after the cell."""
+    if is_executed():
+        from ..jobs import event_loop
+
+        for job in jobs:
+            event_loop.wait(job._ended)
+
+
 def show_jobs(jobs: Sequence[Job]) -> Shown:
     """Return several jobs as one thing to display, without words for where nothing else is shown."""
+    _wait_if_executed(jobs)
     if not all(job.done() for job in jobs):
         from ..imaging import rows
         from .widgets.live import side_by_side

@@ -61,15 +61,27 @@ class ImageGenMagics(Magics):
         self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None
     ) -> None:
         run = self._run(line, cell, local_ns)
-        if run and not self._at_once(run):
+        if run is None:
+            return
+        if run.args.dry_run:
+            run.dry_run()
+        elif not run.args.no_wait:
             run.wait()
+        elif job := run.begin():
+            run.wait_for(job)
 
     async def imagegen_awaited(self, line: str, cell: str | None = None) -> None:
         """`imagegen` for a cell that can await: clicks get through while it does."""
         # It begins in the first column, so there are no local variables: the user's namespace is all that it sees.
         run = self._run(line, cell, None)
-        if run and not self._at_once(run):
+        if run is None:
+            return
+        if run.args.dry_run:
+            run.dry_run()
+        elif not run.args.no_wait:
             await run.wait_async()
+        elif job := run.begin():
+            await run.wait_for_async(job)
 
     imagegen.__doc__ = PARSER.format_help()
 
@@ -135,13 +147,6 @@ class ImageGenMagics(Magics):
             raise InvalidRequestError(what, "Write %imagegen [NAME] [options] -- prompt.")
         names = {**self.shell.user_ns, **(local_ns or {})}
         return CellRun(self.shell, parse(options, partial(interpolate, namespace=names)), text, names)
-
-    def _at_once(self, run: CellRun) -> bool:
-        if run.args.dry_run:
-            run.dry_run()
-        elif run.args.no_wait:
-            run.run_in_background()
-        return run.args.dry_run or run.args.no_wait
 
     def await_in_cell(self, lines: list[str]) -> list[str]:
         """Let a cell that begins with the magic await it, so that Cancel gets through to a running cell.

@@ -177,9 +177,10 @@ class Kernel:
         self.manager.interrupt_kernel()
 
     def start(self, code: str, **options: Any) -> Cell:
-        """Run a cell, and do not wait for it."""
+        """Run a cell, and do not wait for it. A person is there, unless `allow_stdin` is False."""
         cell = Cell(code)
-        self.cells[self.client.execute(code, allow_stdin=False, stop_on_error=False, **options)] = cell
+        options = {"allow_stdin": True, "stop_on_error": False, **options}
+        self.cells[self.client.execute(code, **options)] = cell
         return cell
 
     def run(self, code: str) -> Cell:

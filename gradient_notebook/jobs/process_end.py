@@ -1,0 +1,150 @@
+"""The end of the process while jobs run: a script waits for them, a kernel has no time to; what is given up is told.
+
+A kernel is killed some seconds after it was told to end, so it hangs up at once, and the record says so.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures.thread  # before `threading` is asked: what is registered last is called first
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any, Protocol
+
+from ..api.params import ImageGenerateParams
+from ..api.text import clean, shortened
+from ..session import session
+from . import event_loop
+from .recorder import Recorder
+
+_PROMPT_CHARACTERS = 40
+
+
+class Job(Protocol):
+    """What is asked here of a job."""
+
+    params: ImageGenerateParams
+    _recorder: Recorder
+    _started_s: float
+    _ended: concurrent.futures.Future[None]
+
+    @property
+    def id(self) -> str:
+        """Of its record."""
+
+    @property
+    def images(self) -> list[Any]:
+        """What has come."""
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+
+
+_running: set[Job] = set()
+_is_registered = False
+
+
+def watch(job: Job) -> None:
+    """Take a job into account at the end of the process, from before it begins until `forget`."""
+    global _is_registered
+    _running.add(job)
+    if not _is_registered:
+        _is_registered = True
+        # Python's own hook, by the name that `concurrent.futures` uses: at `atexit` no thread can be started any more,
+        # and a request that has yet to look up its host would fail.
+        register = getattr(threading, "_register_atexit", atexit.register)
+        with suppress(RuntimeError):  # it is ending already
+            register(_at_exit)
+    _hear_sigterm()
+
+
+def forget(job: Job) -> None:
+    """Leave a job that has ended out of account."""
+    _running.discard(job)
+
+
+def _left() -> list[Job]:
+    return [job for job in list(_running) if not job.done()]
+
+
+def is_kernel() -> bool:
+    """Whether this process is a notebook's kernel, which is killed if it takes its time to end."""
+    application = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
+    return application is not None and bool(application.initialized())
+
+
+def _at_exit() -> None:
+    if jobs := _left():
+        if session.exit_wait_s and not is_kernel():
+            _say(
+                f"waiting for {_counted(jobs)} ({_named(jobs)}), at most {session.exit_wait_s:g} s. Ctrl-C ends the wait."
+            )
+            with suppress(KeyboardInterrupt):
+                _wait(session.exit_wait_s)
+        _give_up()
+
+
+def _wait(seconds: float) -> None:
+    """Wait until no job runs any more; one that has ended may have begun another."""
+    ends_s = time.monotonic() + seconds
+    while (jobs := _left()) and (left_s := ends_s - time.monotonic()) > 0:
+        futures = [job._ended for job in jobs]
+        concurrent.futures.wait(futures, timeout=min(event_loop.TICK_S, left_s))
+
+
+def _give_up() -> None:
+    """Hang up, and say what may be billed. What has come until now is kept, and the records say how it ended."""
+    jobs = _left()
+    if not jobs:
+        return
+    with suppress(KeyboardInterrupt):  # somebody is impatient: all that follows takes seconds at most
+        event_loop.close()
+    if not is_kernel():
+        _say(f"{_counted(jobs)} given up at the end of the process. {_billed(jobs)}")
+
+
+def _billed(jobs: Collection[Job]) -> str:
+    sent = [job for job in jobs if job._recorder.is_begun and not job.images]
+    if not sent:
+        return "Nothing was sent." if not any(job.images for job in jobs) else "Their images came at the last moment."
+    records = ", ".join(f"history({job.id!r})" for job in sent if job._recorder.is_recorded)
+    return f"{len(sent)} had been sent, and may be billed{f': {records}' if records else '.'}"
+
+
+def _counted(jobs: Collection[Job]) -> str:
+    return f"{len(jobs)} running job{'' if len(jobs) == 1 else 's'}"
+
+
+def _named(jobs: Collection[Job]) -> str:
+    first, *others = sorted(jobs, key=lambda job: job._started_s)
+    return f"{shortened(clean(first.params.prompt), _PROMPT_CHARACTERS)!r}{', …' if others else ''}"
+
+
+def _say(words: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none: a program without a console
+        sys.stderr.write(f"gradient_notebook: {words}\n")
+        sys.stderr.flush()
+
+
+def _hear_sigterm() -> None:
+    """Let SIGTERM end what runs in an orderly way, where nobody else hears it."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        with suppress(ValueError):  # another interpreter of the process
+            signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(number: int, _frame: Any) -> None:
+    # Without a wait: what sends it kills some seconds later.
+    _give_up()
+    # And then as without us: whoever has sent it sees what it has done.
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+# A job belongs to the process that began it.
+os.register_at_fork(after_in_child=_running.clear)
