@@ -293,6 +293,8 @@ class Job:
         if not self._begun:
             # Here, and not on the loop: a script may end before the loop has heard of it.
             process_end.watch(self)
+            if self.done():  # another thread was quicker
+                process_end.forget(self)
         event_loop.get_loop().call_soon_threadsafe(self._begin)
 
     def _begin(self) -> None:
@@ -343,10 +345,10 @@ class Job:
         self._elapsed_s = time.monotonic() - self._started_s
         self._log_what_nobody_sees()
         await self._tell()
-        process_end.forget(self)
         self._ended.set_result(None)
         if self._callbacks:
             await in_a_thread(self._run_callbacks)
+        process_end.forget(self)  # only now: a callback may begin another job
 
     async def _tell_changes(self) -> None:
         while True:

@@ -6,7 +6,7 @@ A kernel is killed some seconds after it was told to end, so it hangs up at once
 from __future__ import annotations
 
 import atexit
-import concurrent.futures.thread  # before `threading` is asked: what is registered last is called first
+import concurrent.futures.thread  # noqa: F401 - has its own turn at the end, after ours where it is loaded before
 import os
 import signal
 import sys
@@ -31,7 +31,6 @@ class Job(Protocol):
     params: ImageGenerateParams
     _recorder: Recorder
     _started_s: float
-    _ended: concurrent.futures.Future[None]
 
     @property
     def id(self) -> str:
@@ -68,10 +67,6 @@ def forget(job: Job) -> None:
     _running.discard(job)
 
 
-def _left() -> list[Job]:
-    return [job for job in list(_running) if not job.done()]
-
-
 def is_kernel() -> bool:
     """Whether this process is a notebook's kernel, which is killed if it takes its time to end."""
     application = getattr(sys.modules.get("ipykernel.kernelapp"), "IPKernelApp", None)
@@ -79,7 +74,7 @@ def is_kernel() -> bool:
 
 
 def _at_exit() -> None:
-    if jobs := _left():
+    if jobs := list(_running):
         if session.exit_wait_s and not is_kernel():
             _say(
                 f"waiting for {_counted(jobs)} ({_named(jobs)}), at most {session.exit_wait_s:g} s. Ctrl-C ends the wait."
@@ -92,14 +87,13 @@ def _at_exit() -> None:
 def _wait(seconds: float) -> None:
     """Wait until no job runs any more; one that has ended may have begun another."""
     ends_s = time.monotonic() + seconds
-    while (jobs := _left()) and (left_s := ends_s - time.monotonic()) > 0:
-        futures = [job._ended for job in jobs]
-        concurrent.futures.wait(futures, timeout=min(event_loop.TICK_S, left_s))
+    while _running and (left_s := ends_s - time.monotonic()) > 0:
+        time.sleep(min(event_loop.TICK_S, left_s))
 
 
 def _give_up() -> None:
     """Hang up, and say what may be billed. What has come until now is kept, and the records say how it ended."""
-    jobs = _left()
+    jobs = [job for job in list(_running) if not job.done()]
     if not jobs:
         return
     with suppress(KeyboardInterrupt):  # somebody is impatient: all that follows takes seconds at most
@@ -109,11 +103,12 @@ def _give_up() -> None:
 
 
 def _billed(jobs: Collection[Job]) -> str:
-    sent = [job for job in jobs if job._recorder.is_begun and not job.images]
-    if not sent:
-        return "Nothing was sent." if not any(job.images for job in jobs) else "Their images came at the last moment."
-    records = ", ".join(f"history({job.id!r})" for job in sent if job._recorder.is_recorded)
-    return f"{len(sent)} had been sent, and may be billed{f': {records}' if records else '.'}"
+    # From the record on: whether the request has left is not known here.
+    begun = [job for job in jobs if job._recorder.is_begun and not job.images]
+    if not begun:
+        return "Their images came at the last moment." if any(job.images for job in jobs) else "Nothing was sent."
+    records = ", ".join(f"history({job.id!r})" for job in begun if job._recorder.is_recorded)
+    return f"{len(begun)} may have been billed{f': {records}' if records else '.'}"
 
 
 def _counted(jobs: Collection[Job]) -> str:

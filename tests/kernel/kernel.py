@@ -225,6 +225,11 @@ class Kernel:
             assert self.manager.is_alive(), "the kernel has died"
             self._listen(0.05)
 
+    def hear_the_rest(self) -> None:
+        """Take what a kernel that has ended said before."""
+        while self.client.iopub_channel.msg_ready():
+            self._heard(self.client.iopub_channel.get_msg(timeout=0))
+
     def _listen(self, timeout_s: float) -> None:
         channels = [self.client.shell_channel, self.client.iopub_channel]
         ready, _, _ = zmq.select([channel.socket for channel in channels], [], [], timeout_s)

@@ -101,7 +101,7 @@ def test_a_refresh_token_is_refused_with_the_reason(listening: Listening, simula
 
 def test_without_a_prompt_the_error_says_what_to_do_instead(listening: Listening) -> None:
     """Where a notebook is executed with nobody there, two lines name the environment's variable."""
-    cell = listening.kernel.run("%imagegen_login")
+    cell = listening.kernel.wait(listening.kernel.start("%imagegen_login", allow_stdin=False))
     assert cell.error == [
         "%imagegen_login cannot ask for the key here: hidden input is not possible.",
         "Set GRADIENT_MODEL_ACCESS_KEY in the environment instead.",

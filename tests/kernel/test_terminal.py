@@ -140,12 +140,15 @@ def test_an_interrupt_in_a_terminal_hangs_up(
 
 
 def test_leaving_a_terminal_hangs_up(open_terminal: Callable[[Simulator], Terminal], slow: Simulator) -> None:
-    """A process that ends leaves no request behind, and ends."""
+    """It says what it waits for; Ctrl-C ends that, and the process leaves no request behind."""
     terminal = open_terminal(slow)
     terminal.run("import gradient_notebook; job = gradient_notebook.submit('A house')")
     assert slow.wait_for(lambda: slow.posts != [])
 
     terminal.start("exit()")
+    terminal.process.expect("waiting for 1 running job")
+    terminal.process.expect("Ctrl-C ends the wait")
+    terminal.interrupt()
 
     assert slow.wait_for(lambda: slow.disconnected == 1)
     assert terminal.process.wait() == 0
