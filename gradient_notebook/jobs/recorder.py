@@ -14,13 +14,13 @@ from typing import Any
 from ..api.errors import GradientNotebookError
 from ..api.events import REPORTED
 from ..api.params import ImageGenerateParams
+from ..session import session
 from ..storage.archive import Archive
 from ..storage.ledger import ImageRecord, LedgerError, Record
 from ..storage.outcome import Outcome
 from .image_slot import ImageSlot
 
 _logger = logging.getLogger("gradient_notebook")
-_TOLD: set[str] = set()
 
 
 class Recorder:
@@ -61,9 +61,7 @@ class Recorder:
         if self._archive and (problem := self._archive.problem()):
             self._archive = None
             notice = f"Nothing is kept: {problem}. Save the image yourself, or set archive_dir to another folder."
-            if notice not in _TOLD:  # once in a process: it holds for all that follows
-                _TOLD.add(notice)
-                self.notices.append(notice)
+            self.notices += [notice] if session.is_first(notice) else []  # once: it holds for all that follows
         with self._lock, self._record_failures():
             self._note()
 

@@ -206,7 +206,7 @@ def test_a_key_that_is_written_wrongly_is_refused_before_sending(
     logged = "".join(f"{vars(record)!r} {record.getMessage()}" for record in caplog.records)
     held = f"{found!r} {found._reveal!r} {found._bare!r}"
     everything = f"{caught.value!r} {''.join(said.format())} {held} {logged}"
-    assert "gradient_notebook/jobs/job.py" in everything
+    assert "gradient_notebook/jobs/submit.py" in everything
     assert SECRET not in everything
     assert configured.posts == []
     assert [path for path in Path().rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()] == []
