@@ -65,7 +65,9 @@ def _context(places: _Places) -> ssl.SSLContext:
 
 def advice() -> str:
     """Return what to do about a certificate that is not trusted."""
-    if places := named():
-        shown = " and ".join(f"{variable}={value!r}" for variable, value in places.items())
-        return f"Trusted is what {shown} names: the authority of this network belongs there."
-    return f"If this network has an authority of its own, set {FILE} to the file with its certificate (PEM)."
+    if not (places := named()):
+        return f"If this network has an authority of its own, set {FILE} to the file with its certificate (PEM)."
+    shown = " and ".join(f"{variable}={value!r}" for variable, value in places.items())
+    others = " or ".join(name for name in VARIABLES if name not in places and os.environ.get(name, "").strip())
+    alone = f", and not what {others} names" if others else ""
+    return f"Trusted is what {shown} names{alone}: the authority of this network belongs there."

@@ -23,6 +23,7 @@ from . import event_loop
 from .recorder import Recorder
 
 _PROMPT_CHARACTERS = 40
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
 
 
 class Job(Protocol):
@@ -59,7 +60,7 @@ def watch(job: Job) -> None:
         register = getattr(threading, "_register_atexit", atexit.register)
         with suppress(RuntimeError):  # it is ending already
             register(_at_exit)
-    _hear_sigterm()
+    _hear_signals()
 
 
 def forget(job: Job) -> None:
@@ -126,11 +127,14 @@ def _say(words: str) -> None:
         sys.stderr.flush()
 
 
-def _hear_sigterm() -> None:
-    """Let SIGTERM end what runs in an orderly way, where nobody else hears it."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        with suppress(ValueError):  # another interpreter of the process
-            signal.signal(signal.SIGTERM, _terminated)
+def _hear_signals() -> None:
+    """Let what ends a process end its jobs in an orderly way, where nobody else hears it."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # elsewhere Python sets no handlers
+    for number in _ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            with suppress(ValueError):  # another interpreter of the process
+                signal.signal(number, _terminated)
 
 
 def _terminated(number: int, _frame: Any) -> None:
@@ -141,5 +145,6 @@ def _terminated(number: int, _frame: Any) -> None:
     os.kill(os.getpid(), number)
 
 
-# A job belongs to the process that began it.
-os.register_at_fork(after_in_child=_running.clear)
+if hasattr(os, "register_at_fork"):
+    # A job belongs to the process that began it.
+    os.register_at_fork(after_in_child=_running.clear)

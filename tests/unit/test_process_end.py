@@ -69,6 +69,11 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
+@pytest.fixture(autouse=True)
+def quiet_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIENT_IMAGE_MODEL", "openai-gpt-image-2")  # nothing is noted of its end
+
+
 def the_record() -> gn.HistoryEntry:
     (entry,) = gn.history()
     return entry
@@ -133,7 +138,8 @@ def test_ctrl_c_ends_the_wait(slow: Simulator) -> None:
 
 
 @pytest.mark.parametrize("where", ["at work", "at the end"])
-def test_sigterm_leaves_a_true_record(slow: Simulator, where: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_leaves_a_true_record(slow: Simulator, number: signal.Signals, where: str) -> None:
     """It hangs up without a wait, says so, and ends by the signal, as without jobs."""
     with script(_SENT + ("import time; time.sleep(60)" if where == "at work" else "")) as process:
         go_on(process, slow)
@@ -141,10 +147,10 @@ def test_sigterm_leaves_a_true_record(slow: Simulator, where: str) -> None:
         assert process.stderr
         process.stdout.readline()
         first = process.stderr.readline() if where == "at the end" else ""
-        process.terminate()
+        process.send_signal(number)
         code, _, errors = ended(process)
     assert re.fullmatch((WAITING.format(120) if first else "") + GIVEN_UP, first + errors)
-    assert (code, the_record().outcome) == (-signal.SIGTERM, "cancelled")
+    assert (code, the_record().outcome) == (-number, "cancelled")
 
 
 def test_a_handler_of_the_users_own_is_left_alone(slow: Simulator) -> None:

@@ -101,13 +101,16 @@ def test_what_cannot_be_trusted_is_named(
 
 
 def test_a_certificate_of_nobody_named_says_who_is_trusted(
-    company: tuple[int, Proxy], monkeypatch: pytest.MonkeyPatch
+    company: tuple[int, Proxy], authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a file is set already, the message says which."""
+    """Where a file is set already, the message says which, and which is not looked at beside it."""
     import certifi
 
-    monkeypatch.setenv("CURL_CA_BUNDLE", certifi.where())
-    with pytest.raises(gn.APIConnectionError, match=r"Trusted is what CURL_CA_BUNDLE=.* names"):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(authority.file))
+    with pytest.raises(
+        gn.APIConnectionError, match=r"Trusted is what REQUESTS_CA_BUNDLE=.* names, and not what CURL_CA_BUNDLE names:"
+    ):
         make(f"https://127.0.0.1:{company[0]}")
 
 
