@@ -75,14 +75,13 @@ def is_kernel() -> bool:
 
 
 def _at_exit() -> None:
-    if jobs := list(_running):
-        if session.exit_wait_s and not is_kernel():
-            _say(
-                f"waiting for {_counted(jobs)} ({_named(jobs)}), at most {session.exit_wait_s:g} s. Ctrl-C ends the wait."
-            )
-            with suppress(KeyboardInterrupt):
-                _wait(session.exit_wait_s)
-        _give_up()
+    # The line is inside as well: somebody may press Ctrl-C as soon as it can be read.
+    with suppress(KeyboardInterrupt):
+        if (jobs := list(_running)) and session.exit_wait_s and not is_kernel():
+            what = f"waiting for {_counted(jobs)} ({_named(jobs)}), at most {session.exit_wait_s:g} s"
+            _say(f"{what}. Ctrl-C ends the wait.")
+            _wait(session.exit_wait_s)
+    _give_up()
 
 
 def _wait(seconds: float) -> None:
