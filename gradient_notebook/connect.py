@@ -192,7 +192,7 @@ def _in_dotenv() -> Found:
     from dotenv import dotenv_values
 
     try:
-        # With a byte order mark, as Windows writes it, the first name would have it before it, and not be found.
+        # Older versions would take a byte order mark, as Windows writes it, for a part of the first name.
         values = dotenv_values(nearest, encoding="utf-8-sig")
         lost = _unread_line(nearest, values)
         found = Found(_first(values.get, "{} in .env"), values.get(ENDPOINT_VARIABLE))

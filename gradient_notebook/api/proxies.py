@@ -107,7 +107,7 @@ def is_excepted(exceptions: str, host: str, port: int) -> bool:
 
 def _names(entry: str, host: str, port: int) -> bool:
     entry = re.sub(r"%[^\]/]*", "", entry.rpartition("://")[2])  # without the zone of an address
-    if entry == "*" or (entry == "<local>" and "." not in host):
+    if entry == "<local>" and "." not in host:
         return True
     if "/" in entry:
         try:

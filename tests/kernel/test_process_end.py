@@ -37,6 +37,7 @@ def records(folder: Path) -> list[tuple[str, str]]:
         return connection.execute("SELECT outcome, coalesce(json_extract(error, '$.what'), '') FROM images").fetchall()
 
 
+@pytest.mark.compat
 def test_an_executed_notebook_waits_in_the_cell(tmp_path: Path, simulate: Callable[..., Simulator]) -> None:
     """Whoever executes it: the picture stands under its own cell, in the last one too, and the name can be used."""
     simulator = simulate(seconds_per_image=1)
@@ -70,6 +71,7 @@ def test_an_executed_notebook_shows_a_job_when_it_has_ended(tmp_path: Path, simu
 
 
 @pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.compat
 def test_a_kernel_that_is_told_to_end_records_what_ran(
     start_kernel: Callable[..., Kernel], slow: Simulator, restart: bool
 ) -> None:
