@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def executed(folder: Path, simulator: Simulator, *cells: str) -> list[Any]:
 def records(folder: Path) -> list[tuple[str, str]]:
     """Return how each image ended, and why, as the ledger has it."""
     [path] = folder.rglob("ledger.sqlite")
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT outcome, coalesce(json_extract(error, '$.what'), '') FROM images").fetchall()
 
 
