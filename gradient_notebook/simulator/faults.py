@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 CUTS_IN_FINAL = ("in_name", "in_final", "after_base64", "in_tail", "before_blank_line")
+BASE64_FORMS = ("data_url", "wrapped", "url_safe", "unpadded")
+BY_ADDRESS = ("alone", "beside_null", "beside_empty")
+PACKED = ("gzip", "deflate", "raw_deflate")
 CUTS = ("before_headers", "in_headers", "in_partial", "between_events", *CUTS_IN_FINAL)
 
 
@@ -38,10 +41,12 @@ class Fault:
     """Answer with this HTTP status, with `body` or `body_text`, and paint nothing."""
     headers: Mapping[str, Any] | None = None
     """Headers of the answer, over the usual ones; None takes one away."""
-    body: Mapping[str, Any] | None = None
-    """JSON body of the answer."""
+    body: Mapping[str, Any] | list[Any] | str | None = None
+    """JSON body of the answer: an object, a list or a text."""
     body_text: str | None = None
     """Body of the answer, as it is."""
+    body_base64: str | None = None
+    """Body of the answer, as these bytes, given as base64."""
     content_type: str = ""
     """Content type of the answer that `status`, `body`, `body_text` or `endless` makes."""
     endless: str = ""
@@ -64,12 +69,38 @@ class Fault:
     """Before all others send so many small events: a comment, one of unknown type, a tiny partial one, and again."""
     drip: int = 0
     """Write so many bytes at a time, each on its own."""
+    base64_form: str = ""
+    """Write the base64 of pictures in another way, one of `BASE64_FORMS`."""
+    by_address: str = ""
+    """Send the address of the last picture instead of its base64, one of `BY_ADDRESS`: without it, or beside null or ''."""
+    usage: Mapping[str, Any] | None = None
+    """Say that these are the tokens used."""
+    error_name: str = ""
+    """Send `error_event` under this name and without the `error` around it."""
+    error_text: str | None = None
+    """Its data, instead, as plain text."""
+    packed: str = ""
+    """Pack the body, one of `PACKED`; `headers` say so, or do not."""
+
+    def __post_init__(self) -> None:
+        if self.body_base64 is not None and not self.body_text:
+            object.__setattr__(self, "body_text", " ")  # something to be sent, in whose place the bytes go out
 
     @property
     def answers(self) -> bool:
         """Whether the fault is an answer of its own, so that nothing is painted."""
         said = self.status or self.redirect or self.content_type or self.endless
-        return bool(said) or (self.body, self.body_text) != (None, None)
+        return bool(said) or (self.body, self.body_text, self.body_base64) != (None, None, None)
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the usual answer goes out in other words."""
+        return bool(self.base64_form or self.by_address or self.error_name) or self.usage is not None
+
+    @property
+    def body_bytes(self) -> bytes | None:
+        """The body of the answer as bytes, if the fault says it so."""
+        return None if self.body_base64 is None else base64.b64decode(self.body_base64)
 
     @property
     def picture(self) -> bytes | None:
@@ -91,8 +122,9 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "reset": (bool,),
     "status": (int,),
     "headers": (Mapping,),
-    "body": (Mapping,),
+    "body": (Mapping, list, str),
     "body_text": (str,),
+    "body_base64": (str,),
     "content_type": (str,),
     "endless": (str,),
     "redirect": (str,),
@@ -104,6 +136,18 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "partials": (int,),
     "events": (int,),
     "drip": (int,),
+    "base64_form": (str,),
+    "by_address": (str,),
+    "usage": (Mapping,),
+    "error_name": (str,),
+    "error_text": (str,),
+    "packed": (str,),
+}
+_ONE_OF: Mapping[str, tuple[str, ...]] = {
+    "cut": CUTS,
+    "base64_form": BASE64_FORMS,
+    "by_address": BY_ADDRESS,
+    "packed": PACKED,
 }
 
 
@@ -141,9 +185,9 @@ def _check(where: str, name: str, value: Any) -> None:
         raise _unfit(where, " or ".join(kind.__name__ for kind in wanted))
     if isinstance(value, int | float) and value < 0:
         raise _unfit(where, "0 or more")
-    if name == "cut" and value not in CUTS:
-        raise _unfit(where, f"one of {', '.join(CUTS)}")
-    if name in ("image_base64", "partial_base64") and not _is_base64(str(value)):
+    if name in _ONE_OF and value not in _ONE_OF[name]:
+        raise _unfit(where, f"one of {', '.join(_ONE_OF[name])}")
+    if name in ("body_base64", "image_base64", "partial_base64") and not _is_base64(str(value)):
         raise _unfit(where, "base64")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import responses
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ import tornado.web
 from tornado.httputil import HTTPServerRequest
 
 from . import validation
+from .dialects import Packer, spoken
+from .faults import Fault
 from .painter.painting import Painter
 from .records import RateLimit, Received, Records
 
@@ -25,6 +28,7 @@ Result = TypeVar("Result")
 REFRESH_TOKENS = ("dor_v1_",)
 UNAUTHORIZED = validation.error_body("unauthorized", "Unable to authenticate you.")
 TEXT_MODELS = ("alibaba-qwen3-32b", "anthropic-claude-4.5-sonnet", "llama3.3-70b-instruct", "openai-gpt-oss-120b")
+FILES = "/files/"
 MODELS_CREATED = 1_745_366_400  # Unix seconds; any fixed date will do
 
 
@@ -42,6 +46,8 @@ class Service:
     seed: str
     """What all pictures depend on beside their requests."""
     stopping: bool = False
+    files: dict[str, bytes] = field(default_factory=dict)
+    """Pictures that were sent as addresses, by name."""
 
 
 class ClientGoneError(Exception):
@@ -50,6 +56,9 @@ class ClientGoneError(Exception):
 
 class Handler(tornado.web.RequestHandler):
     """What holds for every path: the record, the headers, the forms of errors, and noticing that a client left."""
+
+    fault = Fault()
+    _packer: Packer | None = None
 
     def initialize(self, service: Service) -> None:
         """Take what the handlers share."""
@@ -82,6 +91,31 @@ class Handler(tornado.web.RequestHandler):
         self.set_status(status)
         self.set_header("content-type", "application/json")
         self.finish(json.dumps(body))
+
+    def write(self, chunk: str | bytes | dict[str, Any]) -> None:
+        """Write a piece of the answer, in the words that the script wants."""
+        if isinstance(chunk, bytes):
+            chunk = self._scripted(chunk)
+        super().write(chunk)
+
+    def _scripted(self, chunk: bytes) -> bytes:
+        fault, whole = self.fault, chunk
+        if fault.body_bytes is not None:
+            chunk = fault.body_bytes
+        elif fault.rewrites:
+            chunk = spoken(fault, chunk, self._stored)
+        if fault.packed:
+            self._packer = self._packer or Packer(fault.packed)
+            chunk = self._packer.pack(chunk)
+        if chunk is not whole:
+            self.clear_header("content-length")  # of what it would have been
+        return chunk
+
+    def _stored(self, picture: bytes) -> str:
+        """Keep a picture to be fetched, and return its address."""
+        name = f"{hashlib.sha256(picture).hexdigest()}.png"
+        self.service.files[name] = picture
+        return f"{self.request.protocol}://{self.request.host}{FILES}{name}"
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """Answer what tornado found wrong, in the provider's form."""
@@ -146,6 +180,17 @@ def _received(request: HTTPServerRequest) -> Received:
         body = None
     headers = {name.lower(): value for name, value in request.headers.get_all()}
     return Received(method=request.method or "", path=request.path, headers=headers, body=body, at=time.time())
+
+
+class Files(Handler):
+    """`GET /files/NAME`: what was sent as an address. Nobody needs a key for it."""
+
+    def get(self, name: str) -> None:
+        """Send the picture."""
+        if name not in self.service.files:
+            raise tornado.web.HTTPError(404)
+        self.set_header("content-type", "image/png")
+        self.finish(self.service.files[name])
 
 
 class NotFound(Handler):

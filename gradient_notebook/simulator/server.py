@@ -17,7 +17,7 @@ import tornado.web
 from . import faults as faults_module
 from .faults import Fault
 from .generations import Generations
-from .handlers import Handler, Models, NotFound, Service
+from .handlers import FILES, Files, Handler, Models, NotFound, Service
 from .painter.painting import Painter, Painting
 from .records import REQUESTS_PER_HOUR, RateLimit, Received, Records
 
@@ -181,6 +181,7 @@ def _application(service: Service) -> tornado.web.Application:
     routes: list[tuple[str, type[Handler], dict[str, Any]]] = [
         ("/v1/images/generations", Generations, shared_by_all),
         ("/v1/models", Models, shared_by_all),
+        (f"{FILES}(.*)", Files, shared_by_all),
         (".*", NotFound, shared_by_all),
     ]
     return tornado.web.Application(routes, log_function=lambda _: None)
