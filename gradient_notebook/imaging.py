@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import cast
 
-from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from .api.base64_stream import MAX_IMAGE_BYTES
 from .api.errors import InvalidResponseError
@@ -42,7 +42,7 @@ class Preview:
 def open_image(data: bytes) -> ImageFile.ImageFile:
     """Return the decoded image; raise InvalidResponseError if the bytes are no image, not all of one, or too much of one.
 
-    PNG, JPEG and WebP are opened, whichever was asked for; nothing is decoded before its size is known.
+    PNG, JPEG, WebP, GIF and AVIF are opened, whichever was asked for; nothing is decoded before its size is known.
     """
     try:
         return _decoded(data)
@@ -73,8 +73,14 @@ def _opener(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
     if kind == "webp":
         _check_size(*_webp_size(data))  # opening one makes room for it already, or warns
         return WebPImagePlugin.WebPImageFile
+    if kind == "gif":
+        return GifImagePlugin.GifImageFile
+    if kind == "avif":
+        from PIL import AvifImagePlugin  # Pillow has it since 11.3
+
+        return AvifImagePlugin.AvifImageFile
     if kind != "jpeg":
-        raise ValueError("it is neither PNG, JPEG nor WebP.")
+        raise ValueError("it is none of PNG, JPEG, WebP, GIF and AVIF.")
     if data.count(b"\xff\xda") > _MOST_PASSES:
         raise ValueError(f"it has more than {_MOST_PASSES} passes.")  # each goes over the whole picture
     return JpegImagePlugin.JpegImageFile

@@ -230,12 +230,16 @@ class Session:
         return {name: self.__dict__[name] for name in LIMITS}
 
     def cost(self, usage: Usage) -> str:
-        """Return what a request's tokens cost, as `$0.04`; empty where no prices are set.
+        """Return what a request's tokens cost, as `$0.04`; empty where prices or tokens are not known.
 
         Args:
             usage: the request's tokens.
         """
-        return self.price(usage.output_tokens, usage.input_tokens_details.text_tokens or usage.input_tokens)
+        text_tokens = usage.input_tokens_details.text_tokens or usage.input_tokens
+        # A part of the cost would look like the whole.
+        if usage.output_tokens is None or text_tokens is None:
+            return ""
+        return self.price(usage.output_tokens, text_tokens)
 
     def price(self, output_tokens: int, text_tokens: int = 0) -> str:
         """Return what tokens cost, as `$0.04`; empty where no prices are set.

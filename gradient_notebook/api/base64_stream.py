@@ -16,6 +16,7 @@ from typing import Any
 import pybase64
 
 from .errors import REPORT, InvalidResponseError
+from .image_text import bytes_of
 
 MAX_IMAGE_BYTES = 128 * 1024 * 1024
 """The most that one image may have: one that never ends must not fill the memory."""
@@ -61,13 +62,16 @@ class Base64Stream:
         if isinstance(value, str) and value in self._images:
             return self._pop(value)
         try:
-            # What was no plain base64 on the way: escaped slashes and line ends, which JSON has made plain by now.
-            return pybase64.b64decode("".join(value.split()), validate=True)
-        except (binascii.Error, ValueError, AttributeError) as error:
-            raise InvalidResponseError("The response contains an image with invalid base64.", suggest=REPORT) from error
+            # What was no plain base64 on the way: escaped slashes, line ends, another alphabet, a `data:` URL.
+            return bytes_of(value)
+        except (ValueError, TypeError, AttributeError) as error:
+            what = "The response contains an image with invalid base64."
+            # It has been paid for: whoever can make something of it shall have it.
+            came = value.encode("utf-8", "replace") if isinstance(value, str) else b""
+            raise InvalidResponseError(what, suggest=REPORT, received=came) from error
 
     def salvage(self, text: bytes) -> Iterator[bytes]:
-        """Yield the images in a text that is cut off behind them: they are whole, and paid for."""
+        """Yield the images in a text that is no answer, or cut off behind them: they are whole, and paid for."""
         for mark in re.findall(re.escape(self._mark).encode() + rb"\d+", text):
             if mark.decode() in self._images:
                 yield self._pop(mark.decode())

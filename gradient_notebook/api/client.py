@@ -15,11 +15,13 @@ from functools import partial
 from typing import Any, ClassVar, Literal, Never, Self, Unpack, overload
 
 from . import advice
+from .answer_decoder import AnswerDecoder
 from .credentials import TOKEN_HINT, Key, refuse_key_in
-from .error_responses import error_from
+from .error_responses import blames_key, concerns_stream, error_from
 from .errors import (
     APIConnectionError,
     APIError,
+    APIStatusError,
     AuthenticationError,
     GradientNotebookError,
     InternalServerError,
@@ -29,7 +31,7 @@ from .errors import (
     PermissionDeniedError,
     RateLimitError,
 )
-from .event_stream import DECODERS, EventStream, MergedStream, content_type, requests_of
+from .event_stream import EventStream, MergedStream, content_type, requests_of
 from .events import (
     ImageGenCompletedEvent,
     ImageGenerateResponse,
@@ -38,6 +40,7 @@ from .events import (
     texts,
     whole_numbers,
 )
+from .fetching import fetch_image
 from .headers import request_id_of
 from .options import CallOptions, with_parameters_in_sight
 from .params import ImageGenerateParams
@@ -121,6 +124,10 @@ class AsyncClient(WithSDKNames):
         self._rate_limit.update_from_headers(response.headers)
         return await self._checked(response)
 
+    async def fetch(self, address: str) -> bytes:
+        """Return the image at an address that the service has sent, over the same way and without the key."""
+        return await fetch_image(self._transport, self.settings, address)
+
     async def post(
         self,
         path: str,
@@ -172,24 +179,31 @@ class AsyncClient(WithSDKNames):
         if response.is_success:
             return response
         error = self.error(await self._error_body(response), status=response.status_code, headers=response.headers)
+        if isinstance(error, NotFoundError):
+            asked = response.request.url.copy_with(query=None, fragment=None)
+            error.asked = f"{response.request.method} {self.settings.key.hidden_in(str(asked))}"
         if isinstance(error, RateLimitError) and error.waiting_helps and error.retry_after_s is not None:
             # One that is told to wait speaks for all of its key; an account without credit holds back nobody.
             self._rate_limit.block_for(error.retry_after_s)
         raise error
 
-    async def _error_body(self, response: Response) -> Mapping[str, Any]:
-        """Return the body of an error answer, empty if it is none: the status has said what matters."""
+    async def _error_body(self, response: Response) -> Any:
+        """Return the body of an error answer: its JSON, or its bytes; None if it does not come."""
         try:
-            answer = json.loads(await read_capped(response, self.settings))
-        except (APIConnectionError, ValueError, RecursionError):
-            answer = {}
-        return answer if isinstance(answer, dict) else {}
+            body = await read_capped(response, self.settings)
+        except APIConnectionError:
+            return None  # the status has said what matters
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            return body
 
-    def error(self, answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> APIError:
+    def error(self, answer: Any, *, status: int | None, headers: Mapping[str, str]) -> APIError:
         """Return the error for an error answer, without the key, which some services repeat. Headers come without it."""
         # The key first: once a text has been shortened, a key that is cut off is not found in it any more.
         error = error_from(_without(self.settings.key, answer), status=status, headers=headers)
-        if isinstance(error, (AuthenticationError, PermissionDeniedError)):
+        # Where a service gives another reason than the key, where that came from only misleads.
+        if isinstance(error, AuthenticationError) or (isinstance(error, PermissionDeniedError) and blames_key(error)):
             error.key_source = self.settings.key_source
         if isinstance(error, AuthenticationError) and self.settings.key.is_control_plane:
             error.hint = TOKEN_HINT
@@ -262,7 +276,7 @@ class Models(NamesWhatToUse):
         response = await self._client.open("GET", path, options)
         text = await read_capped(response, self._client.settings)
         try:
-            told = _without(self._client.settings.key, json.loads(text))
+            told: dict[str, Any] = _without(self._client.settings.key, json.loads(text))
             # Only a look: entries of any other form raise here, where it is told, and not in `list`.
             [entry.get("id") for entry in told["data"]]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -360,22 +374,28 @@ class Images(NamesWhatToUse):
         `waiting` is called with a `Wait` when the request has to wait, for its turn or before it is sent again, and
         with None when that is over, however it ended.
         """
+        sent = params.body()
         try:
-            response = await self._client.post("/v1/images/generations", params.body(), waiting, options)
-        except NotFoundError as error:
+            response = await self._client.post("/v1/images/generations", sent, waiting, options)
+        except APIStatusError as error:
+            if sent.get("stream") and concerns_stream(error):
+                error.suggest += ("without_stream",)
+            if not isinstance(error, NotFoundError):
+                raise
             names = await self._image_models()
             # A 404 for a model that is listed is about something else, the endpoint for one.
             if names and params.model not in names:
                 error.model, error.image_models = params.model, names
             raise
-        body = Body(response, self._client.settings.replace(timeout=options.timeout_s))
-        if content_type(body.headers) not in DECODERS:
-            await body.aclose()
-            what = f"The response is {content_type(body.headers) or 'of unknown type'}, not an image."
-            hint = f"Is {response.request.url.host} the image generation API?"
-            raise InvalidResponseError(what, hint, request_id=request_id_of(body.headers))
-        make_error = partial(self._client.error, status=None, headers=body.headers)
-        return EventStream(body, make_error, image_index, partial(_without, self._client.settings.key))
+        settings = self._client.settings.replace(timeout=options.timeout_s)
+        body = Body(response, settings)
+        decoder = AnswerDecoder(
+            partial(self._client.error, status=None, headers=body.headers),
+            partial(_without, settings.key),
+            content_type=content_type(body.headers),
+            hint=f"Is {response.request.url.host} the image generation API?",
+        )
+        return EventStream(body, decoder, image_index, self._client.fetch)
 
     async def _image_models(self) -> tuple[str, ...]:
         try:
@@ -483,18 +503,20 @@ def _rate_limit_reached(until_s: float, retries: RetryBudget) -> RateLimitError:
     return error
 
 
-def _without(key: Key, told: Mapping[str, Any]) -> dict[str, Any]:
+def _without(key: Key, told: Any) -> Any:
     """Return what a service told, without the key; nothing where it is nested too deeply to look through."""
     try:
-        masked: dict[str, Any] = _masked(key, told)
+        return _masked(key, told)
     except RecursionError:
-        masked = {}
-    return masked
+        return {}
 
 
 def _masked(key: Key, told: Any) -> Any:
     if isinstance(told, str):
         return key.hidden_in(told)
+    if isinstance(told, bytes):
+        # Latin-1 is every byte as it is.
+        return key.hidden_in(told.decode("latin-1")).encode("latin-1")
     if isinstance(told, Mapping):
         return {_masked(key, name): _masked(key, value) for name, value in told.items()}
     return [_masked(key, value) for value in told] if isinstance(told, list) else told

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from .errors import (
@@ -18,6 +20,7 @@ from .errors import (
     UnprocessableEntityError,
 )
 from .headers import demanded_s, request_id_of, retry_after_s
+from .reasons import code_in, facts_of, param_in
 from .text import SHORT, clean
 
 _BY_STATUS: Mapping[int, type[APIStatusError]] = {
@@ -31,11 +34,19 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
 _OUT_OF_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 _REFUSALS = ("moderation_blocked", "content_policy_violation")
 _MOST_CATEGORIES = 20
+_NO_PAYMENT = (
+    "The account has no credit left, or a payment is due: add credit, or check its billing, then run it again."
+)
+_NO_REASONS = frozenset(
+    phrase.lower() for status in HTTPStatus for phrase in (status.phrase, f"error {status.phrase}")
+) | {"", "access denied", "permission denied", "not authorized"}
+_ABOUT_KEY = re.compile(r"\b(api|access)?[ _-]?(key|token|credential)s?\b|authenticat|unauthori[sz]ed", re.IGNORECASE)
+_STREAM = re.compile(r"\b(stream(ing|ed)?|partial_images)\b", re.IGNORECASE)
 _NO_CREDIT = "Waiting does not help: check the account's credit and limits."
 _HINTS: Mapping[type[APIError], str] = {
     AuthenticationError: "Check the key: a model access key starts with sk-do-.",
     PermissionDeniedError: "Check the key: a model access key starts with sk-do-.",
-    NotFoundError: "Check the model and the endpoint.",
+    NotFoundError: "Either the model or the path of the endpoint is unknown there.",
     RateLimitError: "Wait a moment, then run it again.",
 }
 _SUGGESTIONS: Mapping[type[APIError], tuple[str, ...]] = {
@@ -44,32 +55,44 @@ _SUGGESTIONS: Mapping[type[APIError], tuple[str, ...]] = {
 }
 
 
-def error_from(answer: Mapping[str, Any], *, status: int | None, headers: Mapping[str, str]) -> APIError:
-    """Return the error that an error answer of either documented form means; `status` is None inside a stream."""
-    inner = answer.get("error")
-    body = inner if isinstance(inner, Mapping) else answer
-    code = next((clean(body[name], SHORT) for name in ("code", "id", "type") if body.get(name)), None)
-    kind = _class_of(status, code)
-    message = clean(body.get("message") or "The service gave no reason.")
+def error_from(answer: Any, *, status: int | None, headers: Mapping[str, str]) -> APIError:
+    """Return the error that an error answer of any form means; `status` is None inside a stream or an answer of 200."""
+    body = facts_of(answer)
+    code = code_in(body, status)
+    kind = _class_of(status, code, body)
+    reason = clean(body.get("message") or "")
     error = kind(
-        message,
-        _HINTS.get(kind, ""),
+        reason or "The service gave no reason.",
+        _NO_PAYMENT if status == 402 else _HINTS.get(kind, ""),
         suggest=_SUGGESTIONS.get(kind, ()),
         code=code,
-        body=dict(body),
+        body=body,
         status_code=status,
         sent=True,
         request_id=clean(body.get("request_id") or "", SHORT) or request_id_of(headers),
     )
-    if isinstance(found := body.get("param"), str):
-        error.param = clean(found, SHORT)
+    error.param = param_in(body)
     _add_facts(error, body, headers)
     return error
 
 
-def _class_of(status: int | None, code: str | None) -> type[APIError]:
+def blames_key(error: APIError) -> bool:
+    """Whether it may be the key that was refused: the service says so, or nothing but what the status means anyway."""
+    said = re.sub(r"[^a-z ]", "", error.summary.lower()).strip()
+    is_silent = error.body.get("message") is None or said in _NO_REASONS
+    return is_silent or bool(_ABOUT_KEY.search(f"{error.code} {error.summary}"))
+
+
+def concerns_stream(error: APIError) -> bool:
+    """Whether a request was refused because it asked for a stream."""
+    if error.param is not None:
+        return error.param in ("stream", "partial_images")
+    return error.status_code in (400, 404, 405, 415, 422, 501) and bool(_STREAM.search(error.summary))
+
+
+def _class_of(status: int | None, code: str | None, body: Mapping[str, Any]) -> type[APIError]:
     # Before the status, which a refusal inside a stream does not have.
-    if code in _REFUSALS:
+    if code in _REFUSALS or body.get("type") in _REFUSALS:
         return ContentPolicyError
     # Inside a stream the work has begun: whatever its code, it is no RateLimitError, which says that nothing is billed.
     if status is None:
@@ -92,6 +115,8 @@ def _add_facts(error: APIError, body: Mapping[str, Any], headers: Mapping[str, s
     elif isinstance(error, InternalServerError) and error.status_code == 503:
         # Not the reset of the window: that says when there is room again, not that this request has generated nothing.
         error.retry_after_s = retry_after_s(headers)
+    elif isinstance(error, PermissionDeniedError) and not blames_key(error):
+        error.hint = ""
     elif error.status_code in range(300, 400):
         where = clean(headers.get("location", "elsewhere"), 200)
         error.hint = f"The endpoint redirects to {where}, and no key is sent there. Set the right endpoint."

@@ -18,6 +18,7 @@ SCRIPT: Mapping[str, str] = {
     "report": "If it happens again, report it to the service.",
     "keep_history": "Call configure(archive=True), or pass archive_dir=.",
     "wait_longer": "Raise read_timeout_s to wait longer.",
+    "without_stream": "Try it with stream=False, without partial_images.",
 }
 """What to do about an error, in a script. A notebook has its own words for the same (`notebook.formatting`)."""
 
@@ -28,7 +29,7 @@ LONGEST_WAIT_TOLD_S = 86_400.0
 
 
 class Facts(Protocol):
-    """What each error has; some have `status_code`, `code`, `key_source`, `model` and `image_models` beside it."""
+    """What each error has; some have `status_code`, `code`, `key_source`, `model`, `asked`, `address` and the like beside it."""
 
     summary: str
     hint: str
@@ -59,7 +60,7 @@ def describe(error: Facts, phrases: Mapping[str, str] | None = None) -> tuple[st
         f"Wait {_duration(error.retry_after_s)}, then run it again." if error.retry_after_s is not None else "",
         _outcome(error),
         f"Tried {error.attempts} times." if error.attempts > 1 else "",
-        f"The received bytes are in {error.path}." if error.path else "",
+        _where_it_is(error),
         *(words[name] for name in error.suggest),
         words["show_record"].format(record_id=error.record_id) if error.record_id and error.may_be_billed else "",
         error.remark,
@@ -71,9 +72,22 @@ def describe(error: Facts, phrases: Mapping[str, str] | None = None) -> tuple[st
 def _circumstances(error: Facts, words: Mapping[str, str]) -> Iterator[str]:
     if source := getattr(error, "key_source", ""):
         yield f"The key came from {source}."
+    if asked := getattr(error, "asked", ""):
+        yield f"Asked was {asked}."
     if models := getattr(error, "image_models", ()):
         yield f"model={getattr(error, 'model', '')!r} is unknown. Image models here: {', '.join(models)}."
         yield words["set_model"].format(model=models[-1])
+    if address := getattr(error, "address", ""):
+        yield f"The image may still be at {address}"
+    if getattr(error, "task_id", ""):
+        yield "Tasks are not followed: ask the service for the result of this one."
+
+
+def _where_it_is(error: Facts) -> str:
+    """Return where that lies which came instead of an image."""
+    if error.path:
+        return f"The received bytes are in {error.path}."
+    return "The error's `received` has what came." if getattr(error, "received", b"") else ""
 
 
 def _outcome(error: Facts) -> str:

@@ -152,11 +152,13 @@ class APIError(GradientNotebookError):
         code: the service's own word for the error.
         body: its error object, as it came.
         status_code: the HTTP status.
+        received: what came instead of an image, where it may have been paid for; a job keeps it on disk instead (`path`).
     """
 
     code: str | None = None
     body: Mapping[str, Any] = _NOTHING
     status_code: int | None = None
+    received: bytes = b""
 
     @property
     def message(self) -> str:
@@ -211,9 +213,18 @@ class StreamInterruptedError(NoResponseError):
 
 
 class InvalidResponseError(APIError):
-    """An answer came that is no image."""
+    """An answer came that is no image.
+
+    Attributes:
+        address: where the service says that the image is, if it could not be fetched from there.
+        task_id: the id of a task that it has begun instead of answering.
+        task_status: what it says of that task.
+    """
 
     sent: bool | None = True
+    address: str = ""
+    task_id: str = ""
+    task_status: str = ""
 
     @property
     def may_be_billed(self) -> bool:
@@ -281,8 +292,10 @@ class NotFoundError(APIStatusError):
     Attributes:
         model: the model that is unknown, where the service lists others.
         image_models: those that it lists.
+        asked: the address that was asked.
     """
 
+    asked: str = ""
     model: str = ""
     image_models: tuple[str, ...] = ()
 

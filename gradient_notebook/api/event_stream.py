@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NoReturn, Protocol, Self
 
-from .decoders import ErrorMaker, Mask, ResponseDecoder, StreamDecoder
+from .answer_decoder import AnswerDecoder
 from .errors import (
     APIConnectionError,
     GradientNotebookError,
@@ -20,17 +20,23 @@ from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
 from .headers import request_id_of
 from .params import ImageGenerateParams
 from .sdk import HTTPAnswer
+from .tasks import accepted_error
 
-DECODERS: Mapping[str, type[ResponseDecoder | StreamDecoder]] = {
-    "application/json": ResponseDecoder,
-    "text/event-stream": StreamDecoder,
-}
+Fetch = Callable[[str], Awaitable[bytes]]
+"""Returns the image at an address; raises InvalidResponseError."""
+AddressCallback = Callable[[int, str], Awaitable[None]]
+"""Is told of an image's index and address before it is fetched from there."""
+
+
+ACCEPTED = 202
+"""The status of an answer that says that work has begun."""
 
 
 class Body(Protocol):
     """The body of an answer: `read` gives the next bytes, or None at its end."""
 
     headers: Mapping[str, str]
+    status: int
 
     async def read(self) -> bytes | None:
         """Return the next bytes, or None at the end."""
@@ -59,14 +65,19 @@ class _AsyncClosing:
 
 
 class EventStream(_AsyncClosing):
-    """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up."""
+    """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up.
 
-    def __init__(self, body: Body, make_error: ErrorMaker, image_index: int = 0, masked: Mask | None = None) -> None:
+    An image that is sent as an address is fetched with `fetch` before its event is given out.
+    """
+
+    def __init__(self, body: Body, decoder: AnswerDecoder, image_index: int = 0, fetch: Fetch | None = None) -> None:
         self.headers: Mapping[str, str] = body.headers
         self.request_id = request_id_of(body.headers)
+        self.on_address: AddressCallback | None = None
         self._body = body
-        decoder = DECODERS[content_type(body.headers)]
-        self._decoder = decoder(make_error, masked) if masked else decoder(make_error)
+        self._decoder = decoder
+        self._fetch = fetch
+        self._unfetched: list[InvalidResponseError] = []
         self._image_index = image_index
         self._ready: deque[ImageGenStreamEvent] = deque()
         self._partials = self._finished = 0
@@ -78,14 +89,28 @@ class EventStream(_AsyncClosing):
 
     async def __anext__(self) -> ImageGenStreamEvent:
         try:
-            while not self._ready:
-                if self._over:
-                    raise self._end()
-                await self._receive()
+            while True:
+                while not self._ready:
+                    if self._over:
+                        raise self._end()
+                    await self._receive()
+                if event := await self._with_image(self._counted(self._ready.popleft())):
+                    return event
         except BaseException:
             await self.aclose()
             raise
-        return self._counted(self._ready.popleft())
+
+    async def _with_image(self, event: ImageGenStreamEvent) -> ImageGenStreamEvent | None:
+        """Return an event with its image, from its address if that is all it has; None where it is not there."""
+        if event.image_bytes or isinstance(event, ImageGenPartialImageEvent) or not event.url or not self._fetch:
+            return event
+        if self.on_address:
+            await self.on_address(event.image_index, event.url)
+        try:
+            return dataclasses.replace(event, image_bytes=await self._fetch(event.url))
+        except InvalidResponseError as error:
+            self._unfetched.append(error)  # the images after it are paid for, too
+            return None
 
     @property
     def response(self) -> HTTPAnswer:
@@ -93,7 +118,7 @@ class EventStream(_AsyncClosing):
         return HTTPAnswer(200, self.headers)
 
     def arrived(self) -> Iterator[ImageGenStreamEvent]:
-        """Yield the events that are here already, and that nobody has taken."""
+        """Yield the events that are here already, and that nobody has taken; an image at an address without its bytes."""
         while self._ready:
             yield self._counted(self._ready.popleft())
 
@@ -133,14 +158,22 @@ class EventStream(_AsyncClosing):
 
     def _end(self) -> Exception:
         failure = self._failure
+        if self._unfetched and not isinstance(failure, InvalidResponseError):
+            failure = self._unfetched[0]
         if failure is not None and not isinstance(failure, APIConnectionError):
+            if self._body.status == ACCEPTED and not self._finished:
+                place = self.headers.get("operation-location") or self.headers.get("location", "")
+                failure = accepted_error(failure, place)
             failure.request_id = failure.request_id or self.request_id
             return failure
         if self._finished:  # the image is here: how the connection ended after it does not matter
             return StopAsyncIteration()
         seen = f"{self._partials} partial image{'' if self._partials == 1 else 's'}"
         what = f"The stream ended after {seen}, before the finished image."
+        if not self._decoder.is_stream:
+            what = "The answer ended before it was whole."
         broken = StreamInterruptedError(what, partials_seen=self._partials, request_id=self.request_id)
+        broken.hint = f"Its last words: {self._decoder.last_words}" if self._decoder.last_words else ""
         broken.__cause__ = failure
         return broken
 

@@ -22,6 +22,7 @@ LONGEST_PROMPT: Final = 40_000
 """Characters of a rewritten prompt that are kept: a quarter more than the longest prompt that is taken."""
 LONGEST_NAME: Final = 200
 """Characters of a model's name and of the like that are kept."""
+_LONGEST_NUMBER = 16  # digits
 _LARGEST_NUMBER = 2**53  # a number of tokens or seconds is smaller, and what is larger can be slow to write down
 # The list of models does not say what a model makes: its name has to do.
 _IMAGE_MODEL_WORDS = ("image", "dall-e", "flux", "diffusion", "sdxl")
@@ -41,20 +42,20 @@ class _Encoded(Convertible):
 
 @dataclass(frozen=True, kw_only=True)
 class InputTokensDetails(Convertible):
-    """Input tokens by kind.
+    """Input tokens by kind; None where the service does not say.
 
     Attributes:
         text_tokens: those of the prompt.
         image_tokens: those of images that were sent.
     """
 
-    text_tokens: int = 0
-    image_tokens: int = 0
+    text_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage(Convertible):
-    """Tokens that a request has used; `+` adds those of two.
+    """Tokens that a request has used; `+` adds those of two. None where the service does not say.
 
     Attributes:
         input_tokens: those of the request.
@@ -69,39 +70,65 @@ class Usage(Convertible):
     272
     """
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
     input_tokens_details: InputTokensDetails = InputTokensDetails()
 
     @classmethod
     def of(cls, answer: Any) -> Usage | None:
-        """Return the usage in a JSON answer, or None where there is none.
+        """Return the usage in a JSON answer, or None where it says nothing.
 
         Args:
             answer: the answer's field `usage`.
         """
         if not isinstance(answer, Mapping):
             return None
-        details = answer.get("input_tokens_details")
-        return cls(
-            **whole_numbers(answer, "input_tokens", "output_tokens", "total_tokens"),
+        # Servers that have grown out of chat call them so.
+        details = answer.get("input_tokens_details") or answer.get("prompt_tokens_details")
+        kinds = details if isinstance(details, Mapping) else {}
+        read = _count(answer, "input_tokens", "prompt_tokens")
+        written = _count(answer, "output_tokens", "completion_tokens")
+        total = _count(answer, "total_tokens")
+        found = cls(
+            input_tokens=read,
+            output_tokens=written,
+            total_tokens=_sum(read, written) if total is None else total,
             input_tokens_details=InputTokensDetails(
-                **whole_numbers(details if isinstance(details, Mapping) else {}, "text_tokens", "image_tokens")
+                text_tokens=_count(kinds, "text_tokens"), image_tokens=_count(kinds, "image_tokens")
             ),
         )
+        return None if found == cls() else found
 
     def __add__(self, other: Usage) -> Usage:
         mine, others = self.input_tokens_details, other.input_tokens_details
         return Usage(
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            total_tokens=self.total_tokens + other.total_tokens,
+            input_tokens=_sum(self.input_tokens, other.input_tokens),
+            output_tokens=_sum(self.output_tokens, other.output_tokens),
+            total_tokens=_sum(self.total_tokens, other.total_tokens),
             input_tokens_details=InputTokensDetails(
-                text_tokens=mine.text_tokens + others.text_tokens,
-                image_tokens=mine.image_tokens + others.image_tokens,
+                text_tokens=_sum(mine.text_tokens, others.text_tokens),
+                image_tokens=_sum(mine.image_tokens, others.image_tokens),
             ),
         )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    # With a part that is unknown the sum is, too: the known part alone would look like all of it.
+    return None if one is None or other is None else one + other
+
+
+def _count(answer: Mapping[str, Any], *names: str) -> int | None:
+    """Return the first of the named fields that counts something: 12, 12.0 and "12" are the same."""
+    for name in names:
+        value = answer.get(name)
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _LONGEST_NUMBER:
+            value = int(value)
+        if type(value) is float and value.is_integer():
+            value = int(value)
+        if found := whole_numbers({name: value}, name):
+            return int(found[name])
+    return None
 
 
 def whole_numbers(answer: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -162,6 +189,7 @@ class ImageGenCompletedEvent(_Reported, _Encoded):
         created_at: Unix seconds.
         usage: tokens, if the service says.
         revised_prompt: the prompt as the service rewrote it; it says so only where it does not stream.
+        url: where the service says that the image is, if it says so; `image_bytes` are from there where it sent none.
         image_index: which of n images it is, from 0. Not the service's: it streams one image a request.
         size, quality, background, output_format: what the service reports to have used; None where it says nothing.
 
@@ -174,6 +202,7 @@ class ImageGenCompletedEvent(_Reported, _Encoded):
     created_at: int = 0
     usage: Usage | None = None
     revised_prompt: str | None = None
+    url: str | None = None
     image_index: int = 0
     type: Literal["image_generation.completed"] = COMPLETED
 
@@ -186,11 +215,13 @@ class GeneratedImage(_Encoded):
     """One image of an answer.
 
     Attributes:
-        image_bytes: the file as the service sent it: PNG, WebP or JPEG.
+        image_bytes: the file as the service sent it: PNG, WebP, JPEG, GIF or AVIF.
         revised_prompt: the prompt as the service rewrote it; None where it says nothing.
+        url: where the service says that it is; `image_bytes` are from there where it sent none.
     """
 
     revised_prompt: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +266,9 @@ class ImageGenerateResponse(_Reported):
         used = [event.usage for event in finished if event.usage]
         return cls(
             created=finished[-1].created_at,
-            data=[GeneratedImage(image_bytes=e.image_bytes, revised_prompt=e.revised_prompt) for e in finished],
+            data=[
+                GeneratedImage(image_bytes=e.image_bytes, revised_prompt=e.revised_prompt, url=e.url) for e in finished
+            ],
             usage=sum(used[1:], used[0]) if used else None,
             headers=headers or {},
             **{name: getattr(finished[-1], name) for name in REPORTED},

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "webp": b"RIFF"}
+SIGNATURES = {
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "jpeg": (b"\xff\xd8\xff",),
+    "webp": (b"RIFF",),
+    "gif": (b"GIF87a", b"GIF89a"),
+    "avif": (b"ftypavif", b"ftypavis"),
+}
+LONGEST_SIGNATURE = 12
+"""Bytes of a file that tell its format."""
 
 
 def format_of(data: bytes) -> str:
-    """Return `png`, `jpeg` or `webp`, or an empty string for what begins like none of them."""
-    found = next((name for name, signature in SIGNATURES.items() if data.startswith(signature)), "")
+    """Return `png`, `jpeg`, `webp`, `gif` or `avif`, or an empty string for what begins like none of them."""
+    if data[4:8] == b"ftyp":  # after the length of this first box
+        data = data[4:LONGEST_SIGNATURE]
+    found = next((name for name, signatures in SIGNATURES.items() if data.startswith(signatures)), "")
     # WAV and AVI begin with RIFF, too.
     return "" if found == "webp" and data[8:12] != b"WEBP" else found
 

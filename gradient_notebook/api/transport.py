@@ -10,7 +10,7 @@ import ssl
 import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -20,16 +20,23 @@ import httpx
 from .certificates import advice, own_context
 from .credentials import Key
 from .errors import APIConnectionError, APITimeoutError, InvalidSettingsError, NoResponseError
+from .fetching import ConnectionCheck, Fetched, FetchError
 from .headers import request_id_of
 from .proxies import Proxies, Proxy
-from .settings import Settings, Timeout, shown_endpoint
+from .settings import LOOPBACK, Settings, Timeout, shown_endpoint
+from .unpacking import Unpacker, UnpackingError
 
+LONGEST_SILENCE_S = 30.0
+"""The longest silence of what has an image for us: it is made already, and has only to be sent (seconds)."""
 LONGEST_TEXT_BYTES = 4 * 1024 * 1024
 """The most that is read of an error or of a list of models: it may have no end."""
 
 
 Response = httpx.Response
 HTTPClient = httpx.AsyncClient
+
+_UNPACKED = {"Accept-Encoding": "identity"}
+_FOR_A_PICTURE = {"Accept": "image/*, */*;q=0.5", **_UNPACKED}
 
 
 @cache
@@ -101,6 +108,13 @@ class RequestOptions:
 NO_OPTIONS = RequestOptions()
 
 
+def _surroundings(*, is_loopback: bool, is_https: bool) -> _Surroundings:
+    """Return what the environment says, by now, of the way to an address. Raises InvalidSettingsError."""
+    # Loopback is never behind a proxy, and what is wrong with proxies is not its concern.
+    proxies = Proxies() if is_loopback else Proxies.of_environment()
+    return proxies, (own_context() or _usual_ssl_context()) if is_https else None
+
+
 class Transport:
     """The connections to one endpoint with one key. Usable from any event loop."""
 
@@ -125,7 +139,9 @@ class Transport:
         Raises APIConnectionError and APITimeoutError; `sent` is True as soon as any of the body may have gone out.
         """
         outgoing = None if content is None else SingleUseBody(content)
-        own = {} if content is None else {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        own = dict(_UNPACKED)
+        if content is not None:
+            own |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
         # Ours come last. Without its length, a body that is an iterator would go out in chunks (`Transfer-Encoding`).
         theirs = {**self._default_headers, **more.extra_headers}
         headers = {name: value for name, value in theirs.items() if name.title() not in own} | own
@@ -151,6 +167,34 @@ class Transport:
                 response.headers[name] = self._settings.key.hidden_in(value)
         return response
 
+    async def fetch(self, url: str, check: ConnectionCheck, at_most: int) -> Fetched:
+        """Return what is at an address elsewhere, up to a bound: without the key, without cookies, redirects not followed.
+
+        Raises FetchError, and what `check` raises, which is asked before anything is sent.
+        """
+        silence_s = min(self._settings.read_timeout_s, LONGEST_SILENCE_S)
+        timeout = httpx.Timeout(silence_s, connect=min(silence_s, self._settings.connect_timeout_s))
+        try:
+            # Made by hand: a client would add its own headers, and the user's may have a key or cookies among them.
+            steps = {"timeout": timeout.as_dict(), "trace": _watching(check)}
+            request = httpx.Request("GET", url, headers=_FOR_A_PICTURE, extensions=steps)
+            async with AsyncExitStack() as stack:
+                # One of its own for each: nothing that a stranger's server sets or keeps open stays.
+                http = self._given
+                if http is None:
+                    at = request.url
+                    way = _surroundings(is_loopback=at.host in LOOPBACK, is_https=at.scheme == "https")
+                    http = await stack.enter_async_context(self._connected(*way))
+                # An `Auth` that does nothing: without one httpx takes a name and a password from the address.
+                response = await http.send(request, stream=True, auth=httpx.Auth(), follow_redirects=False)
+                stack.push_async_callback(response.aclose)
+                return await _fetched(response, at_most)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnpackingError) as error:
+            reason = str(error).strip().rstrip(".") or type(error).__name__
+            if isinstance(error, httpx.TimeoutException):
+                reason = f"no answer within {silence_s:g} s"
+            raise FetchError(reason, is_passing=isinstance(error, httpx.NetworkError)) from error
+
     async def aclose(self) -> None:
         """Close the connections of this loop, unless they are the user's own."""
         for http in self._by_loop.pop(asyncio.get_running_loop(), {}).values():
@@ -161,18 +205,12 @@ class Transport:
         if self._given is not None:
             return self._given
         # What is wrong with proxies and authorities can be mended while the process runs: in a notebook it is.
-        surroundings = self._surroundings()
+        settings = self._settings
+        surroundings = _surroundings(is_loopback=settings.is_loopback, is_https=settings.is_https)
         clients = self._by_loop.setdefault(asyncio.get_running_loop(), {})
         if surroundings not in clients:
             clients[surroundings] = self._connected(*surroundings)
         return clients[surroundings]
-
-    def _surroundings(self) -> _Surroundings:
-        """Return what the environment says, by now, of the way to the endpoint. Raises InvalidSettingsError."""
-        # Loopback is never behind a proxy, and what is wrong with proxies is not its concern.
-        proxies = Proxies() if self._settings.is_loopback else Proxies.of_environment()
-        context = (own_context() or _usual_ssl_context()) if self._settings.is_https else None
-        return proxies, context
 
     def _connected(self, proxies: Proxies, context: ssl.SSLContext | None) -> httpx.AsyncClient:
         options: dict[str, Any] = {
@@ -183,6 +221,36 @@ class Transport:
         }
         mounts = {"all://": _ByProxy(proxies, **options)} if proxies.by_scheme else None
         return httpx.AsyncClient(mounts=mounts, **options)
+
+
+def _watching(check: ConnectionCheck) -> Callable[[str, Mapping[str, Any]], Any]:
+    """Return what httpcore tells of each step of a request: `check` sees a connection before anything is sent on it."""
+    host = ""
+
+    async def watch(step: str, about: Mapping[str, Any]) -> None:
+        nonlocal host
+        if step.endswith("connect_tcp.started"):
+            host = about["host"]
+        elif step.endswith("connect_tcp.complete"):
+            stream = about["return_value"]
+            try:
+                check(host, stream.get_extra_info("server_addr")[0])
+            except BaseException:
+                await stream.aclose()
+                raise
+
+    return watch
+
+
+async def _fetched(response: httpx.Response, at_most: int) -> Fetched:
+    data, unpacker = bytearray(), Unpacker(response.headers.get("content-encoding", ""))
+    async for chunk in response.aiter_raw():
+        for piece in unpacker.feed(chunk):
+            data += piece
+            if len(data) > at_most:
+                return Fetched(response.status_code, response.headers, bytes(data), is_whole=False)
+    data += b"".join(unpacker.close())
+    return Fetched(response.status_code, response.headers, bytes(data), is_whole=True)
 
 
 async def read_capped(response: httpx.Response, settings: Settings) -> bytes:
@@ -216,14 +284,24 @@ class Body:
 
     def __init__(self, response: httpx.Response, settings: Settings) -> None:
         self.headers: Mapping[str, str] = response.headers
+        self.status = response.status_code
         self._response = response
         self._settings = settings
-        self._chunks = response.aiter_bytes()  # no chunk size: it would make httpx slower, always
+        # Raw: httpx unpacks whatever the header says, as often as it says, and all of it at once.
+        self._chunks = self._unpacked(response.aiter_raw())
 
     async def read(self) -> bytes | None:
         """Return the next bytes, or None at the end. Raises NoResponseError, APITimeoutError."""
         with translate_errors(self._settings, is_sent=self._is_sent, request_id=request_id_of(self.headers)):
             return await anext(self._chunks, None)
+
+    async def _unpacked(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        unpacker = Unpacker(self.headers.get("content-encoding", ""))
+        async for chunk in chunks:
+            for piece in unpacker.feed(chunk):
+                yield piece
+        for piece in unpacker.close():
+            yield piece
 
     def _is_sent(self) -> bool | None:
         return True if self._response.request.method == "POST" else None
@@ -248,7 +326,9 @@ def translate_errors(
         yield
     except BaseException as error:
         _drop_frames(error, outside)
-        if not isinstance(error, (httpx.HTTPError, OSError)):  # httpx lets an SSLError of an open connection through
+        if not isinstance(
+            error, (httpx.HTTPError, OSError, UnpackingError)
+        ):  # httpx lets an SSLError of an open connection through
             raise
         translated = _translated(error, settings, is_sent())
         translated.request_id = request_id

@@ -37,6 +37,10 @@ class ImageSlot:
     """Where the original lies."""
     is_partial: bool = False
     """Whether what lies there is only the newest partial image: the finished one did not come."""
+    address: str | None = None
+    """Where the service says that the finished image is, if it says so."""
+    received: bytes = field(default=b"", repr=False)
+    """What came instead of the finished image, and may have been paid for."""
     request_id: str | None = None
     wait: Wait | None = None
     """What it waits for before it is asked for (again)."""
@@ -47,6 +51,11 @@ class ImageSlot:
     def newest(self) -> bytes | None:
         """The finished file, or the newest partial one."""
         return self.image_bytes or (self.partials[-1] if self.partials else None)
+
+    @property
+    def original(self) -> bytes | None:
+        """What is to be kept on disk: the finished file, what came instead of it, or the newest partial one."""
+        return self.image_bytes or self.received or self.newest
 
     @property
     def has_ended(self) -> bool:
@@ -83,6 +92,7 @@ class ImageSlot:
         except InvalidResponseError as error:
             error.request_id = self.request_id
             error.path = str(self.path) if self.path else None
+            error.address = self.address or ""
             self.fail(error)
 
 

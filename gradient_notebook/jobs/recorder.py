@@ -62,6 +62,10 @@ class Recorder:
             self._archive = None
             notice = f"Nothing is kept: {problem}. Save the image yourself, or set archive_dir to another folder."
             self.notices += [notice] if session.is_first(notice) else []  # once: it holds for all that follows
+        self.note()
+
+    def note(self) -> None:
+        """Write down what is known by now."""
         with self._lock, self._record_failures():
             self._note()
 
@@ -84,8 +88,8 @@ class Recorder:
     def end(self, outcome: Outcome) -> None:
         """Write down what has come of it, with the newest partial image of whatever has not come."""
         for slot in self._slots:
-            if slot.path is None and slot.newest:
-                self.store(slot, slot.newest, is_partial=slot.image_bytes is None)
+            if slot.path is None and slot.original:
+                self.store(slot, slot.original, is_partial=not (slot.image_bytes or slot.received))
         with self._lock, self._record_failures():
             self._record = dataclasses.replace(self._record, outcome=outcome, ended_at=time.time())
             self._note()
@@ -117,7 +121,8 @@ class Recorder:
 
 def _image_record(position: int, slot: ImageSlot) -> ImageRecord:
     event = slot.event
-    kept: dict[str, Any] = {"file": slot.path.name, "byte_count": len(slot.newest or b"")} if slot.path else {}
+    reported = {name: getattr(event, name) for name in REPORTED} if event else {}
+    kept: dict[str, Any] = {"file": slot.path.name, "byte_count": len(slot.original or b"")} if slot.path else {}
     return ImageRecord(
         position=position,
         # What is kept but not opened yet is done: were the process to die now, the image would be there.
@@ -126,13 +131,16 @@ def _image_record(position: int, slot: ImageSlot) -> ImageRecord:
         request_id=slot.request_id,
         revised_prompt=event.revised_prompt if event else None,
         usage=dataclasses.asdict(event.usage) if event and event.usage else None,
-        reported={name: getattr(event, name) for name in REPORTED} if event else {},
+        reported=reported | ({"url": slot.address} if slot.address else {}),
         error=_error_record(slot.error) if slot.error else None,
         **kept,
     )
 
 
-_RECORDED = ("status_code", "code", "param", "request_id", "retry_after_s", "sent", "stage", "categories")
+_RECORDED = (
+    *("status_code", "code", "param", "request_id", "retry_after_s", "sent", "stage", "categories"),
+    *("address", "task_id", "task_status"),
+)
 
 
 def _error_record(error: Exception) -> dict[str, Any]:

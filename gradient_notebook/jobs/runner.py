@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import GradientNotebookError, InvalidResponseError
+from ..api.errors import APIError, GradientNotebookError, InvalidResponseError
 from ..api.event_stream import requests_of
 from ..api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
 from ..api.params import ImageGenerateParams
@@ -65,9 +65,12 @@ class Runner:
             lacking: Exception = InvalidResponseError(f"The response has fewer images than the {params.n} requested.")
         except Exception as error:  # noqa: BLE001 - also a bug of ours must not take the other slots along
             lacking = error
+        left = [slot for slot in mine.values() if not slot.has_ended]
+        if left and isinstance(lacking, APIError) and lacking.received:
+            await finish_despite_cancel(in_a_thread(self._keep, left[0], lacking))
+        for slot in left:
+            slot.fail(lacking)
         for slot in mine.values():
-            if not slot.has_ended:
-                slot.fail(lacking)
             if isinstance(slot.error, GradientNotebookError) and self._recorder.is_recorded:
                 slot.error.record_id = self._recorder.id
         self._changed()
@@ -75,6 +78,7 @@ class Runner:
     async def _receive(self, params: ImageGenerateParams, first: int, mine: Slots) -> None:
         client = client_for(self._settings)
         async with await client.images.send(params, first, waiting=partial(self._set_wait, mine)) as events:
+            events.on_address = partial(self._note_address, mine)
             for slot in mine.values():
                 slot.request_id = events.request_id
             try:
@@ -97,21 +101,38 @@ class Runner:
         self._changed()
 
     async def _take(self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent, mine: Slots) -> None:
-        slot = mine.get(event.image_index)
         if isinstance(event, ImageGenPartialImageEvent):
+            slot = mine.get(event.image_index)
             if slot is None:
                 return  # of an image that was not asked for, and may never come
             slot.add_partial(event.image_bytes)
-        else:
-            if slot is None:  # more than asked for: paid for all the same
-                slot = mine[event.image_index] = ImageSlot()
-                self._slots.append(slot)
-            await finish_despite_cancel(in_a_thread(self._finish, slot, event))
+        elif event.image_bytes or not event.url:
+            await finish_despite_cancel(in_a_thread(self._finish, self._slot(event.image_index, mine), event))
+        else:  # given up before it was fetched
+            await self._note_address(mine, event.image_index, event.url)
         self._changed()
+
+    def _slot(self, index: int, mine: Slots) -> ImageSlot:
+        if index not in mine:  # more than asked for: paid for all the same
+            mine[index] = ImageSlot()
+            self._slots.append(mine[index])
+        return mine[index]
+
+    async def _note_address(self, mine: Slots, index: int, address: str) -> None:
+        """Write down where an image is, before it is fetched from there: it is paid for, and may be lost on the way."""
+        self._slot(index, mine).address = address
+        await finish_despite_cancel(in_a_thread(self._recorder.note))
+
+    def _keep(self, slot: ImageSlot, error: APIError) -> None:
+        """Put on disk what came instead of an image."""
+        slot.received = error.received
+        self._recorder.store(slot, error.received)
+        if slot.path:
+            error.path, error.received = str(slot.path), b""
 
     def _finish(self, slot: ImageSlot, event: ImageGenCompletedEvent) -> None:
         """Put the image on disk first, then open it."""
-        slot.event, slot.image_bytes = event, event.image_bytes
+        slot.event, slot.image_bytes, slot.address = event, event.image_bytes, event.url
         self._recorder.store(slot, event.image_bytes)
         slot.open()
 

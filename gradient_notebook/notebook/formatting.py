@@ -31,6 +31,7 @@ NOTEBOOK: Mapping[str, str] = {
     "report": SCRIPT["report"],
     "keep_history": "Set %config ImageGen.archive = True, or pass archive_dir=.",
     "wait_longer": "Raise %config ImageGen.read_timeout_s to wait longer.",
+    "without_stream": "A cell asks for a stream unless told otherwise: try --no-stream.",
 }
 """What to do about an error, in a notebook: the same names as `error_words.SCRIPT`."""
 
@@ -112,7 +113,7 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
         f"{count} {first.width}×{first.height} {(first.format or '').lower()}".strip(),
         *([quality] if quality else []),
         seconds(job.elapsed_s),
-        *([f"{job.usage.total_tokens:,} tokens"] if job.usage else []),
+        *([f"{job.usage.total_tokens:,} tokens"] if job.usage and job.usage.total_tokens is not None else []),
         *([price] if price else []),
         *([f"{kept.stem[:4]}…{kept.stem[-2:]}{kept.suffix}"] if kept else []),
     ]

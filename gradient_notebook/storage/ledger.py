@@ -43,7 +43,7 @@ class ImageRecord:
     revised_prompt: str | None = None
     usage: dict[str, Any] | None = None
     reported: dict[str, Any] = field(default_factory=dict)
-    """The settings that the service says it has used."""
+    """The settings that the service says it has used, and the image's `url` if it says one."""
     error: dict[str, Any] | None = None
     """Why it did not come: `type`, `what`, and what the service says of it."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradient_notebook.api import base64_stream, decoders, sse
+from gradient_notebook.api.answer_decoder import AnswerDecoder
 from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
 from gradient_notebook.api.errors import InvalidResponseError
 from gradient_notebook.api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
+from gradient_notebook.api.reasons import reason_in
 
 from .examples import of_full
 
@@ -27,7 +30,7 @@ class ServiceError(Exception):
 
 
 def make_error(body: Mapping[str, Any]) -> Exception:
-    return ServiceError(body.get("message"))
+    return ServiceError(reason_in(body))
 
 
 def b64(data: bytes) -> str:
@@ -35,7 +38,7 @@ def b64(data: bytes) -> str:
 
 
 BROKEN = [
-    b64(LAST)[:-5],
+    b64(LAST)[:-7],
     b64(LAST)[:8] + "====" + b64(LAST)[8:],
     b64(LAST)[:9] + "!" + b64(LAST)[10:],
     "AA==AAAA",
@@ -144,7 +147,7 @@ def test_how_much_is_decoded_at_once_changes_nothing(monkeypatch: pytest.MonkeyP
                 decoded(f'data: {{"type":"image_generation.completed","b64_json":"{text}"}}\n\n', size)
 
 
-@given(data=st.binary(max_size=400), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30))
+@given(data=st.binary(min_size=1, max_size=400), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30))
 @settings(max_examples=of_full(200))
 def test_any_image_however_it_is_cut(data: bytes, sizes: list[int]) -> None:
     """The bytes of an image come out as they went in, for any bytes and any cuts."""
@@ -239,8 +242,9 @@ def test_an_answer_gives_its_images(size: int) -> None:
         (answer()[:-20], "not JSON"),
         (answer(data=[]), "has no data"),
         (answer(data="x"), "has no data"),
-        (answer(data=[{"url": "x"}]), "has no b64_json"),
-        (answer(data=[{"b64_json": None}]), "invalid base64"),
+        (answer(data=[{"revised_prompt": "x"}]), "has no data"),
+        (answer(data=[{"b64_json": None}]), "has no data"),
+        (answer(data=[{"b64_json": b64(FIRST)}, {"b64_json": None}]), "neither b64_json nor url"),
     ],
 )
 def test_an_answer_that_is_none_is_said_to_be(text: bytes, message: str) -> None:
@@ -275,3 +279,112 @@ def test_no_image_stays_behind() -> None:
     for _ in range(3):
         list(decoder.feed(event({"type": "new", "b64_json": b64(FIRST)}).encode()))
     assert decoder._images._images == {}
+
+
+# ---------------------------------------------------------------------------------------------- any form, any label
+
+
+def read(data: bytes, sizes: list[int], label: str = "") -> list[Any]:
+    """Return the events of an answer whose first bytes say what it is, however it is cut."""
+    decoder = AnswerDecoder(make_error, content_type=label)
+    found: list[Any] = []
+    at, turns = 0, itertools.cycle(sizes)
+    while at < len(data):
+        size = next(turns)
+        found += decoder.feed(data[at : at + size])
+        at += size
+    return [*found, *decoder.close()]
+
+
+WRITERS: Mapping[str, Callable[[bytes], str]] = {
+    "plain": b64,
+    "data: URL": lambda data: f"data:image/png;base64,{b64(data)}",
+    "data: URL with a charset": lambda data: f"DATA:image/png;charset=utf-8;BASE64,{b64(data)}",
+    "wrapped": lambda data: "\r\n".join(textwrap.wrap(b64(data), 76)),
+    "wrapped and escaped twice": lambda data: "\\n".join(textwrap.wrap(b64(data), 60)),
+    "url-safe": lambda data: base64.urlsafe_b64encode(data).decode(),
+    "unpadded": lambda data: b64(data).rstrip("="),
+    "url-safe, unpadded, wrapped": lambda data: " ".join(
+        textwrap.wrap(base64.urlsafe_b64encode(data).decode().rstrip("="), 64)
+    ),
+    "percent": lambda data: b64(data).replace("+", "%2B").replace("/", "%2F").replace("=", "%3D"),
+    "as Python shows bytes": lambda data: f"b'{b64(data)}'",
+}
+FORMS: Mapping[str, Callable[[str], bytes]] = {
+    "answer": lambda text: json.dumps({"created": 1, "data": [{"b64_json": text}]}).encode(),
+    "indented": lambda text: b"\xef\xbb\xbf" + json.dumps({"data": [{"b64_json": text}]}, indent=3).encode(),
+    "stream": lambda text: (event(PARTIAL) + event({**COMPLETED, "b64_json": text})).encode(),
+    "stream with CR": lambda text: event({**COMPLETED, "b64_json": text}, None, "\r").encode(),
+    "comment first": lambda text: b": hello\n\n" + event({"n": 1, **COMPLETED, "b64_json": text}, None).encode(),
+    "number first": lambda text: event({"n": 1, **COMPLETED, "b64_json": text}, None).encode(),
+    "a line of data": lambda text: b'data: {"data": [{"b64_json": ' + json.dumps(text).encode() + b"}]}",
+    "lines of JSON": lambda text: "\n".join(map(json.dumps, [PARTIAL, {**COMPLETED, "b64_json": text}])).encode(),
+}
+LABELS = st.sampled_from(["", "application/json", "text/event-stream", "text/plain", "application/octet-stream"])
+
+
+@given(
+    data=st.binary(min_size=1, max_size=300).map(lambda rest: LAST[:8] + rest),
+    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=20),
+    writer=st.sampled_from(sorted(WRITERS)),
+    form=st.sampled_from(sorted(FORMS)),
+    label=LABELS,
+)
+@settings(max_examples=of_full(500))
+def test_any_image_however_it_is_written_wrapped_labeled_and_cut(
+    data: bytes, sizes: list[int], writer: str, form: str, label: str
+) -> None:
+    """The bytes come out as they went in, and nothing but the image is finished."""
+    found = read(FORMS[form](WRITERS[writer](data)), sizes, label)
+    assert [value.image_bytes for value in found if isinstance(value, ImageGenCompletedEvent)] == [data]
+
+
+@given(
+    data=st.binary(max_size=300).map(lambda rest: LAST[:8] + rest),
+    sizes=st.lists(st.integers(1, 9), min_size=1),
+    label=LABELS,
+)
+@settings(max_examples=of_full(100))
+def test_a_file_is_that_file_however_it_is_cut(data: bytes, sizes: list[int], label: str) -> None:
+    """The same for a body that is the image itself, or its text."""
+    for body in (data, b64(data).encode(), f"data:image/png;base64,{b64(data)}".encode()):
+        assert images(read(body, sizes, label)) == [data]
+
+
+@pytest.mark.parametrize("label", ["", "application/json", "text/event-stream", "text/plain"])
+def test_both_documented_forms_are_what_they_are_under_any_label(label: str) -> None:
+    """They give exactly what their own decoders give, cut at every border."""
+    answered = ResponseDecoder(make_error)
+    list(answered.feed(answer()))
+    for body, wanted in ((STREAM.encode(), decoded(STREAM)), (answer(), list(answered.close()))):
+        for border in range(1, len(body)):
+            assert read(body, [border, len(body)], label) == wanted
+
+
+def test_an_address_is_an_event_without_bytes() -> None:
+    """In each place where one may stand: it is fetched further up."""
+    at = "https://files.example/1.png?a=b,c"
+    for entry in (
+        {"url": at},
+        {"b64_json": None, "url": at},
+        {"b64_json": "", "url": at},
+        {"b64_json": at},
+        {"image_url": {"url": at}},
+    ):
+        for body in (json.dumps({"data": [entry]}), event({"type": "image_generation.completed", **entry})):
+            (found,) = read(body.encode(), [7])
+            assert (found.image_bytes, found.url) == (b"", at)
+    (found,) = read(json.dumps({"data": [{"b64_json": b64(LAST), "url": at}]}).encode(), [7])
+    assert (found.image_bytes, found.url) == (LAST, at)
+    assert read(json.dumps({"output": [at]}).encode(), [7])[0].url == read(at.encode(), [7])[0].url == at
+
+
+def test_an_address_is_bounded_and_an_unknown_format_is_none() -> None:
+    """What is too long to be followed is cut, and says so there; base64 in the place of an address is the image."""
+    (found,) = read(json.dumps({"data": [{"url": "https://files.example/\x1b[31m" + "a" * 50_000}]}).encode(), [999])
+    assert (len(found.url), "\x1b" in found.url) == (8_001, False)
+    tiff = b"II*\0" + bytes(range(256)) * 5
+    for entry in ({"image": b64(tiff)}, {"url": b64(tiff)}):
+        assert images(read(json.dumps({"data": [entry]}).encode(), [999])) == [tiff]
+    assert images(read(json.dumps({"images": [b64(tiff)]}).encode(), [999])) == [tiff]
+    assert read(json.dumps({"data": [{"url": "/files/1"}]}).encode(), [999])[0].url == "/files/1"

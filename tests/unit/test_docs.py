@@ -39,6 +39,7 @@ FOR_JOBS = {
     "AsyncClient.open",
     "AsyncClient.post",
     "AsyncClient.error",
+    "AsyncClient.fetch",
     "AsyncClient.with_defaults",
     "client.Images.send",
 }

@@ -44,6 +44,26 @@ TOLD: list[tuple[gn.GradientNotebookError, str, str]] = [
         f"{BILLED} The received bytes are in /x.bin. Request ID: r.",
     ),
     (gn.InvalidResponseError("No list.", "Look.", sent=None), "No list.", "Look."),
+    (
+        gn.InvalidResponseError("No image.", received=b"text"),
+        "No image.",
+        f"{BILLED} The error's `received` has what came.",
+    ),
+    (
+        gn.InvalidResponseError("Not there.", address="https://files.example/1.png"),
+        "Not there.",
+        f"The image may still be at https://files.example/1.png {BILLED}",
+    ),
+    (
+        gn.InvalidResponseError("A task: t-1, queued.", task_id="t-1", task_status="queued"),
+        "A task: t-1, queued.",
+        f"Tasks are not followed: ask the service for the result of this one. {BILLED}",
+    ),
+    (
+        gn.NotFoundError("Not found.", "Either.", status_code=404, asked="POST https://api.example/v1"),
+        "Not found. (404)",
+        "Asked was POST https://api.example/v1. Either.",
+    ),
     (gn.BadRequestError("Bad.", status_code=400, code="bad"), "Bad. (400 bad)", ""),
     (gn.APIStatusError("Slow.", status_code=408), "Slow. (408)", BILLED),
     (gn.APIStatusError("Tea.", status_code=418), "Tea. (418)", ""),
@@ -107,6 +127,7 @@ SUGGESTED: list[tuple[gn.GradientNotebookError, str, str]] = [
         "%config ImageGen.read_timeout_s",
     ),
     (gn.InvalidResponseError("No.", suggest=("report",)), "report it", "report it"),
+    (gn.BadRequestError("No.", suggest=("without_stream",)), "stream=False", "--no-stream"),
     (gn.NoResponseError("No.", record_id="id7"), "history('id7')", "%imagegen_history id7"),
 ]
 
@@ -214,6 +235,11 @@ FACTS: dict[str, Any] = {
     "image_models": ("a", "b"),
     "waiting_helps": False,
     "partials_seen": 2,
+    "received": b"text",
+    "address": "https://files.example/1.png",
+    "task_id": "t-1",
+    "task_status": "queued",
+    "asked": "POST https://api.example/v1/images/generations",
 }
 
 

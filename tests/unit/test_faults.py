@@ -284,15 +284,16 @@ class Wrong:
     """The file that is on disk all the same."""
 
 
+TRUNCATED = text_of(PICTURE).encode()[: len(text_of(PICTURE)) // 8 * 4 - 3]
 WRONG_PICTURES = {
-    "nothing": b"",
     "page": PAGE,
     "half a PNG": PICTURE[: len(PICTURE) // 2],
     "bomb": bomb(12_000),
 }
 WRONG = {
     "no answer": Wrong(fault={"content_type": "text/html", "body_text": PAGE.decode()}, words="text/html"),
-    "base64": Wrong(fault={"truncate_base64": True}, words="invalid base64", partials=2),
+    "base64": Wrong(fault={"truncate_base64": True}, words="invalid base64", partials=2, kept=TRUNCATED),
+    "nothing": Wrong(fault={"image_base64": ""}, words="contains no image", partials=2),
     "error": Wrong(
         fault={"error_event": {"message": f"Overloaded by {KEY}."}},
         words="Overloaded by",

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 
 from gradient_notebook import imaging
 from gradient_notebook.api.errors import InvalidResponseError
+from gradient_notebook.api.images import extension
 from gradient_notebook.imaging import contact_sheet, open_image, preview, rows
 
 from .examples import of_full
@@ -129,16 +130,17 @@ def refused(data: bytes) -> str:
     return caught.value.hint
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_each_of_the_three_formats_is_opened(kind: str) -> None:
-    """Whichever was asked for, what came is paid for."""
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", *(["AVIF"] if features.check("avif") else [])])
+def test_each_of_the_formats_is_opened(kind: str) -> None:
+    """Whichever was asked for, what came is paid for, and its file is named for what it is."""
+    assert extension(encoded(picture((16, 16)), kind)) == f".{kind.lower()}"
     assert (open_image(encoded(picture(), kind)).format, open_image(png(64, 64)).size) == (kind, (64, 64))
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "EPS", "PPM", "ICO"])
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "EPS", "PPM", "ICO"])
 def test_no_other_format_is_opened(kind: str) -> None:
     """Decoders that no service needs are not given what a service sends."""
-    assert refused(encoded(picture((16, 16)), kind)) == "Reason: it is neither PNG, JPEG nor WebP."
+    assert refused(encoded(picture((16, 16)), kind)) == "Reason: it is none of PNG, JPEG, WebP, GIF and AVIF."
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "VP8X", "VP8L", "VP8 "])
@@ -168,7 +170,7 @@ def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(data) == f"Reason: at most {len(data) - 1:,} bytes are allowed."
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF"])
 def test_an_animated_file_is_no_image(kind: str) -> None:
     """Only one image was asked for."""
     assert refused(animated(kind)) == "Reason: it is animated; only still images are allowed."

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradient_notebook.api import base64_stream, decoders, sse
+from gradient_notebook.api.answer_decoder import AnswerDecoder
 from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
 from gradient_notebook.api.error_responses import error_from
 from gradient_notebook.api.errors import (
@@ -34,7 +35,7 @@ from gradient_notebook.notebook.html import box, joined, line, record
 from .examples import of_full
 
 make_error = functools.partial(error_from, status=None, headers={})
-DECODERS = (StreamDecoder, ResponseDecoder)
+DECODERS = (StreamDecoder, ResponseDecoder, AnswerDecoder)
 
 # Anything, and what is nearly an answer: the parts of one in any order.
 PARTS = st.sampled_from(
@@ -55,6 +56,15 @@ PARTS = st.sampled_from(
         b'{"created":true,"data":[{"b64_json":"AAAA","revised_prompt":"\\ud800"}],"usage":{"total_tokens":1e999}}',
         b'{"error":{"message":["no"],"code":{"a":[]}}}',
         b'{"error":"no"}',
+        b'{"data":[{"url":"https://files.example/1","b64_json":null}]}',
+        b'{"id":"t","status":"queued"}',
+        b'{"detail":[{"loc":["body"],"msg":"no"}]}',
+        b"event: error",
+        b"https://files.example/1",
+        b"data:image/png;base64,",
+        b"\x89PNG\r\n\x1a\n",
+        b"iVBORw0KGgo",
+        b"<title>",
         b"[DONE]",
         b'"b64_json"',
         b'"b64_json":"',
@@ -81,7 +91,9 @@ def cut(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
         at += size
 
 
-def outcome(kind: type[StreamDecoder | ResponseDecoder], pieces: Iterable[bytes]) -> tuple[list[Any], str]:
+def outcome(
+    kind: type[StreamDecoder | ResponseDecoder | AnswerDecoder], pieces: Iterable[bytes]
+) -> tuple[list[Any], str]:
     """Return the events of an answer, and the error that it ends in."""
     decoder = kind(make_error)
     events: list[Any] = []
@@ -254,6 +266,36 @@ def test_an_error_says_nothing_but_plain_words(field: str) -> None:
             said += [error.stage, *error.categories]
         assert [words for words in said if not is_showable(words)] == []
         assert sum(map(len, said)) < 8000
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.text(max_size=30)
+    | st.sampled_from([HOSTILE, "<title>x", "QUJD" * 99]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["error", "errors", "message", "detail", "msg", "loc", "title", "code", "type", "id", "param"]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=30,
+)
+
+
+@given(body=JSON | st.binary(max_size=200), status=st.sampled_from([None, 400, 402, 403, 404, 429, 500]))
+@settings(max_examples=of_full(500))
+def test_any_error_body_is_an_error_in_plain_words(body: Any, status: int | None) -> None:
+    """Of any form and depth: nothing is raised, and what is said can be shown."""
+    error = error_from(body, status=status, headers={})
+    assert is_showable("".join([*describe(error), error.code or "", error.param or ""]))
+    assert len(str(error)) < 3000
 
 
 def test_where_a_redirect_leads_is_plain_words() -> None:
