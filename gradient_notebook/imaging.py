@@ -25,7 +25,6 @@ _MOST_PASSES = 100  # a progressive JPEG has some 10
 # 36 kB for 768x512, made in 1 ms. WebP takes 5 to 23 ms, and VS Code and nbconvert do not show it.
 _JPEG_QUALITY = 80
 _PALETTE_COLORS = 256
-_SHEET_GAP_PX = 4
 _GAP_COLOR = {"RGB": (128, 128, 128), "RGBA": (0, 0, 0, 0)}  # a gray that is quiet on white and on black
 
 
@@ -122,36 +121,63 @@ def preview(image: Image.Image, px: int = PREVIEW_PX) -> Preview:
     return _encoded(_resized(image, (max(1, round(image.width * scale)), max(1, round(image.height * scale)))))
 
 
-def rows(count: int) -> list[int]:
-    """Return how many of `count` images stand in each row, so that every row is full: 5 are 3 and 2."""
-    lines = round(math.sqrt(count)) if count > 3 else 1
-    return [count // lines + (line < count % lines) for line in range(lines)]
+SHOWN_HEIGHT = 480
+"""CSS pixels that images are high where they are shown, alone or several together."""
+SHOWN_WIDTH = 960
+"""CSS pixels that several images together are wide at most."""
+GAP = 4
+"""CSS pixels between images."""
 
 
-def contact_sheet(images: Sequence[Image.Image], width: int = PREVIEW_PX) -> Preview:
-    """Return one preview of several images, `width` pixels wide: rows of equal width, as the card shows them."""
+@dataclass(frozen=True)
+class Tiling:
+    """How several images stand together, all tiles of one size (width x height in CSS pixels)."""
+
+    columns: int
+    lines: int
+    width: int
+    height: int
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Width x height of all of it, in CSS pixels."""
+        return _extent(self.columns, self.width), _extent(self.lines, self.height)
+
+
+def _extent(count: int, length: int) -> int:
+    return count * length + (count - 1) * GAP
+
+
+def tiling(count: int, shape: float) -> Tiling:
+    """Return how `count` images of one shape (width over height) stand together: as large as they can, few places empty."""
+
+    def in_lines(lines: int) -> Tiling:
+        columns = math.ceil(count / lines)
+        height = (SHOWN_HEIGHT - (lines - 1) * GAP) / lines
+        widest = (SHOWN_WIDTH - (columns - 1) * GAP) / columns if count > 1 else math.inf
+        width = min(height * shape, widest)
+        return Tiling(columns, math.ceil(count / columns), max(1, round(width)), max(1, round(width / shape)))
+
+    def filled(tiles: Tiling) -> float:
+        return tiles.width**2 * count / (tiles.columns * tiles.lines)
+
+    return max(map(in_lines, range(1, count + 1)), key=filled)
+
+
+def contact_sheet(images: Sequence[Image.Image], px: int = PREVIEW_PX) -> Preview:
+    """Return one preview of several images, in tiles of the first one's shape; `px` is what one alone would have."""
+    tiles = tiling(len(images), images[0].width / images[0].height)
+    scale = px / PREVIEW_PX
+    gap, size = round(GAP * scale), (max(1, round(tiles.width * scale)), max(1, round(tiles.height * scale)))
     mode = "RGBA" if any(_is_transparent(image) for image in images) else "RGB"
-    left = iter(images)
-    lines = [_row([next(left) for _ in range(count)], width, mode) for count in rows(len(images))]
-    height = sum(line.height for line in lines) + _SHEET_GAP_PX * (len(lines) - 1)
-    sheet = Image.new(mode, (width, height), _GAP_COLOR[mode])
-    y = 0
-    for line in lines:
-        sheet.paste(line, (0, y))
-        y += line.height + _SHEET_GAP_PX
+    whole = [each * count + gap * (count - 1) for each, count in zip(size, (tiles.columns, tiles.lines), strict=True)]
+    sheet = Image.new(mode, (whole[0], whole[1]), _GAP_COLOR[mode])
+    for index, image in enumerate(images):
+        line, column = divmod(index, tiles.columns)
+        fit = min(size[0] / image.width, size[1] / image.height)
+        fitted = _resized(image, (max(1, round(image.width * fit)), max(1, round(image.height * fit)))).convert(mode)
+        sheet.paste(fitted, (column * (size[0] + gap), line * (size[1] + gap)))
     return _encoded(sheet)
-
-
-def _row(images: Sequence[Image.Image], width: int, mode: str) -> Image.Image:
-    room = width - _SHEET_GAP_PX * (len(images) - 1)
-    height = max(1, round(room / sum(image.width / image.height for image in images)))
-    sheet = Image.new(mode, (width, height), _GAP_COLOR[mode])
-    x = 0
-    for image in images:
-        size = (max(1, round(height * image.width / image.height)), height)
-        sheet.paste(_resized(image, size).convert(mode), (x, 0))
-        x += size[0] + _SHEET_GAP_PX
-    return sheet
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:

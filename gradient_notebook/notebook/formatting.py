@@ -12,6 +12,7 @@ from ..api.advice import estimated_output_tokens
 from ..api.error_words import SCRIPT, describe
 from ..api.errors import ContentPolicyError, GradientNotebookError
 from ..api.events import Usage
+from ..api.models import PARTIAL_IMAGE_TOKENS
 from ..api.params import PARAMETERS, ImageGenerateParams
 from ..jobs.image_slot import ImageSlot
 from ..jobs.job import Job
@@ -64,10 +65,15 @@ def label(index: int, slot: ImageSlot) -> str:
     return DOT.join(filter(None, [str(index + 1), state]))
 
 
+def not_begun(params: ImageGenerateParams) -> str:
+    """Return where a job stands that has not begun, in the words of `progress`."""
+    return "waiting" if params.n == 1 else f"0 of {params.n} done"
+
+
 def progress(job: Job) -> str:
     """Return where a running job stands, as `1 of 3 done · 1 refused (violence)`."""
     if len(job._slots) == 1 and not job._slots[0].partials:
-        return "waiting"
+        return not_begun(job.params)
     if len(job._slots) == 1:
         return f"partial {len(job._slots[0].partials)} of {job.params.partial_images}"
     refused = [error for error in job.errors if isinstance(error, ContentPolicyError)]
@@ -113,10 +119,20 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
         f"{count} {first.width}×{first.height} {(first.format or '').lower()}".strip(),
         *([quality] if quality else []),
         seconds(job.elapsed_s),
-        *([f"{job.usage.total_tokens:,} tokens"] if job.usage and job.usage.total_tokens is not None else []),
+        *([f"{job.usage.total_tokens:,} tokens{_of_them_partial(job)}"] if job.usage and job.usage.total_tokens is not None else []),
         *([price] if price else []),
+        *([f"record {job.id[:RECORD_CHARACTERS]}"] if job._recorder.is_recorded else []),
         *([f"{kept.stem[:4]}…{kept.stem[-2:]}{kept.suffix}"] if kept else []),
     ]
+
+
+RECORD_CHARACTERS = 6
+"""Of a record's id: enough to find it by."""
+
+
+def _of_them_partial(job: Job) -> str:
+    partials = sum(len(slot.partials) for slot in job._slots)
+    return f" (about {PARTIAL_IMAGE_TOKENS * partials:,} of them for partial images)" if partials else ""
 
 
 def seconds(elapsed_s: float) -> str:

@@ -24,7 +24,7 @@ def show(data: dict[str, Any]) -> DisplayHandle:
 
 
 def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] | None:
-    """Return a job's finished images as one image output, at most `px` pixels wide, and its metadata.
+    """Return a job's finished images as one image output, at most `px` pixels wide for each, and its metadata.
 
     Where none has come it is the newest partial images, and where there are none either, None. The prompt is the
     image's text.
@@ -35,13 +35,14 @@ def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] 
 
 def picture_of(images: Sequence[Image], alt: str, px: int) -> tuple[dict[str, str], dict[str, Any]]:
     """Return images as one image output, at most `px` pixels wide, and its metadata; `alt` is its text."""
-    from ..imaging import contact_sheet, preview
+    from ..imaging import contact_sheet, preview, tiling
 
     small = contact_sheet(images, px) if len(images) > 1 else preview(images[0], px)
     # One type of image: of a PIL image IPython keeps PNG and JPEG, both at full size. JupyterLab ignores `alt`;
     # nbconvert's classic template reads it.
     data = {small.mime: pybase64.b64encode_as_string(small.data), "text/plain": alt}
-    return data, {small.mime: {"alt": alt, "width": small.width, "height": small.height}}
+    width, height = tiling(len(images), images[0].width / images[0].height).whole
+    return data, {small.mime: {"alt": alt, "width": width, "height": height}}
 
 
 class StaticFallback:

@@ -58,10 +58,11 @@ class Gallery extends View {
   scrubber = make("label", "scrubber");
   range = make("input", "range");
   position = make("span", "position");
-  all = makeButton("Show all", this.buttons);
-  use = makeButton("Use these settings", this.buttons);
-  copy = makeButton("Copy", this.buttons);
-  download = makeButton("Download", this.buttons);
+  tools = make("div", "tools", this.card);
+  all = makeButton("Show all", this.tools);
+  use = makeButton("Use these settings", this.tools);
+  copy = makeButton("Copy", this.tools);
+  download = makeButton("Download", this.tools);
   boxes = make("div", "boxes", this.card);
   thumbs = make("div", "gallery", this.card);
 
@@ -73,8 +74,8 @@ class Gallery extends View {
     this.card.className = "gradient-stage";
     this.card.setAttribute("aria-label", "Results");
     this.hint.textContent = "Describe an image and press Generate.";
-    this.bar.before(this.hint);
-    this.buttons.before(this.scrubber);
+    this.grid.before(this.hint);
+    this.tools.prepend(this.scrubber);
     this.range.type = "range";
     this.range.setAttribute("aria-label", "Partial images of this image");
     this.scrubber.append("partials", this.range, this.position);
@@ -100,10 +101,6 @@ class Gallery extends View {
   /** @returns {(keyof GalleryTraits & string)[]} */
   get shownTraits() {
     return ["finished", "selected", "boxes"];
-  }
-
-  get sized() {
-    return this.grid;
   }
 
   listenToResults() {
@@ -168,7 +165,10 @@ class Gallery extends View {
     if (looked !== this.looked) this.back = 0;
     this.looked = looked;
     this.hint.hidden = Boolean(seen);
-    for (const part of [this.grid, this.foot, this.bar]) part.hidden = !seen;
+    for (const part of [this.head, this.bar, this.grid, this.tools]) part.hidden = !seen;
+    // What went wrong comes first where there is no picture to look at.
+    const failed = seen !== null && hasEnded(seen.job.status) && seen.job.tiles.every(({ keys }) => !keys.length);
+    this.card.dataset.failed = String(failed);
     super.update();
     if (seen) this.updateTools(seen.job, seen.tile);
     this.updateBoxes([...(seen?.job.boxes ?? []), ...this.model.get("boxes"), ...this.notes]);
@@ -235,13 +235,14 @@ class Gallery extends View {
     const there = this.thumbs.children[at] ?? null;
     if (there !== root) this.thumbs.insertBefore(root, there);
     const chosen = seen?.job.id === job.id && [index, -1].includes(seen.tile);
-    place.update(tile, this.pictures.url(tile.keys.at(-1)), "", cameToNothing(tile));
+    const label = cameToNothing(tile) ? tile.label : "";
+    place.update({ ...tile, label }, this.pictures.url(tile.keys.at(-1)), "");
     root.setAttribute("type", "button");
     root.setAttribute("aria-label", `${job.prompt.slice(0, 80)}, ${tile.status}`);
     root.setAttribute("aria-pressed", String(chosen));
     root.dataset.name = name;
     root.title = job.prompt.slice(0, 200);
-    root.style.setProperty("--gradient-ratio", `${job.width} / ${job.height}`);
+    root.style.setProperty("--gradient-shape", String(job.shape));
     root.style.setProperty("--gradient-done", `${fraction(job.steps_done, job.steps) * 100}%`);
   }
 

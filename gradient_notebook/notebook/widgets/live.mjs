@@ -13,10 +13,10 @@ import { Pictures, Place } from "./pictures.mjs";
  * @typedef {{ words: string, seconds: number }} Wait why nothing happens, and for how long yet
  * @typedef {{
  *   id: string, status: Status, prompt: string, settings: string, note: string, caption: string[], boxes: Box[],
- *   elapsed_s: number, steps_done: number, steps: number, partial_images: number, width: number, height: number,
- *   tiles: Tile[], rows: number[], mime: string, wait: Wait,
+ *   elapsed_s: number, steps_done: number, steps: number, partial_images: number, shape: number, columns: number,
+ *   lines: number, tiles: Tile[], mime: string, wait: Wait,
  * }} Job
- * @typedef {{ running: Job[], preview_px: number }} LiveTraits
+ * @typedef {{ running: Job[] }} LiveTraits
  *
  * Messages: a picture, or what the kernel answers to a message with an `id`.
  * @typedef {{ type: "picture", key: string, mime: string, id?: undefined }} PictureMessage
@@ -93,15 +93,6 @@ export function announcement({ status, tiles, steps, steps_done, note, wait }) {
 }
 
 /**
- * The grid's columns, and how many of them each tile spans, so that rows of different lengths are equally wide.
- * @param {number[]} rows
- */
-export function layout(rows) {
-  const columns = rows.reduce((product, count) => (product % count ? product * count : product), 1);
-  return { columns, spans: rows.flatMap((count) => Array.from({ length: count }, () => columns / count)) };
-}
-
-/**
  * Whether nothing more comes.
  * @param {Status} status
  */
@@ -127,18 +118,19 @@ export class View {
   places = [];
 
   card = make("section", "card");
-  grid = make("div", "grid", this.card);
-  bar = make("div", "bar", this.card);
-  filled = make("div", "filled", this.bar);
-  foot = make("div", "foot", this.card);
-  words = make("div", "words", this.foot);
+  head = make("div", "head", this.card);
+  words = make("div", "words", this.head);
   prompt = make("div", "prompt", this.words);
   line = make("div", "line", this.words);
   dots = make("span", "dots", this.line);
+  state = make("span", "state", this.line);
   settings = make("span", "settings", this.line);
   clock = make("span", "clock", this.line);
-  buttons = make("div", "buttons", this.foot);
+  buttons = make("div", "buttons", this.head);
   cancel = makeButton("Cancel", this.buttons);
+  bar = make("div", "bar", this.card);
+  filled = make("div", "filled", this.bar);
+  grid = make("div", "grid", this.card);
   spoken = make("div", "spoken", this.card);
 
   /** @param {Model<Traits>} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
@@ -214,7 +206,7 @@ export class View {
     if (!job || !this.connected) return;
     const passed = !hasEnded(job.status) ? (performance.now() - this.since) / 1000 : 0;
     this.clock.textContent = duration(job.elapsed_s + passed);
-    if (job.wait?.words) this.settings.textContent = waitingFor(job, passed);
+    if (job.wait?.words) this.state.textContent = countdown(job.wait, passed);
   }
 
   update() {
@@ -230,9 +222,7 @@ export class View {
     const alone = job.tiles.length === 1;
     this.updateGrid(job, tile);
     this.prompt.textContent = this.prompt.title = job.prompt;
-    this.settings.textContent = job.caption.length ? job.caption.join(" · ") : alone ? job.settings : job.note;
-    if (!this.connected && running) this.settings.textContent = "the kernel has stopped";
-    this.clock.hidden = job.caption.length > 0 || Boolean(job.wait?.words); // one clock at a time
+    this.updateLine(job, running);
     this.dots.replaceChildren(...(alone && running ? dotsFor(job) : []));
     const done = fraction(job.steps_done, job.steps);
     this.bar.hidden = !running;
@@ -241,6 +231,17 @@ export class View {
     this.updateCancel(running && this.connected, this.stopping.has(job.id));
     const lost = running && !this.connected;
     this.say(lost ? "The kernel has stopped; this image will not arrive." : announcement(job));
+  }
+
+  /** @param {Job} job @param {boolean} running */
+  updateLine(job, running) {
+    const lost = running && !this.connected;
+    const state = lost ? "the kernel has stopped" : running ? countdown(job.wait, 0) || job.note : "";
+    this.state.textContent = state;
+    this.state.dataset.waits = String(lost || Boolean(job.wait.words));
+    const settings = job.caption.length ? job.caption : [...(job.wait.words && job.tiles.length > 1 ? [job.note] : []), job.settings];
+    this.settings.textContent = [...(state ? [""] : []), ...settings].join(" · ");
+    this.clock.hidden = job.caption.length > 0 || lost;
   }
 
   /** @param {boolean} possible @param {boolean} asked */
@@ -259,21 +260,17 @@ export class View {
   updateGrid(job, tile) {
     const shown = tile < 0 ? job.tiles : job.tiles.slice(tile, tile + 1);
     for (const { root } of this.places.splice(shown.length)) root.remove();
-    const { columns, spans } = layout(tile < 0 ? job.rows : [1]);
     shown.forEach((one, index) => {
       const place = (this.places[index] ??= new Place(this.grid));
-      place.update(one, this.pictures.url(this.keyOf(one)), job.prompt, shown.length > 1 || cameToNothing(one));
-      place.root.style.gridColumn = `span ${spans[index] ?? columns}`;
+      const alone = shown.length === 1 && !cameToNothing(one);
+      const label = !alone ? one.label : one.keys.length ? "" : waitingFor(job);
+      place.update({ ...one, label }, this.pictures.url(this.keyOf(one)), job.prompt);
     });
-    this.card.style.setProperty("--gradient-ratio", `${job.width} / ${job.height}`);
-    this.card.style.setProperty("--gradient-columns", String(columns));
-    const px = this.model.get("preview_px");
-    this.sized.style.maxWidth = `${job.width >= job.height ? px : Math.round((px * job.width) / job.height)}px`;
-  }
-
-  /** What gets no wider than its pictures are. */
-  get sized() {
-    return this.card;
+    const all = tile < 0;
+    const { style } = this.card;
+    style.setProperty("--gradient-shape", String(job.shape));
+    style.setProperty("--gradient-columns", String(all ? job.columns : 1));
+    style.setProperty("--gradient-lines", String(all ? job.lines : 1));
   }
 
   /** The picture that a tile shows. @param {Tile} tile @returns {string | undefined} */
@@ -287,10 +284,9 @@ export class View {
   }
 }
 
-/** @param {Job} job @param {number} passed seconds since the job was told */
-function waitingFor(job, passed) {
-  const words = countdown(job.wait, passed);
-  return job.tiles.length === 1 ? words : `${job.note} · ${words}`;
+/** What an empty place says that is alone. @param {Job} job */
+function waitingFor(job) {
+  return job.partial_images ? "waiting for the first partial image" : "waiting for the image";
 }
 
 /** @param {Job} job */

@@ -11,9 +11,10 @@ import ipywidgets
 from traitlets import Dict, Int, List, Unicode
 
 from ...api.errors import InvalidResponseError
+from ...api.models import SIZE
 from ...api.params import ImageGenerateParams
 from ...api.text import shortened
-from ...imaging import PREVIEW_PX, Preview, open_image, preview, rows
+from ...imaging import Preview, open_image, preview, tiling
 from ...jobs.image_slot import ImageSlot
 from ...jobs.job import Job
 from .. import formatting
@@ -43,8 +44,6 @@ class LiveView(anywidget.AnyWidget):
     _css = _styles("live.css")
 
     running: List[dict[str, Any]] = List(Dict()).tag(sync=True)
-    preview_px = Int(PREVIEW_PX).tag(sync=True)
-    """The widest that a picture gets, in CSS pixels."""
 
     def __init__(self, **traits: Any) -> None:
         self.actions: dict[str, Action] = {"picture": self._send_again}
@@ -105,8 +104,9 @@ class Gallery(LiveView):
 
 def live_card(params: ImageGenerateParams, px: int) -> tuple[LiveView, LiveJob]:
     """Return a live view, at most `px` pixels wide, for one job alone, and the job's place in it."""
-    view = LiveView(preview_px=px)
-    return view, LiveJob(view, params, px // min(rows(params.n)))
+    view = LiveView()
+    tiles = tiling(params.n, _shape(params) or 1.0)
+    return view, LiveJob(view, params, round(px * max(tiles.width, tiles.height) / max(tiles.whole)))
 
 
 def side_by_side(views: Sequence[LiveView]) -> ipywidgets.Box:
@@ -139,7 +139,8 @@ class LiveJob:
         self._keeps_partials = keeps_partials
         self._seen: dict[int, int] = {}
         self._keys: dict[int, list[str]] = {}
-        self._size = _size(params)
+        # With size `auto` it is not known before the first picture: one alone has room for the usual ones meanwhile.
+        self._shape = _shape(params) or (_USUAL_SHAPE if params.n == 1 else 1.0)
         self.failure: Exception | None = None
         """Why a picture that came is not shown."""
 
@@ -153,12 +154,13 @@ class LiveJob:
         params = self._params
         slots = job._slots if job else [ImageSlot()] * params.n
         words, seconds = formatting.waiting(job) if job else ("", 0.0)
+        tiles = tiling(len(slots), self._shape)
         return {
             "id": self.id,
             "status": job.status if job else "running",
             "prompt": shortened(params.prompt, _PROMPT_CHARACTERS),
             "settings": formatting.summary(params),
-            "note": formatting.progress(job) if job else f"0 of {params.n} done",
+            "note": formatting.progress(job) if job else formatting.not_begun(params),
             "wait": {"words": words, "seconds": seconds},
             "caption": [],
             "boxes": [],
@@ -166,9 +168,9 @@ class LiveJob:
             "steps_done": sum(map(self._steps_done, slots)),
             "steps": (self._partial_images + 1) * len(slots),
             "partial_images": self._partial_images,
-            "width": self._size[0],
-            "height": self._size[1],
-            "rows": rows(len(slots)),
+            "shape": self._shape,
+            "columns": tiles.columns,
+            "lines": tiles.lines,
             "mime": f"image/{params.effective('output_format')}",
             "tiles": [
                 {"status": slot.status, "label": formatting.label(at, slot), "keys": self._keys.get(at, [])}
@@ -196,8 +198,8 @@ class LiveJob:
         except Exception as error:  # noqa: BLE001 - an image that cannot be shown is there all the same
             self.failure = error
             return
-        # The picture's own ratio from now on: with size `auto` it was not known before.
-        self._size = small.width, small.height
+        if self._keeps_partials or self._params.n > 1:
+            self._shape = small.width / small.height
         key = f"{self.id}.{index}.{at}"
         self._picture.put(key, small)
         earlier = self._keys.get(index, [])
@@ -216,10 +218,11 @@ class LiveJob:
         return min(len(slot.partials), each) if not slot.has_ended else each + 1
 
 
-def _size(params: ImageGenerateParams) -> tuple[int, int]:
-    """Return width x height in pixels, as far as they are known before the first picture."""
-    size = params.effective("size")
-    if size == "auto":
-        return 1, 1
-    width, height = map(int, size.split("x"))
-    return width, height
+_USUAL_SHAPE = 1.5
+"""The widest of the usual sizes."""
+
+
+def _shape(params: ImageGenerateParams) -> float | None:
+    """Return width over height, None where the service chooses."""
+    size = SIZE.fullmatch(str(params.effective("size")))
+    return int(size[1]) / int(size[2]) if size else None

@@ -72,7 +72,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         name = identifier(name)
         notice = simulator_notice() if settings is None and without_key() else ""
         self.form = Form(name, session.defaults, session.price, notice)
-        self._gallery = Gallery(preview_px=session.preview_px).add_class("gradient-images")
+        self._gallery = Gallery().add_class("gradient-images")
         self._results = Results(self._gallery)
         self._behind = StaticFallback(html.record([name, "no images yet"]))
         super().__init__([self.form.box, self._gallery])

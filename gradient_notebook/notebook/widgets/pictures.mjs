@@ -67,12 +67,12 @@ export class Place {
     this.badge = make("span", "badge", this.root);
   }
 
-  /** @param {Tile} tile @param {string} url @param {string} alt @param {boolean} labelled */
-  update(tile, url, alt, labelled) {
+  /** @param {Tile} tile @param {string} url @param {string} alt */
+  update(tile, url, alt) {
     this.root.dataset.status = tile.status;
     this.root.dataset.empty = String(!tile.keys.length);
     this.badge.textContent = tile.label;
-    this.badge.hidden = !tile.label || !labelled;
+    this.badge.hidden = !tile.label;
     this.image.alt = alt;
     if (!tile.keys.length) this.clear();
     else if (url && url !== this.wanted) this.show(url);
