@@ -48,10 +48,10 @@ class ImageGenerateParams:
     quality: Annotated[str | None, Parameter(short="q", often=True, choices=known_values("quality"), default=AUTO, help="Higher quality takes more time and more tokens.")] = None
     background: Annotated[str | None, Parameter(short="b", choices=(AUTO, "transparent", "opaque"), default=AUTO, help="Background of the image; transparent needs png or webp.")] = None
     moderation: Annotated[str | None, Parameter(choices=(AUTO, "low"), default=AUTO, help="How strictly content is filtered.")] = None
-    output_format: Annotated[str | None, Parameter(label="Format", short="f", often=True, choices=known_values("output_format"), default="png", help="File format of the image.")] = None
-    output_compression: Annotated[int | None, Parameter(label="Compression", often=True, minimum=0, maximum=100, help="Compression quality in percent, for webp and jpeg only.")] = None
+    output_format: Annotated[str | None, Parameter(label="Format", short="f", choices=known_values("output_format"), default="png", help="File format of the image.")] = None
+    output_compression: Annotated[int | None, Parameter(label="Compression", minimum=0, maximum=100, help="Compression quality in percent, for webp and jpeg only.")] = None
     stream: Annotated[bool | None, Parameter(acted_on=True, default=False, help="Send partial images while the image is being generated.")] = None
-    partial_images: Annotated[int | None, Parameter(short="p", acted_on=True, often=True, only_with="stream", default=0, minimum=0, help="Number of partial images in a stream; about 100 tokens each.")] = None
+    partial_images: Annotated[int | None, Parameter(short="p", acted_on=True, only_with="stream", default=0, minimum=0, help="Number of partial images in a stream; about 100 tokens each.")] = None
     user: Annotated[str | None, Parameter(max_length=256, help="ID of your end user, for the service's abuse monitoring.")] = None
     extra: Annotated[dict[str, Any], Parameter(help="Additional fields, sent as they are; they overrule the parameters.")] = field(default_factory=FixedDict)
     # fmt: on

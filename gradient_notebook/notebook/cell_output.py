@@ -118,7 +118,7 @@ class Card(Output):
         """Put the image in the card's place and the line under it, and what went wrong under that."""
         with self._lock:
             self._finished = True
-        said = [html.line(self.caption(job))] if job and job.images else []
+        said = [html.caption(self.caption(job))] if job and job.images else []
         said += [html.box(formatting.Box.of(error))] if error else []
         said += [html.box(box) for box in formatting.problems(job)]
         # In the widget's own output: a saved notebook keeps the last data of a display id, and needs no kernel for it.

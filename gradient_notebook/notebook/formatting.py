@@ -113,7 +113,6 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
     slot = next(slot for slot in job._slots if slot.image)
     count = f"{len(job.images)} PIL images" if isinstance(job._value, list) else "PIL"
     quality = slot.event.quality if slot.event else None
-    kept = slot.path if len(job.images) == 1 else None  # its name is a hash, which is known by its ends
     return [
         name,
         f"{count} {first.width}×{first.height} {(first.format or '').lower()}".strip(),
@@ -122,7 +121,6 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
         *([f"{job.usage.total_tokens:,} tokens{_of_them_partial(job)}"] if job.usage and job.usage.total_tokens is not None else []),
         *([price] if price else []),
         *([f"record {job.id[:RECORD_CHARACTERS]}"] if job._recorder.is_recorded else []),
-        *([f"{kept.stem[:4]}…{kept.stem[-2:]}{kept.suffix}"] if kept else []),
     ]
 
 

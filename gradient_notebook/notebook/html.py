@@ -26,11 +26,20 @@ QUIET = (
 )
 
 
-def line(parts: Sequence[str]) -> dict[str, str]:
-    """Return a caption as something to display."""
+_CAPTION = f"{QUIET};min-height:51.5px"
+"""A caption and its image are as high as the card before them, whose words have two lines: nothing below them moves."""
+
+
+def caption(parts: Sequence[str]) -> dict[str, str]:
+    """Return the line under finished images as something to display."""
+    return line(parts, _CAPTION)
+
+
+def line(parts: Sequence[str], style: str = QUIET) -> dict[str, str]:
+    """Return a line of facts as something to display."""
     name, *rest = [html.escape(part) for part in parts]
     strong = f'<b style="{STRONG}">{name}</b>'
-    return {"text/html": f'<div style="{QUIET}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
+    return {"text/html": f'<div style="{style}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
 
 
 _ALONE = (

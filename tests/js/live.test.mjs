@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import widget, {
-  announcement, cameToNothing, countdown, duration, fraction, layout,
+  announcement, cameToNothing, countdown, duration, fraction,
 } from "../../gradient_notebook/notebook/widgets/live.mjs";
 
 const RUNNING = { status: "running", tiles: [{}], steps: 4, steps_done: 0, note: "0 of 2 done", wait: { words: "" } };
@@ -37,13 +37,6 @@ test("A screen reader hears the end first, then why nothing happens, then how fa
   assert.equal(announcement({ ...RUNNING, tiles: [{}, {}] }), "0 of 2 done");
   assert.equal(announcement(RUNNING), "Waiting for the first image");
   assert.equal(announcement({ ...RUNNING, steps_done: 2 }), "Partial image 2 of 3");
-});
-
-test("Rows of different lengths are equally wide: the spans of each add up to all columns", () => {
-  assert.deepEqual(layout([1]), { columns: 1, spans: [1] });
-  assert.deepEqual(layout([3]), { columns: 3, spans: [1, 1, 1] });
-  assert.deepEqual(layout([3, 2]), { columns: 6, spans: [2, 2, 2, 3, 3] });
-  assert.deepEqual(layout([2, 2]), { columns: 2, spans: [1, 1, 1, 1] });
 });
 
 test("A tile has come to nothing when its image failed or was cancelled", () => {

@@ -14,6 +14,7 @@
  */
 
 const PATIENCE_MS = 600;
+const FOLD = ".jupyter-widget-Collapse-header";
 const FORM_BUTTON = "[class*='gradient-form-']";
 
 /**
@@ -33,6 +34,15 @@ function nameSlider(handle) {
   for (const [attribute, part] of Object.entries(names)) {
     const words = row?.querySelector(part)?.textContent ?? "";
     if (handle.getAttribute(attribute) !== words) handle.setAttribute(attribute, words);
+  }
+}
+
+/** The notebook's folded box opens by a click only: nobody without a mouse would reach what is in it. @param {Element} header */
+function nameFold(header) {
+  const open = String(header.parentElement?.classList.contains("jupyter-widget-Collapse-open") ?? false);
+  const wanted = { role: "button", tabindex: "0", "aria-expanded": open };
+  for (const [attribute, value] of Object.entries(wanted)) {
+    if (header.getAttribute(attribute) !== value) header.setAttribute(attribute, value);
   }
 }
 
@@ -77,8 +87,9 @@ export class PanelForm {
     }
   }
 
-  nameSliders() {
+  nameParts() {
     for (const handle of this.panel?.querySelectorAll(".noUi-handle") ?? []) nameSlider(handle);
+    for (const header of this.panel?.querySelectorAll(FOLD) ?? []) nameFold(header);
   }
 
   get panel() {
@@ -99,7 +110,10 @@ export class PanelForm {
     if (!this.isOfPanel(event)) return;
     const target = /** @type {HTMLElement} */ (event.target);
     const modified = event.ctrlKey || event.metaKey;
-    if (event.key === "Enter" && (modified || target.closest(FORM_BUTTON)) && event.repeat) {
+    if ([" ", "Enter"].includes(event.key) && !modified && target.matches(FOLD)) {
+      swallow(event);
+      target.click();
+    } else if (event.key === "Enter" && (modified || target.closest(FORM_BUTTON)) && event.repeat) {
       swallow(event); // a key that is held is one wish
     } else if (event.key === "Enter" && modified) {
       swallow(event);

@@ -70,10 +70,11 @@ class Form:
             "form",
             prompt,
             self.interpolates,
+            # Right under the prompt: what one presses after typing stays in view on a projector, too.
+            self._row(self.generate_button, self._estimate),
             *others,
             self._more,
             self._box("field", self.variable, self._variable_note),
-            self._row(self.generate_button, self._estimate),
             self._row(*self._code_buttons),
             self._notice,
         )

@@ -58,13 +58,13 @@ class Gallery extends View {
   scrubber = make("label", "scrubber");
   range = make("input", "range");
   position = make("span", "position");
+  thumbs = make("div", "gallery", this.card);
   tools = make("div", "tools", this.card);
   all = makeButton("Show all", this.tools);
   use = makeButton("Use these settings", this.tools);
   copy = makeButton("Copy", this.tools);
   download = makeButton("Download", this.tools);
   boxes = make("div", "boxes", this.card);
-  thumbs = make("div", "gallery", this.card);
 
   /** @param {Model<GalleryTraits>} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
   constructor(model, el, pictures, signal) {
@@ -127,7 +127,7 @@ class Gallery extends View {
 
   tick() {
     super.tick();
-    this.form.nameSliders();
+    this.form.nameParts();
   }
 
   afterCancel() {
