@@ -104,7 +104,7 @@ def test_a_mistake_stands_beside_its_control(panel: Panels) -> None:
     seen.header.click()
     seen.control("extra").fill("oops")
     seen.header.click()
-    expect(seen.control("extra")).to_be_hidden()
+    expect(extra).to_be_hidden()
     seen.press()
     expect(extra.get_by_role("alert")).to_be_visible()
     expect(extra.get_by_role("alert")).to_contain_text("extra='oops': expected a mapping of JSON values")

@@ -18,7 +18,7 @@ from PIL import Image, features
 from gradient_notebook import imaging
 from gradient_notebook.api.errors import InvalidResponseError
 from gradient_notebook.api.images import extension
-from gradient_notebook.imaging import contact_sheet, open_image, preview, rows
+from gradient_notebook.imaging import SHOWN_HEIGHT, SHOWN_WIDTH, contact_sheet, open_image, preview, tiling
 
 from .examples import of_full
 
@@ -64,20 +64,45 @@ def test_a_transparent_picture_stays_transparent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "lines"), [(1, [1]), (2, [2]), (3, [3]), (4, [2, 2]), (5, [3, 2]), (7, [3, 2, 2]), (10, [4, 3, 3])]
+    ("count", "shape", "grid", "whole"),
+    [
+        (1, 1.5, (1, 1), (720, 480)),
+        (1, 1.0, (1, 1), (480, 480)),
+        (1, 2 / 3, (1, 1), (320, 480)),
+        (2, 1.0, (2, 1), (956, 478)),
+        (3, 2 / 3, (3, 1), (959, 476)),
+        (4, 1.0, (2, 2), (480, 480)),
+        (5, 1.0, (3, 2), (722, 480)),
+        (10, 1.0, (5, 2), (956, 384)),
+    ],
 )
-def test_rows_hold_every_picture_and_none_is_empty(count: int, lines: list[int]) -> None:
-    """The rows of a sheet are as even as they can be."""
-    assert rows(count) == lines
+def test_images_together_are_as_large_as_they_can_be(
+    count: int, shape: float, grid: tuple[int, int], whole: tuple[int, int]
+) -> None:
+    """480 pixels high alone, whatever their shape; several fill that and a width of 960, with few places empty."""
+    tiles = tiling(count, shape)
+    assert (tiles.columns, tiles.lines) == grid
+    assert all(abs(a - b) <= 3 for a, b in zip(tiles.whole, whole, strict=True)), tiles.whole
 
 
-def test_a_contact_sheet_shows_every_picture_over_the_full_width() -> None:
-    """Five pictures are rows of three and two, each of them as wide as the sheet."""
+@given(st.integers(1, 10), st.floats(1 / 3, 3))
+def test_every_image_has_a_place(count: int, shape: float) -> None:
+    """And no line is empty; nothing is higher than one alone, nor several wider than they may be."""
+    tiles = tiling(count, shape)
+    assert (tiles.lines - 1) * tiles.columns < count <= tiles.lines * tiles.columns
+    assert tiles.whole[1] <= SHOWN_HEIGHT + 1
+    assert count == 1 or tiles.whole[0] <= SHOWN_WIDTH + tiles.columns
+
+
+def test_a_contact_sheet_shows_every_picture_in_a_tile_of_one_size() -> None:
+    """Five pictures are rows of three and two, each in its place."""
     colors = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250)]
-    sheet = open_image(contact_sheet([picture(color=color) for color in colors], 600).data)
-    assert sheet.width == 600
-    places = [(100, 50), (300, 50), (500, 50), (150, sheet.height - 50), (450, sheet.height - 50)]
-    for place, color in zip(places, colors, strict=True):
+    sheet = open_image(contact_sheet([picture(color=color) for color in colors]).data)
+    tiles = tiling(5, picture().width / picture().height)
+    assert sheet.size == tiles.whole
+    for index, color in enumerate(colors):
+        line, column = divmod(index, tiles.columns)
+        place = (column * (tiles.width + 4) + tiles.width // 2, line * (tiles.height + 4) + tiles.height // 2)
         assert all(abs(a - b) < 30 for a, b in zip(sheet.getpixel(place), color, strict=True))
 
 
