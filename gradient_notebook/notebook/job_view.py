@@ -44,11 +44,11 @@ def show_jobs(jobs: Sequence[Job]) -> Shown:
     """Return several jobs as one thing to display, without words for where nothing else is shown."""
     _wait_if_executed(jobs)
     if not all(job.done() for job in jobs):
-        from ..imaging import rows
+        from ..imaging import tiling
         from .widgets.live import side_by_side
 
-        px = max(_NARROWEST_PX, session.preview_px // rows(len(jobs))[0])
-        data, metadata = _live(side_by_side([_card(job, px) for job in jobs]))
+        width = max(_NARROWEST_PX, tiling(len(jobs), 1).width)
+        data, metadata = _live(side_by_side([_card(job, width) for job in jobs], width))
         return _without_words(data), metadata
     images = [image for job in jobs for image in job.images]
     prompts = "\n".join(dict.fromkeys(job.params.prompt for job in jobs))

@@ -34,7 +34,7 @@ def test_a_finished_cell_has_one_image_and_one_line(kernel: Kernel) -> None:
     assert kind == "image/jpeg"
     assert shown.size == (768, 512)
     assert picture["data"]["text/plain"] == "A red <b>house</b>"
-    assert picture["metadata"] == {kind: {"alt": "A red <b>house</b>", "width": 768, "height": 512}}
+    assert picture["metadata"] == {kind: {"alt": "A red <b>house</b>", "width": 720, "height": 480}}
     assert set(picture["data"]) == {kind, "text/plain"}
     assert caption["data"]["text/plain"].startswith("house · PIL 1536×1024 png · low · ")
     assert cell.views == []

@@ -109,10 +109,10 @@ def live_card(params: ImageGenerateParams, px: int) -> tuple[LiveView, LiveJob]:
     return view, LiveJob(view, params, round(px * max(tiles.width, tiles.height) / max(tiles.whole)))
 
 
-def side_by_side(views: Sequence[LiveView]) -> ipywidgets.Box:
-    """Return one widget that has several, as many in a row as there is room for."""
+def side_by_side(views: Sequence[LiveView], width: int) -> ipywidgets.Box:
+    """Return one widget that has several, each `width` CSS pixels wide, as many in a row as there is room for."""
     for view in views:
-        view.layout.width = f"{view.preview_px}px"
+        view.layout.width = f"{width}px"
     return ipywidgets.Box(views, layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="12px"))
 
 
