@@ -40,8 +40,8 @@ class PanelPage:
         self.stage = self.root.locator(".gradient-stage")
         self.prompt = self.root.get_by_label("Prompt", exact=True)
         self.picture = self.stage.locator(".gradient-grid .gradient-picture")
-        self.words = self.stage.locator(".gradient-foot .gradient-prompt")
-        self.line = self.stage.locator(".gradient-foot .gradient-line")
+        self.words = self.stage.locator(".gradient-head .gradient-prompt")
+        self.line = self.stage.locator(".gradient-head .gradient-line")
         self.boxes = self.stage.locator(".gradient-box")
         self.thumbs = self.stage.locator(".gradient-gallery .gradient-tile")
         self.position = self.stage.locator(".gradient-position")
@@ -96,6 +96,9 @@ class PanelPage:
         return self.root.locator(".gradient-form .gradient-field").filter(has=control)
 
     def control(self, name: str) -> Locator:
+        """Return a parameter's control, in view: what is seldom changed is folded."""
+        if not PARAMETERS[name].often and not self.root.locator(".gradient-more .jupyter-widget-Collapse-open").count():
+            self.header.click()
         return self.root.locator(".gradient-form").get_by_label(PARAMETERS[name].label, exact=True)
 
     @property

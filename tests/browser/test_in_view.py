@@ -1,0 +1,139 @@
+"""What matters is in view, at a projector's size too, and nothing moves when the image comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from gate import Gate
+from lab import NotebookPage
+from panel_page import PanelPage
+from playwright.sync_api import Locator, expect
+
+from gradient_notebook.simulator import Simulator
+
+Opener = Callable[..., NotebookPage]
+Panels = Callable[..., PanelPage]
+PROJECTOR, LAPTOP, LOW = (853, 480), (1300, 900), 700
+SIZES = [PROJECTOR, LAPTOP]
+KEPT = "--size {size} -q low -n {n} --stream --partial-images 1"
+BUSY = {"status": 429, "headers": {"retry-after": "60"}, "body": {"id": "too_many_requests", "message": "Busy."}}
+
+
+@contextmanager
+def window(opened: NotebookPage, size: tuple[int, int]) -> Iterator[None]:
+    """Make the window so large, and as large as before afterwards."""
+    before = opened.page.viewport_size
+    assert before
+    opened.page.set_viewport_size({"width": before["width"], "height": size[1]})
+    opened.set_width(size[0])
+    try:
+        yield
+    finally:
+        opened.page.set_viewport_size(before)
+
+
+def is_in_view(*shown: Locator) -> list[bool]:
+    """Whether each lies in the window as a whole, and nothing of the front end's lies over it."""
+    inside = """(e) => {
+      const { left, top, right, bottom } = e.getBoundingClientRect();
+      const corners = [[left + 2, top + 2], [right - 2, bottom - 2], [(left + right) / 2, (top + bottom) / 2]];
+      return corners.every(([x, y]) => e.contains(document.elementFromPoint(x, y)));
+    }"""
+    return [bool(one.evaluate(inside)) for one in shown]
+
+
+def below(opened: NotebookPage) -> float:
+    """Where the cell below stands, as seen from the one that makes images, in CSS pixels."""
+    tops = [opened.cell(at).evaluate("e => e.getBoundingClientRect().top") for at in (1, 2)]
+    return float(tops[1] - tops[0])
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_cell_that_waits_shows_why_and_how_to_stop(
+    notebook: Opener, service: Simulator, size: tuple[int, int]
+) -> None:
+    """The words, the countdown and Cancel stand on top of the card."""
+    service.script([BUSY])
+    opened = notebook("%%imagegen\nA fox", "# below")
+    with window(opened, size):
+        opened.begin(1)
+        card = opened.output(1).locator(".gradient-card")
+        expect(card.locator(".gradient-state")).to_contain_text("attempt 2 in")
+        parts = [card.locator(f".gradient-{name}") for name in ("prompt", "state", "clock", "cancel", "bar")]
+        assert is_in_view(*parts) == [True] * 5
+        card.get_by_role("button", name="Cancel").click()
+        opened.ended(1)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("shape", ["1024x1024", "1536x1024", "1024x1536", "auto"])
+def test_nothing_below_moves_when_the_image_comes(notebook: Opener, gate: Gate, shape: str, n: int) -> None:
+    """From the card's first moment to the image, in a window of 700 pixels and more; several with size auto are no squares."""
+    if (shape, n) == ("auto", 3):
+        pytest.skip("their shape is not known before the first one is there")
+    gate.close()
+    opened = notebook(f"%%imagegen {KEPT.format(size=shape, n=n)}\nA square fox", "# below")
+    with window(opened, (LAPTOP[0], LOW)):
+        opened.begin(1)
+        opened.output(1).locator(".gradient-card").wait_for()
+        places = [below(opened)]
+        gate.allow(1)
+        expect(opened.output(1).locator(".gradient-picture")).to_have_count(n)
+        places.append(below(opened))
+        gate.open()
+        opened.ended(1)
+        expect(opened.output(1).locator(".gradient-card")).to_have_count(0)
+        expect(opened.output(1)).to_contain_text("record")
+        places.append(below(opened))
+    assert max(places) - min(places) <= 1, places
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_panel_is_used_in_one_view(panel: Panels, size: tuple[int, int]) -> None:
+    """Prompt, Generate, progress, Cancel and the picture; and what went wrong in the picture's place."""
+    seen = panel()
+    with window(seen.opened, size):
+        seen.root.evaluate("e => e.scrollIntoView()")
+        seen.gate.close()
+        seen.prompt.fill("a wide lake")
+        seen.page.keyboard.press("Control+Enter")
+        seen.gate.allow(1)
+        expect(seen.picture).to_have_count(1)
+        parts = [seen.prompt, seen.button("Generate"), seen.words, seen.button("Cancel"), seen.picture]
+        assert is_in_view(*parts) == [True] * 5
+        seen.gate.open()
+        seen.done("a wide lake")
+        assert is_in_view(seen.prompt, seen.picture, seen.line) == [True] * 3
+        seen.generate("[refuse] it")
+        expect(seen.boxes).to_contain_text("refused")
+        assert is_in_view(seen.prompt, seen.boxes) == [True] * 2
+
+
+def test_what_is_folded_is_reached_and_opened_by_keyboard(panel: Panels) -> None:
+    """Tab goes to it, Enter and Space open and close it, and it says which it is."""
+    seen = panel()
+    model = seen.root.locator(".gradient-form").get_by_label("Model", exact=True)
+    expect(seen.header).to_have_attribute("aria-expanded", "false")
+    seen.header.focus()
+    seen.page.keyboard.press("Enter")
+    expect(model).to_be_visible()
+    expect(seen.header).to_have_attribute("aria-expanded", "true")
+    seen.header.focus()
+    seen.page.keyboard.press(" ")
+    expect(model).to_be_hidden()
+
+
+def test_the_list_of_sizes_opens_with_all_of_them(panel: Panels) -> None:
+    """A click sets the text aside, which a browser would take for a filter; it comes back unless something is typed."""
+    seen = panel()
+    size = seen.control("size")
+    size.fill("1536x1024")
+    seen.prompt.focus()
+    size.click()
+    expect(size).to_have_value("")
+    expect(size).to_have_attribute("placeholder", "1536x1024")
+    seen.prompt.click()
+    expect(size).to_have_value("1536x1024")
+    assert seen.python("print(panel.form.given()['size'])") == "1536x1024"
