@@ -118,7 +118,11 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
         f"{count} {first.width}×{first.height} {(first.format or '').lower()}".strip(),
         *([quality] if quality else []),
         seconds(job.elapsed_s),
-        *([f"{job.usage.total_tokens:,} tokens{_of_them_partial(job)}"] if job.usage and job.usage.total_tokens is not None else []),
+        *(
+            [f"{job.usage.total_tokens:,} tokens{_of_them_partial(job)}"]
+            if job.usage and job.usage.total_tokens is not None
+            else []
+        ),
         *([price] if price else []),
         *([f"record {job.id[:RECORD_CHARACTERS]}"] if job._recorder.is_recorded else []),
     ]
