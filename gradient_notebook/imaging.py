@@ -12,7 +12,7 @@ from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugi
 
 from .api.base64_stream import MAX_IMAGE_BYTES
 from .api.errors import InvalidResponseError
-from .api.images import format_of
+from .api.images import format_of, is_svg
 from .api.text import clean
 from .session import OWN
 
@@ -78,6 +78,8 @@ def _opener(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
         from PIL import AvifImagePlugin  # Pillow has it since 11.3
 
         return AvifImagePlugin.AvifImageFile
+    if is_svg(data):
+        raise ValueError("it is SVG, a drawing: open the file in a browser.")
     if kind != "jpeg":
         raise ValueError("it is none of PNG, JPEG, WebP, GIF and AVIF.")
     if data.count(b"\xff\xda") > _MOST_PASSES:

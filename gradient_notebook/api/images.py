@@ -22,6 +22,17 @@ def format_of(data: bytes) -> str:
     return "" if found == "webp" and data[8:12] != b"WEBP" else found
 
 
+def is_svg(data: bytes) -> bool:
+    """Whether it is a drawing: text, which may begin with a declaration."""
+    begins = data[:_SVG_BEGINS].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return begins.startswith(b"<svg") or (
+        begins.startswith((b"<?xml", b"<!DOCTYPE svg", b"<!--")) and b"<svg" in begins
+    )
+
+
+_SVG_BEGINS = 2_000  # bytes: a declaration and comments may come before
+
+
 def extension(data: bytes) -> str:
     """Return the file extension for what the bytes are, `.bin` for what is no known image."""
-    return f".{format_of(data) or 'bin'}"
+    return f".{format_of(data) or ('svg' if is_svg(data) else 'bin')}"

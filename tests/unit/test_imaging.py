@@ -249,3 +249,22 @@ def test_a_damaged_file_is_an_image_or_our_error(kind: str, changes: list[tuple[
     for damaged in (data, data[:end]):
         with contextlib.suppress(InvalidResponseError):
             assert open_image(damaged).width > 0
+
+
+@pytest.mark.parametrize(
+    ("begins", "kept_as"),
+    [
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', ".svg"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- made by x --><svg/>', ".svg"),
+        (b"<!DOCTYPE svg><svg/>", ".svg"),
+        (b'<?xml version="1.0"?><error/>', ".bin"),
+        (b"<html><svg/></html>", ".bin"),
+    ],
+)
+def test_a_drawing_is_kept_under_its_name_and_not_opened(begins: bytes, kept_as: str) -> None:
+    """SVG is text that Pillow does not read: what can be done with it is said."""
+    assert extension(begins) == kept_as
+    with pytest.raises(
+        InvalidResponseError, match="open the file in a browser" if kept_as == ".svg" else "none of PNG"
+    ):
+        open_image(begins)
