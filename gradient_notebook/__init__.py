@@ -14,6 +14,7 @@ What has been made:
     history: find it, in any session.
     History: what was found, newest first.
     HistoryEntry: one generation: request, outcome, images.
+    show: look at images side by side, as previews.
 
 What holds for this process:
     configure: set defaults, limits, prices, the archive.
@@ -99,6 +100,7 @@ __all__ = [
     "generate",
     "history",
     "session",
+    "show",
     "submit",
 ]
 
@@ -133,6 +135,7 @@ if TYPE_CHECKING:
     from .history.query import History, history
     from .jobs.job import Job
     from .jobs.submit import generate, submit
+    from .notebook.sheet import show
     from .notebook.widgets.panel import Panel
     from .session import Session, configure, session
 
@@ -150,6 +153,7 @@ _MODULES = {
     "generate": "jobs.submit",
     "history": "history.query",
     "session": "session",
+    "show": "notebook.sheet",
     "submit": "jobs.submit",
     **dict.fromkeys(
         (

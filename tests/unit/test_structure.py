@@ -52,7 +52,7 @@ IMPORTERS = {
     },
     "nest_asyncio2": {"jobs.event_loop"},
     "platformdirs": {"connect", "storage.archive"},
-    "pybase64": {"api", "notebook.history_view", "notebook.static_output", "simulator.generations"},
+    "pybase64": {"api", "notebook.history_view", "notebook.sheet", "notebook.static_output", "simulator.generations"},
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
     "gradient_notebook.simulator": {"connect"},
