@@ -18,7 +18,7 @@ CHECKERS := $(if $(shell command -v npm 2>/dev/null),$(NODE)/typescript-$(TYPESC
 HEADLESS := $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname))),,--no-browser)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab demo test test-all lint compat bench figures reliability picture clean
+.PHONY: lab demo test test-all lint compat bench figures reliability picture pictures clean
 
 lab: $(VENV)/lab ## JupyterLab on the quickstart
 	$(IN)/jupyter lab $(HEADLESS) $(AS_ROOT) --LabApp.default_url=/lab/tree/$(QUICKSTART)
@@ -57,6 +57,9 @@ reliability: $(VENV)/test ## nothing lost, nothing sent twice: thousands of faul
 
 picture: $(VENV)/test ## the README's pictures, taken anew
 	$(IN)/python tests/browser/picture.py
+
+pictures: $(VENV)/test ## every state of a cell and of the panel, in each window and theme, to be looked at
+	$(IN)/python tests/browser/pictures.py
 
 figures: $(VENV)/test $(BENCH)/bin/python ## what a person waits for in Chromium, beside a cell that uses the SDK
 	-$(BENCH)/bin/python -m pip install --quiet --upgrade $(PEERS)

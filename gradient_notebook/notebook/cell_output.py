@@ -76,6 +76,17 @@ class Text(Output):
             print(f"{self.name}: {words}", flush=True)  # noqa: T201 - this is the output
 
 
+class Plain(Text):
+    """Plain lines, and the image at the end: for a notebook in which no widget can be made."""
+
+    def finish(self, job: Job | None, error: BaseException | None) -> bool:
+        """Show the images that came, and say what has come of it. An error with no image is left to be raised."""
+        if picture := image_of(job, session.preview_px):
+            data, metadata = picture
+            show(data, metadata)
+        return super().finish(job, error)
+
+
 class Card(Output):
     """The live picture, and at the end an ordinary image in its place."""
 

@@ -21,7 +21,7 @@ from ..jobs.job import Job, new_job
 from ..session import session
 from ..storage.archive import default_file_mode, get_default, write_atomic
 from . import formatting
-from .cell_output import Card, Output, Text
+from .cell_output import Card, Output, Plain, Text
 from .execution import answering_as, is_executed
 from .magic_args import MagicArgs, complete_given, looks_like_options, numbered, save_path
 from .templates import interpolate
@@ -115,6 +115,7 @@ class CellRun:
         print(f"Estimate: {formatting.estimate(self.params, session.price)}. Nothing was sent.")  # noqa: T201
 
     def _output(self, *, background: bool = False) -> Output:
+        """Show that the work begins, and return where it is shown."""
         arguments = (self.args.name, self.params)
         if self.args.quiet:
             self.output = Output(*arguments)
@@ -122,11 +123,16 @@ class CellRun:
             self.output = Card(*arguments, background=background)
         else:
             self.output = Text(*arguments)
+        try:
+            self.output.begin()
+        except Exception as error:  # noqa: BLE001 - whatever a front end's libraries raise: decoration never stops the work
+            self.output = Plain(*arguments)
+            self.output.begin()
+            self._notes.append(f"The card cannot be shown here ({type(error).__name__}: {error}).")
         return self.output
 
     def _job(self, observer: Any) -> Job:
-        """Show that the work begins, and return the job, of which nothing has been sent yet."""
-        self.output.begin()
+        """Return the job, of which nothing has been sent yet."""
         try:
             settings = discover(found=self._found)
             job = new_job(self.params, settings, get_default(), observer)

@@ -94,6 +94,9 @@ class ImageGenMagics(Magics):
         options, text = split_prompt(line)
         if _helps(PANEL_PARSER, options):
             return
+        if not hasattr(self.shell, "kernel"):
+            what = "%imagegen_panel: a panel needs a notebook"
+            raise InvalidRequestError(what, "Here %imagegen and %%imagegen make images.", sent=None)
         args = parse(options, partial(interpolate, namespace=self.shell.user_ns), PANEL_PARSER)
         if unfit := args.own_options - {"raw"}:
             what = f"%imagegen_panel: --{min(unfit).replace('_', '-')} works with %imagegen only"

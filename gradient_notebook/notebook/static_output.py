@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def show(data: dict[str, Any]) -> DisplayHandle:
+def show(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> DisplayHandle:
     """Show an output, and return the handle that changes it."""
     # Not `Output` or `clear_output`, which flicker or arrive late. An update by display id reaches its output from any
     # thread; with ipykernel 7, nbclient drops one that comes after its cell.
     handle = DisplayHandle()
-    handle.display(data, raw=True)
+    handle.display(data, metadata=metadata or {}, raw=True)
     return handle
 
 
