@@ -61,7 +61,7 @@ def test_a_cell_that_waits_shows_why_and_how_to_stop(
         opened.begin(1)
         card = opened.output(1).locator(".gradient-card")
         expect(card.locator(".gradient-state")).to_contain_text("attempt 2 in")
-        parts = [card.locator(f".gradient-{name}") for name in ("prompt", "state", "clock", "cancel", "bar")]
+        parts = [card.locator(f".gradient-{name}") for name in ("prompt", "line", "clock", "cancel", "bar")]
         assert is_in_view(*parts) == [True] * 5
         card.get_by_role("button", name="Cancel").click()
         opened.ended(1)
