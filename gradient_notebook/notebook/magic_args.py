@@ -306,6 +306,10 @@ def unknown(word: str, parser: Parser) -> InvalidRequestError:
     magic = parser.prog
     if not word.startswith("-"):
         below = "below %%imagegen, or " if parser is PARSER else ""
+        option = word.partition("=")[0].lower().replace("_", "-")
+        if f"--{option}" in {name for action in parser._actions for name in action.option_strings}:
+            what = f"%{magic}: unexpected argument {word!r}"
+            return InvalidRequestError(what, f"Did you mean --{option}?", sent=parser.sent)
         named = f"Give one NAME and options; the prompt goes {below}after --."
         advice = named if parser in (PARSER, PANEL_PARSER) else f"%{magic}? shows what it takes."
         return InvalidRequestError(f"%{magic}: unexpected argument {word!r}", advice, sent=parser.sent)

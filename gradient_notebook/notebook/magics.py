@@ -146,7 +146,7 @@ class ImageGenMagics(Magics):
         if _helps(PARSER, options):
             return None
         if text is None:
-            what = "%imagegen: no prompt after --"
+            what = "%imagegen: there is no prompt"
             raise InvalidRequestError(what, "Write %imagegen [NAME] [options] -- prompt.")
         names = {**self.shell.user_ns, **(local_ns or {})}
         return CellRun(self.shell, parse(options, partial(interpolate, namespace=names)), text, names)

@@ -55,15 +55,15 @@ def _row(name: str, endpoint: str, chosen: str) -> _Row:
         ", ".join(known.get("quality", (_UNKNOWN,))),
         ", ".join(known.get("output_format", (_UNKNOWN,))),
         f"{ends}" if ends else "",
-        _why() if name == chosen else "",
+        f"yes: {_why()}" if name == chosen else "",
     )
 
 
 def _why() -> str:
     """Return where the id of the model that is used comes from."""
     if session.model is None:
-        return "used: the documented default"
-    return f"used: {_VARIABLE}" if session.model == os.environ.get(_VARIABLE) else "used: %config ImageGen.model"
+        return "the documented default"
+    return _VARIABLE if session.model == os.environ.get(_VARIABLE) else "%config ImageGen.model"
 
 
 def _remarks(listed: ModelListResponse, chosen: str) -> Iterator[str]:
@@ -82,14 +82,14 @@ def _table(rows: Sequence[_Row]) -> str:
         return ""
     cell = "padding:3px 14px 3px 0;text-align:left;vertical-align:top"
     head = "".join(f'<th style="{cell};white-space:nowrap">{escape(words)}</th>' for words in _HEAD)
-    styles = [cell if name in _WRAPPED else f"{cell};white-space:nowrap" for name in _Row._fields]
+    styles = [f"{cell};min-width:150px" if name in _WRAPPED else f"{cell};white-space:nowrap" for name in _Row._fields]
     lines = [
         [f'<td style="{style}">{escape(words)}</td>' for style, words in zip(styles, row, strict=True)] for row in rows
     ]
     body = "".join(
         f"<tr{_STRONG if row.used else ''}>{''.join(cells)}</tr>" for row, cells in zip(rows, lines, strict=True)
     )
-    return f'<table style="{html.QUIET};border-collapse:collapse"><tr>{head}</tr>{body}</table>'
+    return f'<div style="overflow-x:auto"><table style="{html.QUIET};border-collapse:collapse"><tr>{head}</tr>{body}</table></div>'
 
 
 _STRONG = f' style="{html.STRONG};font-weight:600"'

@@ -257,7 +257,7 @@ def test_models_lists_what_the_service_offers(kernel: Kernel, simulator: Simulat
 
     assert head.split() == ["Model", "Family", "Ends", "Used"]
     assert {line.split()[0] for line in lines} == set(IMAGE_MODELS)
-    assert [line.split("  ")[0] for line in lines if "used: GRADIENT_IMAGE_MODEL" in line] == ["openai-gpt-image-2"]
+    assert [line.split("  ")[0] for line in lines if "yes: GRADIENT_IMAGE_MODEL" in line] == ["openai-gpt-image-2"]
     assert table["data"]["text/html"].count("<tr") == 1 + len(IMAGE_MODELS)
     assert simulator.posts == []
 

@@ -105,9 +105,9 @@ def magics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageGenMagics]
 @pytest.mark.parametrize(
     ("line", "cell", "message"),
     [
-        ("", None, "no prompt after --\nWrite %imagegen [NAME] [options] -- prompt."),
-        ("house", None, "no prompt after --"),
-        ("A red house", None, "no prompt after --"),
+        ("", None, "there is no prompt\nWrite %imagegen [NAME] [options] -- prompt."),
+        ("house", None, "there is no prompt"),
+        ("A red house", None, "there is no prompt"),
         ("house --", None, "prompt=''"),
         ("house", "", "prompt=''"),
         ("house", "\n   \n", "prompt=''"),

@@ -28,9 +28,9 @@ def test_each_model_is_told_with_its_family_and_its_end() -> None:
 def test_it_says_which_one_is_used_and_why(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session's, the environment's, or the documented one."""
     why = {
-        "documented": "used: the documented default",
-        "environment": "used: GRADIENT_IMAGE_MODEL",
-        "config": "used: %config ImageGen.model",
+        "documented": "yes: the documented default",
+        "environment": "yes: GRADIENT_IMAGE_MODEL",
+        "config": "yes: %config ImageGen.model",
     }
     if source == "environment":
         monkeypatch.setenv("GRADIENT_IMAGE_MODEL", "my-image")
@@ -38,7 +38,7 @@ def test_it_says_which_one_is_used_and_why(source: str, monkeypatch: pytest.Monk
     elif source == "config":
         gn.configure(model="my-image")
     lines = table("openai-gpt-image-1", "my-image").splitlines()
-    assert [line.split("  ")[0] for line in lines if "used:" in line] == [
+    assert [line.split("  ")[0] for line in lines if "yes:" in line] == [
         "openai-gpt-image-1" if source == "documented" else "my-image"
     ]
     assert sum(why[source] in line for line in lines) == 1
@@ -48,7 +48,7 @@ def test_a_model_that_the_service_does_not_list_is_told_with_the_way_to_another(
     """Nothing switches by itself."""
     gn.configure(model="gone")
     *_, what, how = table("openai-gpt-image-2", "llama").splitlines()
-    assert what == "The service does not list gone (used: %config ImageGen.model)."
+    assert what == "The service does not list gone (%config ImageGen.model)."
     assert how == "configure(model='openai-gpt-image-2') sets another."
     assert session.model == "gone"
 

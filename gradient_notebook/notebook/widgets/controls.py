@@ -48,7 +48,8 @@ def make_control(parameter: Parameter) -> ipywidgets.ValueWidget:
         bounds = {"min": parameter.minimum or 0, "max": parameter.maximum or _NO_UPPER_BOUND}
         return ipywidgets.BoundedIntText(value=default, **bounds, **words)
     if parameter.listed:
-        return ipywidgets.Combobox(value=default, **words)
+        # Under its label: what the service lists has long names, which differ at their ends.
+        return ipywidgets.Combobox(value=default, **words).add_class("gradient-wide")
     kind = TypedText if parameter.multiline else ipywidgets.Text
     example = {dict: '{"seed": 7}', int: NOT_GIVEN}.get(parameter.kind, "")
     return kind(value=default, placeholder=example, **words)

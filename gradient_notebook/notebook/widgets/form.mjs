@@ -160,10 +160,7 @@ export class PanelForm {
     const active = document.activeElement;
     if (active instanceof HTMLInputElement && !active.list) active.dispatchEvent(new Event("change", { bubbles: true }));
     this.typed = undefined;
-    if (!typed || Number(typed.words) === Number(typed.input.value)) return false;
-    const what = `${typed.words} is not allowed: it was changed to ${typed.input.value}.`;
-    this.view.tell({ kind: "failed", what, advice: "Nothing was sent. Press Generate again to use it." });
-    return true;
+    return typed ? this.sayCorrection(typed, "Nothing was sent. Press Generate again to use it.") : false;
   }
 
   /** @param {Event} event */
@@ -196,7 +193,21 @@ export class PanelForm {
 
   /** What has become of a number is seen by a person who goes on to anything but Generate. @param {FocusEvent} event */
   left({ relatedTarget }) {
-    if (!(relatedTarget instanceof Element && relatedTarget.closest(FORM_BUTTON))) this.typed = undefined;
+    if (relatedTarget instanceof Element && relatedTarget.closest(FORM_BUTTON)) return;
+    const { typed } = this;
+    this.typed = undefined;
+    // When the control has had its turn: what it makes of a number out of its bounds is said, wherever one looks.
+    if (typed) setTimeout(() => this.sayCorrection(typed, ""));
+  }
+
+  /**
+   * Say what a control has made of a number, if it is another one; return whether it is.
+   * @param {{ input: HTMLInputElement, words: string }} typed @param {string} advice
+   */
+  sayCorrection({ input, words }, advice) {
+    if (Number(words) === Number(input.value)) return false;
+    this.view.tell({ kind: "failed", what: `${words || "An empty field"} is not allowed: it was changed to ${input.value}.`, advice });
+    return true;
   }
 
   wait() {
