@@ -177,6 +177,7 @@ class Session:
             if not (text := os.environ.get(variable)):
                 continue
             try:
+                text = text.strip()  # of files that containers read, lines keep their ends
                 value = parameter.parse(text.lower() if parameter.kind is bool else text)  # True as well as true
                 fresh[name] = self.checked(name, value)
             except GradientNotebookError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from .errors import GradientNotebookError
 from .models import AUTO, DEFAULT_MODEL, PARTIAL_IMAGE_TOKENS, WARNING_DAYS, Family, family_of
 from .parameter import Parameter
 from .params import PARAMETERS, ImageGenerateParams
+from .text import SHORT, clean
 
 _WITH_CHOICES = {name for name, parameter in PARAMETERS.items() if parameter.choices}
 
@@ -19,20 +21,27 @@ def value_notes(values: Mapping[str, Any]) -> dict[str, str]:
     family = family_of(str(values.get("model", DEFAULT_MODEL)))
     chosen = {name: str(values[name]) for name in _WITH_CHOICES & values.keys() if values[name] is not None}
     notes = {name: _value_note(PARAMETERS[name], value, family) for name, value in chosen.items()}
-    if values.get("stream") and family and chosen.get("output_format") in family.whole_only.value:
-        notes["output_format"] = f"{family.name} sends {chosen['output_format']} without streaming only."
+    if values.get("stream") and (reason := not_streamed(values)):
+        notes["output_format"] = f"{reason}."
     return {name: notes[name] for name in PARAMETERS if notes.get(name)}
+
+
+def not_streamed(values: Mapping[str, Any]) -> str:
+    """Return why the format that the values ask for is not streamed by their model; empty where nothing speaks against it."""
+    family, file_format = family_of(str(values.get("model") or DEFAULT_MODEL)), values.get("output_format")
+    whole = family is not None and file_format in family.whole_only.value
+    return f"{family.name} sends {file_format} without streaming only" if family and whole else ""
 
 
 def _value_note(parameter: Parameter, value: str, family: Family | None) -> str:
     name = parameter.name
     if family is None or name not in family.known:
         unheard_of = value not in parameter.choices and not parameter.pattern
-        return f"{name}={value} is not a documented value; it is sent as it is." if unheard_of else ""
+        return f"{name}={clean(value, SHORT)} is not a documented value; it is sent as it is." if unheard_of else ""
     if family.takes(name, value):
         return ""
     grid = f"{AUTO} and {family.grid.value}" if name == "size" and family.grid else ""
-    note = f"{family.name} is documented for {grid or ', '.join(family.known[name])}; {value} is sent as it is."
+    note = f"{family.name} is documented for {grid or ', '.join(family.known[name])}; {clean(value, SHORT)} is sent as it is."
     is_size = parameter.pattern is not None and parameter.pattern.fullmatch(value)
     return f"{note} The nearest size that it takes is {family.nearest_size(value)}." if is_size else note
 
@@ -43,7 +52,7 @@ def estimated_output_tokens(params: ImageGenerateParams) -> tuple[int, int] | No
     They are equal unless the request says auto.
     """
     family = family_of(params.model)
-    of_one = family.tokens_of_one(params.effective("quality"), params.effective("size")) if family else None
+    of_one = family.tokens_of_one(str(params.effective("quality")), str(params.effective("size"))) if family else None
     if of_one is None:
         return None
     partials = PARTIAL_IMAGE_TOKENS * (params.partial_images or 0) if params.stream else 0
@@ -55,14 +64,14 @@ _heard: dict[tuple[str, str], dt.date | None] = {}
 
 def hear(endpoint: str, model: str, shutdown_date: object) -> None:
     """Remember what a service's list says of a model's end, YYYY-MM-DD or nothing: it goes before what is known here."""
-    _heard[endpoint, model] = _date(shutdown_date)
+    if shutdown_date is None:
+        _heard[endpoint, model] = None
+        return
+    with contextlib.suppress(ValueError):  # what cannot be read says nothing
+        _heard[endpoint, model] = dt.date.fromisoformat(str(shutdown_date)[:_DAY])
 
 
-def _date(text: object) -> dt.date | None:
-    try:
-        return dt.date.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
+_DAY = len("YYYY-MM-DD")  # a time of day may follow
 
 
 def shutdown_of(model: str, endpoint: str = "") -> dt.date | None:

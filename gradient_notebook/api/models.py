@@ -206,4 +206,7 @@ def family_of(model: str) -> Family | None:
 
 def known_values(name: str) -> tuple[str, ...]:
     """Return the values of a parameter that any family takes."""
-    return tuple(dict.fromkeys(value for family in FAMILIES for value in family.known[name]))
+    lists = sorted(
+        (family.known[name] for family in FAMILIES), key=len, reverse=True
+    )  # the longest has the order of all
+    return tuple(dict.fromkeys(value for values in lists for value in values))

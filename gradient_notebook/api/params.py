@@ -8,6 +8,7 @@ adding a parameter is one line in `ImageGenerateParams`.
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from .errors import InvalidRequestError
 from .fixed import FixedDict
 from .models import AUTO, DEFAULT_MODEL, SIZE, family_of, known_values
 from .parameter import Parameter, shown
-from .text import nearest
+from .text import SHORT, clean, nearest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +108,11 @@ class ImageGenerateParams:
         """
         value = self.extra.get(name, getattr(self, name))
         return PARAMETERS[name].default if value is None else value
+
+    def text(self, name: str) -> str:
+        """Return `effective` as text to be shown: what stands in `extra` may be anything."""
+        value = self.effective(name)
+        return clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), SHORT)
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body of the request: what was given, and over it what `extra` says."""

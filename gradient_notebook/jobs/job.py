@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import concurrent.futures.thread  # loaded now: in a thread that outlives the main one it could not be any more
 import logging
 import threading
 import time
@@ -42,7 +42,7 @@ def new_job(
     job._callbacks = []
     job._started_s = time.monotonic()
     job._elapsed_s = None
-    job._begun = job._stopping = job._cancelled = job._with_process = False
+    job._begun = job._unwanted = job._stopping = job._cancelled = job._with_process = False
     job._ended = concurrent.futures.Future()
     return job
 
@@ -74,6 +74,7 @@ class Job:
     _started_s: float
     _elapsed_s: float | None
     _begun: bool
+    _unwanted: bool
     _stopping: bool
     _cancelled: bool
     _with_process: bool
@@ -168,6 +169,7 @@ class Job:
         """
         from . import event_loop
 
+        self._unwanted = True
         event_loop.get_loop().call_soon_threadsafe(self._stop)
         return not self.done()
 
@@ -249,7 +251,7 @@ class Job:
                 event_loop.wait(self._ended, timeout)
         # A caller that sets a time limit may ask again; any other end of the wait means that nobody wants the images.
         except TimeoutError:
-            raise
+            raise TimeoutError(f"The job has not ended after {timeout:g} s; it goes on.") from None
         except BaseException:
             self.cancel()
             raise

@@ -20,7 +20,7 @@ def notes_on_request(params: ImageGenerateParams, endpoint: str) -> list[str]:
 def notes_on_images(params: ImageGenerateParams, slots: Sequence[ImageSlot]) -> Iterator[str]:
     """Yield what is different from what was asked for, each difference once."""
     images = [slot.image for slot in slots if slot.image]
-    asked = {"size": params.effective("size"), "format": params.given().get("output_format", AUTO)}
+    asked = {"size": params.text("size"), "format": params.given().get("output_format", AUTO)}
     came = {
         "size": dict.fromkeys(f"{image.width}x{image.height}" for image in images),
         "format": dict.fromkeys((image.format or AUTO).lower() for image in images),

@@ -16,6 +16,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Protocol
 
+from ..api.error_words import describe
+from ..api.errors import GradientNotebookError
 from ..api.params import ImageGenerateParams
 from ..api.text import clean, shortened
 from ..session import session
@@ -32,6 +34,7 @@ class Job(Protocol):
     params: ImageGenerateParams
     _recorder: Recorder
     _started_s: float
+    _unwanted: bool
 
     @property
     def id(self) -> str:
@@ -40,6 +43,10 @@ class Job(Protocol):
     @property
     def images(self) -> list[Any]:
         """What has come."""
+
+    @property
+    def _failure(self) -> Exception | None:
+        """Why no image came, if it has ended."""
 
     def done(self) -> bool:
         """Whether it has ended."""
@@ -77,10 +84,13 @@ def is_kernel() -> bool:
 def _at_exit() -> None:
     # The line is inside as well: somebody may press Ctrl-C as soon as it can be read.
     with suppress(KeyboardInterrupt):
-        if (jobs := list(_running)) and session.exit_wait_s and not is_kernel():
+        # One that was cancelled is on its way to its end by itself.
+        jobs = [job for job in list(_running) if not job._unwanted]
+        if jobs and session.exit_wait_s and not is_kernel():
             what = f"waiting for {_counted(jobs)} ({_named(jobs)}), at most {session.exit_wait_s:g} s"
             _say(f"{what}. Ctrl-C ends the wait.")
             _wait(session.exit_wait_s)
+            _tell_failures(jobs)
     _give_up()
 
 
@@ -89,6 +99,14 @@ def _wait(seconds: float) -> None:
     ends_s = time.monotonic() + seconds
     while _running and (left_s := ends_s - time.monotonic()) > 0:
         time.sleep(min(event_loop.TICK_S, left_s))
+
+
+def _tell_failures(jobs: Collection[Job]) -> None:
+    """Say why images did not come that nobody can ask for any more."""
+    for failure in [job._failure for job in jobs if job.done()]:
+        if failure:
+            words = describe(failure) if isinstance(failure, GradientNotebookError) else (f"{failure!r}",)
+            _say(" ".join(words).strip())
 
 
 def _give_up() -> None:

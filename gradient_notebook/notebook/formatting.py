@@ -39,10 +39,10 @@ NOTEBOOK: Mapping[str, str] = {
 
 def summary(params: ImageGenerateParams) -> str:
     """Return the settings that matter most, as `1536×1024 · high · png`."""
-    size, quality = params.effective("size"), params.effective("quality")
+    size, quality = params.text("size"), params.text("quality")
     chosen = [size.replace("x", "×") if size != "auto" else "auto size"]
     chosen += [quality] if quality != "auto" else []
-    return DOT.join([*chosen, params.effective("output_format")])
+    return DOT.join([*chosen, params.text("output_format")])
 
 
 def extra_settings(params: ImageGenerateParams, session: Mapping[str, Any]) -> list[str]:

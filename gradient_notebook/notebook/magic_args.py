@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 from IPython.core.magic_arguments import MagicArgumentParser
 
+from ..api.advice import not_streamed
 from ..api.errors import InvalidRequestError
-from ..api.models import DEFAULT_MODEL, family_of
 from ..api.parameter import Parameter
 from ..api.params import PARAMETERS, ImageGenerateParams, acting, broken_rule
 from ..api.text import nearest
@@ -144,8 +144,11 @@ HISTORY_PARSER = make_history_parser()
 
 
 def asks_for_help(line: str) -> bool:
-    """Whether a line of options says --help, or -h."""
-    return not {"--help", "-h"}.isdisjoint(line.split())
+    """Whether a line of options says --help, or -h, as a word of its own."""
+    try:
+        return not {"--help", "-h"}.isdisjoint(words_of(line, PARSER))
+    except InvalidRequestError:
+        return False  # told by whoever reads the line
 
 
 def parse(line: str, fill: Callable[[str], str] | None = None, parser: Parser = PARSER) -> MagicArgs:
@@ -207,8 +210,7 @@ def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict
     """Return what was given, completed by the session's defaults as far as they go with it."""
     given = acting(given)
     values = {**session, **given}
-    family = family_of(values.get("model") or DEFAULT_MODEL)
-    if family and values.get("output_format") in family.whole_only.value and "stream" not in given:
+    if not_streamed(values) and "stream" not in given:
         values["stream"] = None
     for name in values.keys() - given.keys():
         if (needed := PARAMETERS[name].only_with) and not values.get(needed):
@@ -227,7 +229,7 @@ def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
         # Of the text: a Path has lost the slash at its end.
         if path.is_dir() or save.endswith("/"):
             path = path / name
-        path = _with_suffix(path, save, params.effective("output_format"))
+        path = _with_suffix(path, save, params.text("output_format"))
         reason = _unwritable(path, str(Path(save).parent)) if save and "\0" not in save else "expected a path"
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, InvalidRequestError):
@@ -315,7 +317,10 @@ def unknown(word: str, parser: Parser) -> InvalidRequestError:
         return InvalidRequestError(f"%{magic}: unexpected argument {word!r}", advice, sent=parser.sent)
     known = [option for action in parser._actions for option in action.option_strings]
     option = word.partition("=")[0]
-    advice = f"{nearest(option, known)} %{magic}? shows all options."
+    hint = nearest(option, known)
+    if not hint and parser in (PARSER, PANEL_PARSER) and option.startswith("--"):
+        hint = f"A field of another server goes into --extra {option[2:]}=VALUE."
+    advice = f"{hint} %{magic}? shows all options."
     return InvalidRequestError(f"%{magic}: {option}: no such option", advice.strip(), sent=parser.sent)
 
 

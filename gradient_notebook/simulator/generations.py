@@ -257,11 +257,11 @@ def _picture(painter: Painter, asked: ResolvedRequest, variation: str) -> Pictur
 def _encoded(asked: ResolvedRequest, painting: Picture, sharpness: float) -> bytes:
     if asked.output_format != "svg":
         return painting.encoded(asked.output_format, asked.output_compression, sharpness=sharpness)
-    inside = pybase64.b64encode_as_string(painting.encoded("jpeg", asked.output_compression, sharpness=sharpness))
+    inside = pybase64.b64encode_as_string(painting.encoded("webp", asked.output_compression, sharpness=sharpness))
     return _SVG.format(width=asked.pixels[0], height=asked.pixels[1], data=inside).encode()
 
 
 _SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">'
-    '<image width="{width}" height="{height}" href="data:image/jpeg;base64,{data}"/></svg>'
+    '<image width="{width}" height="{height}" href="data:image/webp;base64,{data}"/></svg>'
 )

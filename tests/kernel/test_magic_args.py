@@ -359,7 +359,7 @@ def test_config_lists_each_setting_with_its_help(kernel: Kernel) -> None:
     for name in ("model", "size", "quality", "background", "output_format", "partial_images", "archive", "preview_px"):
         assert f"ImageGen.{name}=" in printed
     words = " ".join(printed.split())
-    assert "text such as auto, high, medium, low" in words
+    assert "text such as auto, max, xhigh, high, medium, low" in words
     assert "Higher quality takes more time and more tokens." in words
 
 

@@ -350,3 +350,22 @@ def test_any_size_can_be_typed(form: Form) -> None:
         form.given()
     form.controls["size"].value = ""
     assert (note(form, "size"), form.given().get("size")) == ("", None)
+
+
+def test_what_stands_in_extra_may_be_anything(form: Form) -> None:
+    """It is shown, and goes out; nothing of the form breaks at it."""
+    for extra in ('{"size": [1, 2]}', '{"quality": {"a": 1}}', '{"output_format": 3}'):
+        form.controls["extra"].value = extra
+        assert ImageGenerateParams.of({**form.given(), "prompt": "a"}).extra == json.loads(extra)
+    form.controls["extra"].value = '{"model": 5}'
+    with pytest.raises(InvalidRequestError, match="model=5: expected text"):
+        ImageGenerateParams.of({**form.given(), "prompt": "a"})
+
+
+def test_what_comes_in_one_piece_is_not_streamed(form: Form) -> None:
+    """Stream says why it is off; with another format it is what it was."""
+    form.fill({"model": "gpt-image-2.6", "stream": True, "partial_images": 2, "output_format": "svg"})
+    assert "stream" not in form.given()
+    assert "sends svg without streaming only" in note(form, "stream")
+    set_default(form, "output_format", "png")
+    assert form.given()["stream"] is True

@@ -68,7 +68,10 @@ def test_a_line_is_read_as_a_shell_would() -> None:
         ("--model ''", "model='': expected text"),
         ("--stream=maybe", "--stream"),
         ("--siz auto", "--siz: no such option\nDid you mean --size?"),
-        ("--guidance 5", "--guidance: no such option\n%imagegen? shows all options"),
+        (
+            "--guidance 5",
+            "--guidance: no such option\nA field of another server goes into --extra guidance=VALUE. %imagegen? shows all",
+        ),
         ("--help", "%imagegen? shows all options"),
         ("--size", "%imagegen: --size/-s: expected one argument"),
         ("--extra seed", "extra='seed': expected KEY=JSON"),

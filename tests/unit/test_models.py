@@ -109,6 +109,8 @@ def test_of_an_unknown_model_only_unheard_of_values_are_told() -> None:
     """Any size may be right there, and each value that some family takes."""
     assert notes(model="other", size="123x456", quality="max", output_format="svg") == []
     assert notes(model="other", quality="hd") == ["quality=hd is not a documented value; it is sent as it is."]
+    assert notes(model="gpt-image-2", extra={"size": [1, 2], "quality": 3}) != []
+    assert "\x1b" not in notes(extra={"quality": "hi\x1b[31m" + "z" * 5_000})[0]
     assert notes(background="checkered") == ["background=checkered is not a documented value; it is sent as it is."]
 
 
@@ -181,7 +183,7 @@ def test_the_end_of_a_model_is_told_from_30_days_before(model: str, today: dt.da
 
 
 def test_what_the_service_says_of_an_end_goes_first() -> None:
-    """Its list may name another day, or none; what is no date says nothing."""
+    """Its list may name another day, or none; what is no date says nothing, and a time of day may follow."""
     service, today = "https://a.example", dt.date(2026, 12, 24)
     advice.hear(service, "openai-gpt-image-1", None)
     advice.hear(service, "openai-gpt-image-2", "2026-12-31")
@@ -190,5 +192,7 @@ def test_what_the_service_says_of_an_end_goes_first() -> None:
     assert advice.retirement_note("openai-gpt-image-2", service, today).startswith(
         "openai-gpt-image-2 ends on 2026-12-31"
     )
-    assert advice.retirement_note("openai-gpt-image-1.5", service, today) == ""
+    assert advice.retirement_note("openai-gpt-image-1.5", service, today) != ""
+    advice.hear(service, "openai-gpt-image-1.5", "2027-12-31T00:00:00Z")
+    assert advice.shutdown_of("openai-gpt-image-1.5", service) == dt.date(2027, 12, 31)
     assert advice.retirement_note("openai-gpt-image-1", "https://b.example", today) != ""

@@ -34,8 +34,9 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
         yield simulator
 
 
-def _hear_interrupts() -> None:
+def _hear_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs tests in the background ignores it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def script(code: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
-        preexec_fn=_hear_interrupts,  # noqa: PLW1509 - no other thread forks here
+        preexec_fn=_hear_signals,  # noqa: PLW1509 - no other thread forks here
     ) as process:
         try:
             yield process
@@ -141,9 +142,7 @@ def test_ctrl_c_ends_the_wait(slow: Simulator) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_ends_leaves_a_true_record(slow: Simulator, number: signal.Signals, where: str) -> None:
     """It hangs up without a wait, says so, and ends by the signal, as without jobs."""
-    # What runs the tests may ignore a signal, and what it starts ignores it, too.
-    default = f"import signal; signal.signal({number.value}, signal.SIG_DFL)\n"
-    with script(default + _SENT + ("import time; time.sleep(60)" if where == "at work" else "")) as process:
+    with script(_SENT + ("import time; time.sleep(60)" if where == "at work" else "")) as process:
         go_on(process, slow)
         assert process.stdout
         assert process.stderr
@@ -193,3 +192,31 @@ def test_a_forked_child_does_not_wait_for_its_parents_jobs(slow: Simulator) -> N
         code, output, errors = ended(process)
     assert (code, output) == (0, "sent\nchild\n0\n")
     assert re.fullmatch(GIVEN_UP, errors)
+
+
+def test_a_thread_that_outlives_the_main_one_makes_its_image(configured: Simulator) -> None:
+    """Where it is the first to ask for one, too."""
+    code = "import threading\nfrom gradient_notebook import generate\n"
+    code += "threading.Thread(target=lambda: print(generate('a fox', quality='low').size, flush=True)).start()\n"
+    with script(code) as process:
+        exit_code, output, errors = ended(process)
+    assert (exit_code, output) == (0, "(1024, 1024)\n"), errors
+
+
+def test_a_failure_at_the_end_is_told(configured: Simulator) -> None:
+    """Nobody can ask for it any more."""
+    configured.script([{"delay": 0.5, "status": 500, "body": {"id": "server_error", "message": "boom"}}])
+    with script(_SUBMIT) as process:
+        _, _, errors = ended(process)
+    assert re.fullmatch(WAITING.format(120) + r"gradient_notebook: boom \(500.*\n", errors), errors
+
+
+def test_an_interrupted_call_is_not_waited_for(slow: Simulator) -> None:
+    """It has been cancelled: nothing is left to wait for."""
+    with script("import gradient_notebook as g\nprint('begun', flush=True)\ng.generate('a red otter')\n") as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert slow.wait_for(lambda: bool(slow.posts))
+        process.send_signal(signal.SIGINT)
+        _, _, errors = ended(process)
+    assert "waiting for" not in errors

@@ -9,7 +9,7 @@ from typing import Any
 
 import ipywidgets
 
-from ...api.advice import value_notes
+from ...api.advice import not_streamed, value_notes
 from ...api.errors import GradientNotebookError, InvalidRequestError
 from ...api.models import DEFAULT_MODEL
 from ...api.params import PARAMETERS, ImageGenerateParams, broken_rule, choices_of
@@ -226,8 +226,10 @@ class Form:
             values |= values.pop("extra", None) or {}
             notes = value_notes(values)
             for name, field in self.fields.items():
-                field.offer(choices_of(field.parameter, values.get("model") or DEFAULT_MODEL))
+                field.offer(choices_of(field.parameter, str(values.get("model") or DEFAULT_MODEL)))
                 self._refresh(name, field, notes.get(name, ""))
+            if reason := not_streamed(values):
+                self.fields["stream"].say(self.fields["stream"].disable(reason))
         finally:
             self._held = False
         self.interpolates.layout.display = "" if "{{" in self.controls["prompt"].value else "none"

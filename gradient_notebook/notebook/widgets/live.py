@@ -171,7 +171,7 @@ class LiveJob:
             "shape": self._shape,
             "columns": tiles.columns,
             "lines": tiles.lines,
-            "mime": f"image/{params.effective('output_format')}",
+            "mime": f"image/{params.text('output_format')}",
             "tiles": [
                 {"status": slot.status, "label": formatting.label(at, slot), "keys": self._keys.get(at, [])}
                 for at, slot in enumerate(slots)
