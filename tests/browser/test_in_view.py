@@ -137,3 +137,14 @@ def test_the_list_of_sizes_opens_with_all_of_them(panel: Panels) -> None:
     seen.prompt.click()
     expect(size).to_have_value("1536x1024")
     assert seen.python("print(panel.form.given()['size'])") == "1536x1024"
+
+
+@pytest.mark.parametrize("shape", ["1024x1536", "1024x1024"])
+def test_a_tall_picture_and_what_can_be_done_with_it_are_in_view(panel: Panels, shape: str) -> None:
+    """The panel's picture is as high as the window allows, whatever its shape and whatever else the page has shown."""
+    seen = panel()
+    with window(seen.opened, LAPTOP):
+        seen.root.evaluate("e => e.scrollIntoView()")
+        seen.control("size").fill(shape)
+        seen.make("a tall tree")
+        assert is_in_view(seen.picture, seen.thumb("a tall tree"), seen.button("Copy")) == [True] * 3
