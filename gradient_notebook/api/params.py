@@ -110,7 +110,11 @@ class ImageGenerateParams:
         return PARAMETERS[name].default if value is None else value
 
     def text(self, name: str) -> str:
-        """Return `effective` as text to be shown: what stands in `extra` may be anything."""
+        """Return `effective` as text to be shown: what stands in `extra` may be anything.
+
+        Args:
+            name: a parameter.
+        """
         value = self.effective(name)
         return clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), SHORT)
 
