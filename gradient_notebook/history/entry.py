@@ -15,7 +15,7 @@ from ..api.params import ImageGenerateParams
 from ..api.text import shortened
 from ..display_hooks import hook
 from ..session import session
-from ..storage.archive import Archive
+from ..storage.archive import Archive, is_intact
 from ..storage.ledger import ImageRecord, Record
 from ..storage.outcome import Outcome
 
@@ -85,7 +85,9 @@ class HistoryEntry:
     @property
     def elapsed_s(self) -> float | None:
         """Seconds from its beginning to its end, if an end is recorded."""
-        return None if self.record.ended_at is None else self.record.ended_at - self.record.started_at
+        if self.record.ended_at is None or self.record.ended_at < self.record.started_at:
+            return None  # a clock that was set back in between; what is recorded now goes by one that is not
+        return self.record.ended_at - self.record.started_at
 
     @property
     def usage(self) -> Usage | None:
@@ -156,8 +158,11 @@ class HistoryEntry:
         return str(hook("as_python")(self.params, name))
 
     def delete(self) -> None:
-        """Delete the record and its files, for good. A file that another record has as well stays."""
-        self._archive.delete([self.id])
+        """Delete the record and its files, for good. A file that another record has as well stays.
+
+        What runs is left alone, which is logged.
+        """
+        self._archive.delete([self.id], unended([self]))
 
     @property
     def _kept(self) -> list[ImageRecord]:
@@ -168,6 +173,11 @@ class HistoryEntry:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return dict(hook("show_history")([self], self._archive))
+
+
+def unended(entries: Iterable[HistoryEntry]) -> list[str]:
+    """Return the ids of those that had no end when they were read: an image may come that nobody has seen."""
+    return [entry.id for entry in entries if entry.record.ended_at is None]
 
 
 def _all_opened(paths: Iterable[Path]) -> Iterator[Image]:
@@ -182,7 +192,14 @@ def _all_opened(paths: Iterable[Path]) -> Iterator[Image]:
 
 
 def _read(path: Path) -> bytes:
+    """Return an original, as it was written; raise GradientNotebookError where it is not that any more."""
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise GradientNotebookError(f"The original file is missing: {path}", "Only its record is left.") from error
+    except OSError as error:
+        raise GradientNotebookError(f"The original file cannot be read: {path} ({error.strerror}).") from error
+    if not is_intact(path, data):
+        now = f"{len(data):,} bytes are there now." if data else "It is empty."
+        raise GradientNotebookError(f"The original file was changed: {path}", f"It is not what was received. {now}")
+    return data

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from ..api.errors import InvalidRequestError, InvalidSettingsError
-from ..api.text import nearest
+from ..api.text import clean, nearest
 from ..display_hooks import hook
+from ..session import session
+from ..storage import clock
 from ..storage.archive import NOWHERE, Archive, get_default
 from ..storage.outcome import ENDED
-from .entry import HistoryEntry
+from .entry import HistoryEntry, unended
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+_logger = logging.getLogger("gradient_notebook")
 
 SHOWN = 24
 """How many are shown at once."""
@@ -37,7 +42,13 @@ class History(Sequence[HistoryEntry]):
         self._archive = archive
 
     def __repr__(self) -> str:
-        return f"<History: {len(self)} generation{'' if len(self) == 1 else 's'}, {self.byte_count / 1e6:,.1f} MB>"
+        text = f"<History: {len(self)} generation{'' if len(self) == 1 else 's'}, {self.byte_count / 1e6:,.1f} MB>"
+        return "\n".join([text, *self.notes])
+
+    @property
+    def notes(self) -> list[str]:
+        """What is wrong with the ledger: what was damaged, or cannot be read or written here."""
+        return [clean(note) for note in self._archive.ledger.notes]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -70,11 +81,17 @@ class History(Sequence[HistoryEntry]):
         return pd.DataFrame([_row(entry) for entry in self])
 
     def delete(self) -> None:
-        """Delete all of these, records and files, for good."""
-        self._archive.delete([entry.id for entry in self])
+        """Delete all of these, records and files, for good.
+
+        What runs, in whatever process, is left alone, and so is what has ended since this history was made: it is logged.
+        """
+        self._archive.delete([entry.id for entry in self], unended(self))
 
     def prune(self, *, older_than: dt.timedelta | None = None, max_bytes: int | None = None) -> History:
         """Delete what is older, and then the oldest until the rest is small enough. Return the rest.
+
+        What runs is left alone. What seems to be older than this package has the time of a clock that was not set: it
+        counts as new.
 
         Args:
             older_than: the age of what may stay, at most.
@@ -84,16 +101,24 @@ class History(Sequence[HistoryEntry]):
             InvalidRequestError: neither is given, or not clearly; nothing is deleted then.
         """
         _check_bounds(older_than, max_bytes)
-        now = dt.datetime.now().astimezone()
-        kept = [entry for entry in self if older_than is None or now - entry.started <= older_than]
+        now = clock.now()
+        ages_s = {entry.id: _age_s(entry, now) for entry in self}
+        kept = [entry for entry in self if older_than is None or ages_s[entry.id] <= older_than.total_seconds()]
         if max_bytes is not None:
+            kept = sorted(kept, key=lambda entry: ages_s[entry.id])
             kept = kept[: _fitting(kept, max_bytes)]
         ids = {entry.id for entry in kept}
-        self._archive.delete([entry.id for entry in self if entry.id not in ids])
-        return History(kept, self._archive)
+        gone = [entry for entry in self if entry.id not in ids]
+        ids.update(self._archive.delete([entry.id for entry in gone], unended(gone)))
+        return History([entry for entry in self if entry.id in ids], self._archive)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return dict(hook("show_history")(self._entries[:SHOWN], self._archive, more=len(self) - SHOWN))
+
+
+def _age_s(entry: HistoryEntry, now: float) -> float:
+    """Return how old it is, in seconds; 0 where its time says nothing, since the clock was set wrongly."""
+    return max(0.0, now - entry.record.started_at) if entry.record.started_at >= clock.EARLIEST_S else 0.0
 
 
 def _check_bounds(older_than: Any, max_bytes: Any) -> None:
@@ -168,6 +193,9 @@ def history(
         raise InvalidSettingsError(
             f"The ledger cannot be read: {error}", "The original files are in the folder beside it."
         ) from error
+    for note in archive.ledger.notes:
+        if session.is_first(note):
+            _logger.warning("%s", clean(note))
     entries = [HistoryEntry(record, archive) for record in records]
     found = [entry for entry in entries if _has(entry, words.split()) and (model or "").lower() in entry.model.lower()]
     # By the entry's outcome, not the ledger's: where a process died with all images kept, the ledger has `unknown`.

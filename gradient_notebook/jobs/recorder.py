@@ -15,9 +15,11 @@ from ..api.errors import GradientNotebookError
 from ..api.events import REPORTED
 from ..api.params import ImageGenerateParams
 from ..session import session
+from ..storage import clock
 from ..storage.archive import Archive
 from ..storage.ledger import ImageRecord, LedgerError, Record
 from ..storage.outcome import Outcome
+from ..storage.owner import this_process
 from .image_slot import ImageSlot
 
 _logger = logging.getLogger("gradient_notebook")
@@ -39,10 +41,11 @@ class Recorder:
         self._lock = threading.Lock()
         self._has_failed = False
         self._slots: Sequence[ImageSlot] = ()
+        self._began_s = time.monotonic()
         self._record = Record(
             # Not `random`: a notebook that sets a seed would get the same ids again, and overwrite its own records.
             id=os.urandom(6).hex(),
-            started_at=time.time(),
+            started_at=clock.now(),
             model=params.model,
             prompt=params.prompt,
             params=params.given(),
@@ -62,6 +65,8 @@ class Recorder:
             self._archive = None
             notice = f"Nothing is kept: {problem}. Save the image yourself, or set archive_dir to another folder."
             self.notices += [notice] if session.is_first(notice) else []  # once: it holds for all that follows
+        # From now on until the end the record is not deleted, by whatever process.
+        self._record = dataclasses.replace(self._record, owner=this_process() if self._archive else None)
         self.note()
 
     def note(self) -> None:
@@ -91,8 +96,26 @@ class Recorder:
             if slot.path is None and slot.original:
                 self.store(slot, slot.original, is_partial=not (slot.image_bytes or slot.received))
         with self._lock, self._record_failures():
-            self._record = dataclasses.replace(self._record, outcome=outcome, ended_at=time.time())
-            self._note()
+            started_at, elapsed_s = self._record.started_at, time.monotonic() - self._began_s
+            if started_at < clock.EARLIEST_S:  # the clock was not set when it began, and perhaps is by now
+                started_at = max(started_at, clock.now() - elapsed_s)
+            ended: dict[str, Any] = {
+                "outcome": outcome,
+                "started_at": started_at,
+                "ended_at": started_at + elapsed_s,
+                "owner": None,
+            }
+            self._record = dataclasses.replace(self._record, **ended)
+            try:
+                self._note()
+            finally:
+                self._write_what_is_gone()
+
+    def _write_what_is_gone(self) -> None:
+        """Write from memory what somebody has deleted since it was kept: from now on the record says that it is there."""
+        for slot in self._slots:
+            if self._archive and slot.path and slot.original and not slot.path.exists():
+                self._archive.write(slot.path, slot.original)
 
     def _note(self) -> None:
         if self._archive is not None:
@@ -100,6 +123,7 @@ class Recorder:
             self._record = dataclasses.replace(self._record, images=images)
             self._archive.ledger.put(self._record)
             self.is_recorded, self._has_failed = True, False
+            self.notices += [note for note in self._archive.ledger.notes if note not in self.notices]
 
     @contextlib.contextmanager
     def _record_failures(self) -> Iterator[None]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pybase64
 
 from ..api.errors import InvalidRequestError, InvalidResponseError
+from ..api.events import LONGEST_PROMPT
 from ..api.images import extension
 from ..api.params import ImageGenerateParams
-from ..api.text import shortened
+from ..api.text import clean, shortened
 from ..history.query import History, history
-from ..storage.archive import Archive
+from ..storage.archive import Archive, damage_of, is_intact
 from . import formatting, html
 from .magic_args import HISTORY_PARSER, unknown, words_of
 
@@ -33,12 +34,15 @@ def show_history(entries: Sequence[HistoryEntry], archive: Archive, *, more: int
     pictures = _thumbnails(entries, archive)
     cells = [_cell(at, entry, pictures) for at, entry in enumerate(entries)]
     lines = [_line(at, entry) for at, entry in enumerate(entries)]
+    notes = [clean(note) for note in archive.ledger.notes]
     if not entries:
         lines = ["No images yet, or none that match."]
         cells = [escape(lines[0])]
     if more > 0:
         lines.append(f"{more:,} older: history()[{len(entries)}:]")
         cells.append(f"<div>{escape(lines[-1])}</div>")
+    lines += notes
+    cells += [html.box(formatting.Box(note, kind="done"))["text/html"] for note in notes]
     return {
         "text/html": f'<div style="{html.QUIET}">{"".join(cells)}</div>',
         "text/plain": "\n".join(lines),
@@ -76,7 +80,9 @@ def _made(path: Path) -> bytes | None:
     from ..imaging import open_image, preview
 
     try:
-        return preview(open_image(path.read_bytes()), THUMBNAIL_PX).data
+        data = path.read_bytes()
+        # What somebody has put in its place must not become its picture, which is kept.
+        return preview(open_image(data), THUMBNAIL_PX).data if is_intact(path, data) else None
     except (OSError, InvalidResponseError):
         return None
 
@@ -100,6 +106,12 @@ def _outcome(entry: HistoryEntry) -> str:
     return formatting.DOT.join([entry.outcome, *(["partial image"] if is_partial else [])])
 
 
+def _damage(entry: HistoryEntry) -> str:
+    """Return what has become of its files since they were written, as `original file missing`."""
+    found = dict.fromkeys(filter(None, map(damage_of, _files(entry))))
+    return f"original file {' or '.join(found)}" if found else ""
+
+
 def _numbers(entry: HistoryEntry) -> str:
     usage, count = entry.usage, len(entry.paths)
     known = [
@@ -111,20 +123,26 @@ def _numbers(entry: HistoryEntry) -> str:
 
 
 def _line(at: int, entry: HistoryEntry) -> str:
-    known = [f"{entry.started:%Y-%m-%d %H:%M}", _outcome(entry), _settings(entry), _numbers(entry)]
-    prompt = shortened(" ".join(entry.prompt.split()), _PROMPT_CHARACTERS)
-    return f"[{at}] {formatting.DOT.join(filter(None, known))}\n    {prompt}"
+    known = [f"{entry.started:%Y-%m-%d %H:%M}", _outcome(entry), _damage(entry), _settings(entry), _numbers(entry)]
+    prompt = shortened(" ".join(_prompt(entry).split()), _PROMPT_CHARACTERS)
+    return f"[{at}] {clean(formatting.DOT.join(filter(None, known)))}\n    {prompt}"
+
+
+def _prompt(entry: HistoryEntry) -> str:
+    return clean(entry.prompt, LONGEST_PROMPT, lines=True)
 
 
 def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
-    prompt = escape(shortened(entry.prompt, _PROMPT_CHARACTERS))
+    prompt = escape(shortened(_prompt(entry), _PROMPT_CHARACTERS))
     # A prompt may have 32,000 characters, and the output stays in the notebook.
-    whole = escape("\n".join([entry.prompt[:1_000], *entry.errors, f"Record {entry.id}"]))
-    outcome = _unbroken(_outcome(entry))
+    said = [_prompt(entry)[:1_000], *(clean(error) for error in entry.errors), f"Record {clean(entry.id)}"]
+    whole = escape("\n".join(said))
+    outcome, damage = _unbroken(_outcome(entry)), _unbroken(_damage(entry))
     lines = [
         f'<div style="{html.STRONG}"><b>[{at}]</b> {prompt}</div>',
         f'<div><span style="color:var({html.color_of(entry.outcome)})">●</span> {outcome}</div>' if outcome else "",
-        f"<div>{_unbroken(_settings(entry))}</div>",
+        f'<div><span style="color:var({html.color_of("failed")})">●</span> {damage}</div>' if damage else "",
+        f"<div>{_unbroken(clean(_settings(entry)))}</div>",
         f"<div>{_unbroken(_numbers(entry))}</div>",
         f"<div>{entry.started:%Y-%m-%d&nbsp;%H:%M}</div>",
     ]
@@ -144,10 +162,10 @@ def _picture(entry: HistoryEntry, data: bytes | None) -> str:
     )
     if data is None:
         words: str = entry.outcome
-        if files := _files(entry):
-            words = "cannot be shown" if files[0].exists() else "original file missing"
+        if _files(entry):
+            words = _damage(entry) or "cannot be shown"
         return f'<div style="{frame};line-height:{_WIDTH_PX}px;text-align:center">{escape(words)}</div>'
-    alt = escape(shortened(entry.prompt, _PROMPT_CHARACTERS))
+    alt = escape(shortened(_prompt(entry), _PROMPT_CHARACTERS))
     source = f"data:image/{extension(data)[1:]};base64,{pybase64.b64encode_as_string(data)}"
     return f'<img src="{source}" alt="{alt}" style="{frame};object-fit:contain;display:block">'
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..api.images import extension
 from ..session import session
+from .files import default_file_mode, fill, make_private_folder, write_atomic
 from .ledger import Ledger, Record
+
+__all__ = ["Archive", "damage_of", "default_file_mode", "default_folder", "get_default", "is_intact", "write_atomic"]
+
+_logger = logging.getLogger("gradient_notebook")
 
 _TEMPORARY = re.compile(
     r"\.temporary-(?P<record>\w+)-(?P<position>\d+)(?P<partial>-partial)?-(?P<file>(?P<hash>[0-9a-f]{64})\.\w+)"
 )
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 NOWHERE = Path(os.devnull, "gradient_notebook")
@@ -47,14 +55,14 @@ class Archive:
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = Path(folder).expanduser().absolute() if folder else default_folder()
         self.originals = self.folder / "originals"
-        self.ledger = Ledger(self.folder / "ledger.sqlite")
+        self.ledger = Ledger(self.folder / "ledger.sqlite", self.originals)
 
     def problem(self) -> str:
         """Return why nothing can be kept here, in words; nothing where something can. Makes the folder."""
         if self.folder == NOWHERE:
             return "there is no home folder"
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self.folder)
             is_writable = os.access(self.folder, os.W_OK | os.X_OK)
             code = 0 if is_writable else errno.EROFS if os.statvfs(self.folder).f_flag & os.ST_RDONLY else errno.EACCES
         except OSError as error:
@@ -73,43 +81,89 @@ class Archive:
         fail, `records` finds it all the same.
         """
         path = self.path_of(data)
-        for place in (self.folder, self.originals):  # `parents` would give the first what the umask allows
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self.originals)
         temporary = path.with_name(f".temporary-{record_id}-{position}{'-partial' * is_partial}-{path.name}")
-        _fill(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), temporary, data)
+        fill(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), temporary, data)
         try:
             yield path
         except BaseException:
             # It keeps the name by which `records` adopts it, beside the one that messages show by now.
             _give_a_second_name(temporary, path)
             raise
-        _commit(temporary, path)
+        try:
+            _commit(temporary, path)
+        except FileNotFoundError:  # somebody has adopted it meanwhile, and deleted it: the record names it from now on
+            self.write(path, data)
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write an original that a record names already."""
+        make_private_folder(self.originals)
+        write_atomic(path, data)
 
     def records(self, **between: float) -> list[Record]:
         """Return the records as `Ledger.records` does, with what a killed process had left half noted."""
-        for path in self.originals.glob(".temporary-*"):
-            found = _TEMPORARY.fullmatch(path.name)
+        for path, found in self._arriving():
             with contextlib.suppress(OSError):  # its process lives, and was quicker; or nothing can be written here
-                if found and self._adopts(path, found):
-                    _commit(path, self.originals / found["file"])
+                self._adopt(path, found)
         return self.ledger.records(**between)
 
-    def _adopts(self, path: Path, found: re.Match[str]) -> bool:
+    def _arriving(self) -> Iterator[tuple[Path, re.Match[str]]]:
+        """Yield the files whose names still say whose they are."""
+        for path in self.originals.glob(".temporary-*"):
+            if found := _TEMPORARY.fullmatch(path.name):
+                yield path, found
+
+    def _adopt(self, path: Path, found: re.Match[str]) -> None:
         """Note an original under the record that its name says; a file that is not whole is none."""
         data = path.read_bytes()
         kept: dict[str, Any] = {"file": found["file"], "byte_count": len(data), "is_partial": bool(found["partial"])}
         # A process that was killed while writing leaves a part, which must not become an image.
-        is_whole = hashlib.sha256(data).hexdigest() == found["hash"]
-        return is_whole and self.ledger.adopt(found["record"], int(found["position"]), **kept)
+        if hashlib.sha256(data).hexdigest() == found["hash"]:
+            place = self.originals / found["file"]
+            self.ledger.adopt(found["record"], int(found["position"]), **kept, move=lambda: _commit(path, place))
 
-    def delete(self, ids: Sequence[str]) -> None:
-        """Delete records, and the originals that no other record names."""
-        for record_id in ids:
-            # Without its record nothing would ever adopt, or delete, such a file.
-            for rest in self.originals.glob(f".temporary-{record_id}-*"):
-                rest.unlink(missing_ok=True)
+    def delete(self, ids: Sequence[str], unended: Collection[str] = ()) -> list[str]:
+        """Delete records, and the originals that no other record names; return the ids of those that are left.
+
+        What runs is left, in whatever process, and what has ended since it was looked at (`unended`).
+        """
+        left = self.ledger.delete(ids, self._clear, unended) if ids else []
+        if left:
+            names = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
+            _logger.warning("Not deleted, since they run or have just ended: %s.", names)
+        return left
+
+    def _clear(self, ids: Sequence[str], files: Sequence[str]) -> None:
+        """Remove the files of records that are gone."""
+        gone = set(ids)
+        # Without its record nothing would ever adopt, or delete, such a file.
+        rests = [path for path, found in self._arriving() if found["record"] in gone]
         # A name only: a ledger that somebody has changed must not delete what lies elsewhere.
-        self.ledger.delete(ids, lambda file: (self.originals / Path(file).name).unlink(missing_ok=True))
+        for path in [*rests, *(self.originals / Path(file).name for file in files)]:
+            with contextlib.suppress(OSError):  # missing already, or a folder
+                path.unlink()
+
+
+def is_intact(path: Path, data: bytes) -> bool:
+    """Whether an original holds what it was written with: its name is its hash."""
+    return not _HASH.fullmatch(path.stem) or hashlib.sha256(data).hexdigest() == path.stem
+
+
+def damage_of(path: Path) -> str:
+    """Return what has become of an original, as `missing` or `changed`; empty where nothing has."""
+    try:
+        now = path.stat()
+        return _damage_of(path, now.st_mtime_ns, now.st_ctime_ns, now.st_size)
+    except FileNotFoundError:
+        return "missing"
+    except OSError:
+        return "unreadable"
+
+
+@lru_cache(maxsize=4096)
+def _damage_of(path: Path, *_now: int) -> str:
+    # Again only when the file has been touched: a history shows dozens of megabytes.
+    return "" if is_intact(path, path.read_bytes()) else "changed"
 
 
 def _commit(temporary: Path, path: Path) -> None:
@@ -128,38 +182,6 @@ def _give_a_second_name(temporary: Path, path: Path) -> None:
         return
     except OSError:  # a disk without such names: the file's own is what can be found by hand
         temporary.replace(path)
-
-
-def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that is there whole or not at all, whatever happens meanwhile. A link stays a link."""
-    import tempfile  # as does this
-
-    path = path.resolve()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".gradient-")
-    _fill(descriptor, Path(name), data)
-    Path(name).chmod(mode)
-    Path(name).replace(path)
-
-
-def _fill(descriptor: int, path: Path, data: bytes) -> None:
-    """Write an open file to the disk itself; leave nothing where that fails."""
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            # Before the ledger names it: after a power cut no record may name a file without its bytes.
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def default_file_mode() -> int:
-    """Return the permissions that a new file of the user's own gets."""
-    # The system tells the mask only to those who set it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def get_default() -> Archive | None:

@@ -1,76 +1,52 @@
 """The ledger: what was asked for and what came of it, in SQLite, for all kernels and processes at once.
 
-Each call opens the file: it costs 2 ms, and neither a fork nor a folder that is moved away can break it.
+Each call opens the file: it costs 2 ms, and no folder that is moved away can break it, nor a fork (`forks`). What is
+damaged costs what it touches: a row is passed over, a file is moved aside and read into a new one (`mending`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .outcome import Outcome
+from . import mending, owner
+from .files import make_private_folder, move_to_free
+from .forks import without_forks
+from .record import DamagedRowError, ImageRecord, Record, columns, image_of, record_of, row_of
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection, Row
+    import sqlite3
+    from sqlite3 import Connection
+
+__all__ = ["VERSION", "DamagedLedgerError", "ImageRecord", "Ledger", "LedgerError", "Record"]
+
+T = TypeVar("T")
+Row = dict[str, Any]
 
 _BUSY_S = 5.0
 """How long others that are writing are waited for, in seconds; each of them takes milliseconds."""
+_MENDING_S = 60.0
+"""How long another process that mends the ledger is waited for, in seconds."""
+_NAMED = 3
+"""How many damaged rows are named, one by one."""
 
 
 class LedgerError(OSError):
     """The ledger cannot be read or written."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageRecord:
-    """One of a generation's images, by its position from 0."""
-
-    position: int
-    outcome: Outcome = "unknown"
-    file: str | None = None
-    """Name of the original, in the archive's folder."""
-    is_partial: bool = False
-    """Whether `file` is only the newest partial image: the finished one never came."""
-    byte_count: int = 0
-    request_id: str | None = None
-    revised_prompt: str | None = None
-    usage: dict[str, Any] | None = None
-    reported: dict[str, Any] = field(default_factory=dict)
-    """The settings that the service says it has used, and the image's `url` if it says one."""
-    error: dict[str, Any] | None = None
-    """Why it did not come: `type`, `what`, and what the service says of it."""
+class DamagedLedgerError(LedgerError):
+    """The file is no ledger any more."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One generation: what was asked for, when (Unix seconds), and its images. `ended_at` None: no end was recorded."""
-
-    id: str
-    started_at: float
-    ended_at: float | None = None
-    outcome: Outcome = "unknown"
-    model: str
-    prompt: str
-    params: dict[str, Any]
-    """What was given, by name, as `ImageGenerateParams.of` takes it."""
-    endpoint: str
-    images: tuple[ImageRecord, ...] = ()
-
-
-def _columns(kind: type) -> tuple[str, ...]:
-    return tuple(declared.name for declared in dataclasses.fields(kind) if declared.name != "images")
-
-
-_GENERATION = _columns(Record)
-_IMAGE = _columns(ImageRecord)
-_IN_JSON = ("params", "usage", "reported", "error")
+_GENERATION = columns(Record)
+_IMAGE = columns(ImageRecord)
 
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -85,6 +61,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE generations SET outcome = 'unknown' WHERE outcome = 'unfinished'",
         "UPDATE images SET outcome = 'unknown' WHERE outcome = 'unfinished'",
     ),
+    ("ALTER TABLE generations ADD COLUMN owner",),
 )
 """The statements that bring a ledger from each version to the next. What was released is never changed, only added to."""
 
@@ -106,21 +83,39 @@ _PUT_IMAGE = _upsert("images", ["generation", *_IMAGE], ["generation", "position
 
 
 class Ledger:
-    """The records of an archive, in one file that only its owner can read. All methods raise LedgerError."""
+    """The records of an archive, in one file that only its owner can read. All methods raise LedgerError.
 
-    def __init__(self, path: Path) -> None:
+    `originals` is where the files lie that records name: a ledger that had to be mended lists those that it lost.
+    """
+
+    def __init__(self, path: Path, originals: Path | None = None) -> None:
         self.path = path
+        self.notes: list[str] = []
+        """What was found damaged, was mended, or is only read, each once."""
+        self._originals = originals
+        self._is_a_copy = False
 
     def put(self, record: Record) -> None:
         """Write a record whole, in place of the one that is there: writing it again repairs what has failed."""
-        with self._writing() as connection:
-            connection.execute(_PUT_GENERATION, _row(record))
-            connection.executemany(_PUT_IMAGE, [{**_row(image), "generation": record.id} for image in record.images])
+        self._write(lambda connection: _put(connection, record))
 
-    def adopt(self, record_id: str, position: int, *, file: str, byte_count: int, is_partial: bool) -> bool:
-        """Note a file whose process died before it could; return whether its record is there and names it."""
+    def adopt(
+        self,
+        record_id: str,
+        position: int,
+        *,
+        file: str,
+        byte_count: int,
+        is_partial: bool,
+        move: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Note a file whose process died before it could; return whether its record is there and names it.
+
+        Where it is, `move` gives the file its place while nobody else can write, and so nobody deletes either of them.
+        """
         values = {"record": record_id, "position": position, "file": file, "size": byte_count, "partial": is_partial}
-        with self._writing() as connection:
+
+        def adopt(connection: Connection) -> bool:
             # A partial image does not say how its request ended: the outcome stays, and that it may have been billed.
             connection.execute(
                 "UPDATE images SET file = :file, byte_count = :size, is_partial = :partial, "
@@ -128,99 +123,206 @@ class Ledger:
                 "WHERE generation = :record AND position = :position AND file IS NULL",
                 values,
             )
+            return is_named(connection)
+
+        def is_named(connection: Connection) -> bool:
             # Asked, not told by the number of changed rows: its own process may live, and have noted it meanwhile.
             named = "SELECT 1 FROM images WHERE generation = :record AND position = :position AND file = :file"
             return connection.execute(named, values).fetchone() is not None
 
-    def records(self, *, since: float = 0, until: float = math.inf) -> list[Record]:
+        def move_if_named(connection: Connection) -> bool:
+            if there := is_named(connection):
+                move()
+            return there
+
+        # Its first name says whose it is, and goes only when the record is on disk for good: a full disk may refuse that.
+        return self._write(adopt) and self._write(move_if_named)
+
+    def records(self, *, since: float = -math.inf, until: float = math.inf) -> list[Record]:
         """Return the records that began between two times (Unix seconds), newest first; none if there is no ledger."""
         if not self.path.exists():
             return []
-        chosen = "FROM generations WHERE started_at >= ? AND started_at < ?"
-        with self._reading() as connection:
+        chosen, between = "FROM generations", {"since": since, "until": until}
+        if (since, until) != (-math.inf, math.inf):  # without bounds, what has no time at all is found, and named
+            chosen += " WHERE started_at >= :since AND started_at < :until"
+
+        def read(connection: Connection) -> tuple[list[Row], list[Row]]:
             if not _version(connection):
-                return []  # the process that made it has died before anything was written
-            generations = connection.execute(f"SELECT * {chosen} ORDER BY started_at DESC", (since, until)).fetchall()
-            images = connection.execute(
-                f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY position",  # noqa: S608
-                (since, until),
-            ).fetchall()
-        images_of: dict[str, list[ImageRecord]] = {row["id"]: [] for row in generations}
-        for row in images:
-            values = _values(row, _IMAGE)
-            values["is_partial"] = bool(values["is_partial"])
-            # `get`: a folder that cannot be written is read without a lock, and others may add to it meanwhile.
-            images_of.get(row["generation"], []).append(ImageRecord(**values))
-        return [Record(**_values(row, _GENERATION), images=tuple(images_of[row["id"]])) for row in generations]
+                if _rows(connection, "SELECT name FROM sqlite_master"):
+                    msg = f"{self.path}: no version"
+                    raise DamagedLedgerError(msg)
+                return [], []  # the process that made it has died before anything was written
+            images = f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY position"  # noqa: S608
+            return _rows(connection, f"SELECT * {chosen} ORDER BY started_at DESC", between), _rows(
+                connection, images, between
+            )
+
+        found, damaged = _records(*self._read(read))
+        if damaged:
+            self._note(f"Damaged rows of the ledger are passed over: {_counted(damaged)}. The originals are kept.")
+        return found
 
     def thumbnails(self, files: Sequence[str]) -> dict[str, bytes]:
         """Return the small pictures of originals, by file, as far as they have been made."""
         # As one value, as in `delete`, which may get thousands: SQLite limits how many a statement takes.
-        wanted = (json.dumps(list(files)),)
-        chosen = "thumbnail IS NOT NULL AND file IN (SELECT value FROM json_each(?))"
-        with self._reading() as connection:
-            return dict(map(tuple, connection.execute(f"SELECT file, thumbnail FROM images WHERE {chosen}", wanted)))  # noqa: S608
+        wanted = json.dumps(list(files))
+        chosen = "typeof(thumbnail) = 'blob' AND file IN (SELECT value FROM json_each(?))"
+        found = self._read(
+            lambda connection: _rows(connection, f"SELECT file, thumbnail FROM images WHERE {chosen}", wanted)  # noqa: S608
+        )
+        return {row["file"]: row["thumbnail"] for row in found}
 
     def put_thumbnails(self, thumbnails: Mapping[str, bytes]) -> None:
         """Keep small pictures, which take some 25 ms to make."""
-        with self._writing() as connection:
-            connection.executemany(
-                "UPDATE images SET thumbnail = ? WHERE file = ?",
-                [(thumbnail, file) for file, thumbnail in thumbnails.items()],
-            )
+        rows = [(thumbnail, file) for file, thumbnail in thumbnails.items()]
+        self._write(lambda connection: connection.executemany("UPDATE images SET thumbnail = ? WHERE file = ?", rows))
 
-    def delete(self, ids: Sequence[str], unlink: Callable[[str], None]) -> None:
-        """Delete records, and call `unlink(file)` for each file that no other record names.
+    def delete(
+        self, ids: Sequence[str], clear: Callable[[Sequence[str], Sequence[str]], None], unended: Collection[str] = ()
+    ) -> list[str]:
+        """Delete records, but for those that run, and return the ids of those that are left.
 
-        The files go while nobody else can write: an original that is being kept at this moment stays.
+        `clear(ids, files)` is called with what has no record any more, and with the files that none names, while nobody
+        else can write: what is being kept at this moment stays. `unended` names those of the ids that had no end when
+        they were looked at: where they have one by now, an image came that nobody has seen.
         """
-        chosen = (json.dumps(list(ids)),)
-        with self._writing() as connection:
-            files = connection.execute(
-                "SELECT DISTINCT file FROM images WHERE file IS NOT NULL "
-                "AND generation IN (SELECT value FROM json_each(?1)) AND file NOT IN (SELECT file FROM images "
-                "WHERE file IS NOT NULL AND generation NOT IN (SELECT value FROM json_each(?1)))",
-                chosen,
-            ).fetchall()
-            connection.execute("DELETE FROM images WHERE generation IN (SELECT value FROM json_each(?))", chosen)
+
+        def delete(connection: Connection) -> tuple[list[str], list[str]]:
+            there = _rows(connection, "SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(?))", given)
+            left = [str(row["id"]) for row in there if _is_arriving(row, unended)]
+            chosen = (json.dumps([one for one in ids if one not in left]),)
+            of_these = "WHERE generation IN (SELECT value FROM json_each(?))"
+            named = connection.execute(f"SELECT DISTINCT file FROM images {of_these} AND file IS NOT NULL", chosen)  # noqa: S608
+            files = [str(file) for (file,) in named]
+            connection.execute(f"DELETE FROM images {of_these}", chosen)  # noqa: S608
             connection.execute("DELETE FROM generations WHERE id IN (SELECT value FROM json_each(?))", chosen)
-            for (file,) in files:
-                unlink(file)
+            return left, files
+
+        def sweep(connection: Connection) -> None:
+            kept = {str(row["file"]) for row in _rows(connection, "SELECT file FROM images")}
+            there = {str(row["id"]) for row in _rows(connection, "SELECT id FROM generations")}
+            clear([one for one in ids if one not in there], [file for file in files if file not in kept])
+
+        given = json.dumps(list(ids))
+        left, files = self._write(delete)
+        # Only now that the records are gone for good: a disk that refused that must not have lost their files.
+        self._write(sweep)
+        return left
+
+    # How it is opened
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        """Do all of it or nothing; a damaged ledger is mended first."""
+        try:
+            with self._writing() as connection:
+                return work(connection)
+        except DamagedLedgerError as error:
+            self._mend(error)
+        with self._writing() as connection:
+            return work(connection)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Connection]:
         """Write all of it or nothing."""
+        with without_forks():
+            if not self.path.exists():
+                self._begin()
+            with self._open("mode=rw") as connection:
+                # Outside of the transaction, in which it could not be changed.
+                connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                connection.execute("PRAGMA synchronous = FULL")  # what is paid for outlives a power cut, too
+                # IMMEDIATE waits for its turn here. A transaction that reads the version first and writes then is
+                # refused without any wait where somebody else has written in between: two kernels that begin a ledger.
+                connection.execute("BEGIN IMMEDIATE")
+                if (version := _version(connection)) > VERSION:
+                    msg = f"{self.path}: version {version}, of a newer gradient_notebook: it is only read. Update to write."
+                    raise LedgerError(msg)
+                _migrate(connection)
+                yield connection  # closing without COMMIT takes all of it back
+                connection.execute("COMMIT")
+
+    def _begin(self) -> None:
+        """Make an empty ledger, which has its name only when it is whole.
+
+        Its own file is never opened but by SQLite: closing it would give up the locks of all threads of the process.
+        And where two processes began it in place, one would fail.
+        """
+        new = Ledger(_beside(self.path, f".new-{os.urandom(6).hex()}"))
         try:
+            make_private_folder(self.path.parent)
             # SQLite gives its side files the permissions of this one.
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            os.close(os.open(new.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            try:
+                with new._open("mode=rw") as connection:
+                    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                    connection.execute("BEGIN IMMEDIATE")
+                    _migrate(connection)
+                    connection.execute("COMMIT")
+                move_to_free(new.path, self.path)
+            finally:
+                for ending in ("", "-wal", "-shm", "-journal"):
+                    _beside(new.path, ending).unlink(missing_ok=True)
+        except FileExistsError:
+            return  # somebody else was quicker
+        except LedgerError:
+            raise
         except OSError as error:
             raise LedgerError(f"{self.path}: {error.strerror}") from error
-        with self._open("mode=rw") as connection:
-            # Outside of the transaction, in which it could not be changed.
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            connection.execute("PRAGMA synchronous = FULL")  # what is paid for outlives a power cut, too
-            # IMMEDIATE waits for its turn here. A transaction that reads the version first and writes then is refused
-            # without any wait where somebody else has written in between: two kernels that begin a ledger, for one.
-            connection.execute("BEGIN IMMEDIATE")
-            _migrate(connection)
-            yield connection  # closing without COMMIT takes all of it back
-            connection.execute("COMMIT")
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` reads, all of one moment, whatever is deleted or added meanwhile; nothing is left behind."""
+        # Where nothing can be written, SQLite must not look for others who write.
+        if self._is_a_copy or (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+            try:
+                # Never rwc, which would make a file.
+                with self._reading("mode=rw") as connection:
+                    return work(connection)
+            except DamagedLedgerError as error:
+                self._mend(error)
+            with self._reading("mode=rw") as connection:
+                return work(connection)
+        if not _size(_beside(self.path, "-wal")):
+            with contextlib.suppress(DamagedLedgerError), self._reading("mode=ro&immutable=1") as connection:
+                return work(connection)
+        return self._read_copy(work)
+
+    def _read_copy(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` reads in a copy, in which the newest records find their place, and damage is mended."""
+        import tempfile  # which brings half of the standard library
+
+        try:
+            with tempfile.TemporaryDirectory(prefix="gradient-") as place:
+                copy = Ledger(Path(place) / self.path.name, self._originals)
+                copy._is_a_copy = True
+                with without_forks():
+                    _copy(self.path, copy.path)
+                read = copy._read(work)
+                for note in copy.notes:
+                    self._note(note)
+                return read
+        except LedgerError:
+            raise
+        except OSError as error:
+            self._note(f"The newest records are not shown: the ledger can neither be written nor copied ({error}).")
+        with self._reading("mode=ro&immutable=1") as connection:
+            return work(connection)
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        # Where nothing can be written, SQLite must not look for others who write.
-        writable = os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
-        # Never rwc, which would make a file: looking leaves nothing behind.
-        with self._open("mode=rw" if writable else "mode=ro&immutable=1") as connection:
-            if 0 < _version(connection) < VERSION:
+    def _reading(self, mode: str) -> Iterator[Connection]:
+        with without_forks(), self._open(mode) as connection:
+            version = _version(connection)
+            if 0 < version < VERSION:
                 # The next write brings the file to this version; until then what is read is a copy that is.
                 with self._open("mode=memory") as copy:
                     connection.backup(copy)
                     _migrate(copy)
                     yield copy
                 return
-            # All that is read is of one moment, whatever is deleted or added meanwhile.
+            if version > VERSION:
+                self._note(
+                    f"The ledger has version {version}, of a newer gradient_notebook: it is read as far as it is known "
+                    "here, and nothing is written. Update gradient_notebook."
+                )
             connection.execute("BEGIN")
             yield connection
 
@@ -234,10 +336,162 @@ class Ledger:
             with contextlib.closing(
                 sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None)
             ) as connection:
-                connection.row_factory = sqlite3.Row
+                # Else one broken character of one row would cost all of them.
+                connection.text_factory = lambda data: data.decode("utf-8", "replace")
                 yield connection
         except sqlite3.Error as error:
-            raise LedgerError(f"{self.path}: {error}") from error
+            raise self._error(error) from error
+
+    def _error(self, error: sqlite3.Error) -> LedgerError:
+        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        is_damaged = primary in (_CORRUPT, _NOT_A_DATABASE) or _OTHER_TABLES.search(str(error))
+        return (DamagedLedgerError if is_damaged else LedgerError)(f"{self.path}: {error}")
+
+    def _note(self, words: str) -> None:
+        if words not in self.notes:
+            self.notes.append(words)
+
+    # What is damaged
+
+    def _mend(self, why: DamagedLedgerError) -> None:
+        """Move the file aside, begin a new one, and read into it what can be read. LedgerError where that fails."""
+        import sqlite3
+
+        try:
+            # Others that find it damaged wait here, and find it mended.
+            with without_forks(), _alone(_beside(self.path, ".mending")):
+                if self._is_sound():
+                    return
+                aside = mending.moved_aside(self.path)
+                rows = mending.Rows()
+                damaged = Ledger(aside)
+                with contextlib.suppress(LedgerError), damaged._open("mode=rw") as connection:
+                    rows.read(connection, sqlite3.Error)
+                rows.scan(aside)
+                originals = mending.originals_beside(rows, self._originals) if self._originals else []
+                with self._writing() as connection:
+                    count = _put_rows(connection, rows)
+                    for record in originals:
+                        _put(connection, record)
+        except LedgerError:
+            raise
+        except OSError as error:
+            raise LedgerError(f"{why}; it could not be mended: {error}") from why
+        listed = f" {len(originals)} originals that it does not name are listed by their files." if originals else ""
+        self._note(f"The ledger was damaged. It is kept as {aside.name}; {count} records could be read.{listed}")
+
+    def _is_sound(self) -> bool:
+        try:
+            with self._open("mode=rw") as connection:
+                if (version := _version(connection)) > VERSION:
+                    return True  # whatever it is, it is not ours to mend
+                there = [
+                    {row["name"] for row in _rows(connection, f"PRAGMA table_info({table})")}
+                    for table in ("generations", "images")
+                ]
+                added = {"owner"} if version < VERSION else set()
+                needed = [set(_GENERATION) - added, {*_IMAGE, "generation", "thumbnail"}] if version else [set(), set()]
+                problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
+                return all(map(set.issuperset, there, needed)) and bool(version) == any(there) and problems == [("ok",)]
+        except DamagedLedgerError:
+            return False
+
+
+_CORRUPT, _NOT_A_DATABASE = 11, 26
+"""SQLite's primary codes for a file that is no database, or a broken one."""
+_OTHER_TABLES = re.compile(r"no such (?:table: (?:generations|images)\b|column)|has no column|already exists")
+
+
+def _put(connection: Connection, record: Record) -> None:
+    connection.execute(_PUT_GENERATION, row_of(record))
+    connection.executemany(_PUT_IMAGE, [{**row_of(image), "generation": record.id} for image in record.images])
+
+
+def _put_rows(connection: Connection, rows: mending.Rows) -> int:
+    """Put what was read of a damaged ledger into this one; what it has itself is newer. Return how many records came."""
+    for table, found in (("generations", rows.generations), ("images", rows.images)):
+        for row in found.values():
+            names = ", ".join(row)
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({values})", row)  # noqa: S608 - our own names
+    return len(rows.generations)
+
+
+def _rows(connection: Connection, statement: str, values: Any = ()) -> list[Row]:
+    cursor = connection.execute(statement, (values,) if isinstance(values, str) else values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _records(generations: Iterable[Row], images: Iterable[Row]) -> tuple[list[Record], list[str]]:
+    """Return the records in rows, and what is damaged of them."""
+    damaged = []
+    images_of: dict[str, list[ImageRecord]] = {}
+    for row in images:
+        try:
+            images_of.setdefault(row["generation"], []).append(image_of(row))
+        except DamagedRowError as error:
+            damaged.append(f"image {row['position']} of {row['generation']} ({error})")
+    records = []
+    for row in generations:
+        try:
+            # `get`: a folder that cannot be written is read without a lock, and others may add to it meanwhile.
+            records.append(record_of(row, tuple(images_of.get(row["id"], ()))))
+        except DamagedRowError as error:
+            damaged.append(f"record {row['id']} ({error})")
+    return records, damaged
+
+
+def _counted(damaged: Sequence[str]) -> str:
+    more = len(damaged) - _NAMED
+    return "; ".join([*damaged[:_NAMED], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _is_arriving(row: Row, unended: Collection[str]) -> bool:
+    """Whether the request of a row runs, or has ended since it was looked at."""
+    if row["ended_at"] is not None:
+        return row["id"] in unended
+    name, began = row["owner"], row["started_at"]
+    return isinstance(name, str) and isinstance(began, int | float) and owner.is_running(name, began)
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold the lock of this name against other processes, on every system. LedgerError where that takes too long."""
+    import sqlite3
+
+    os.close(os.open(lock, os.O_CREAT | os.O_RDWR, 0o600))
+    try:
+        with contextlib.closing(sqlite3.connect(lock, timeout=_MENDING_S, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            yield
+    except sqlite3.Error as error:
+        raise LedgerError(f"{lock}: {error}") from error
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _copy(path: Path, to: Path) -> None:
+    """Copy a ledger with what has not found its place in it yet; again where somebody writes meanwhile."""
+    import shutil
+
+    log = _beside(path, "-wal")
+    for _ in range(3):
+        before = [(one.stat().st_mtime_ns, one.stat().st_size) for one in (path, log) if one.exists()]
+        shutil.copyfile(path, to)
+        if log.exists():
+            shutil.copyfile(log, _beside(to, "-wal"))
+        if before == [(one.stat().st_mtime_ns, one.stat().st_size) for one in (path, log) if one.exists()]:
+            return
 
 
 def _migrate(connection: Connection) -> None:
@@ -251,23 +505,4 @@ def _migrate(connection: Connection) -> None:
 def _version(connection: Connection) -> int:
     """Return the version of the ledger, 0 for an empty one."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        msg = f"the ledger has version {version}, written by a newer gradient_notebook"
-        raise LedgerError(msg)
     return int(version)
-
-
-def _row(record: Record | ImageRecord) -> dict[str, Any]:
-    stored = {name: getattr(record, name) for name in _columns(type(record))}
-    for name, value in stored.items():
-        if name in _IN_JSON and value is not None:
-            stored[name] = json.dumps(value)
-        elif isinstance(value, str):
-            # A service may send half a surrogate pair, which no file can hold.
-            stored[name] = value.encode("utf-8", "replace").decode()
-    return stored
-
-
-def _values(row: Row, columns: Sequence[str]) -> dict[str, Any]:
-    stored = {name: row[name] for name in columns}
-    return {name: json.loads(it) if it is not None and name in _IN_JSON else it for name, it in stored.items()}

@@ -319,28 +319,38 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
 def test_a_ledger_that_cannot_be_written_costs_neither_the_image_nor_its_file(
     configured: Simulator, archive: Archive
 ) -> None:
-    """A ledger that is no database is told; the image comes, and lies on disk, with its record's name as well."""
-    archive.folder.mkdir()
-    archive.ledger.path.write_bytes(b"no database" * 100)
+    """A folder in its place is told; the image comes, and lies on disk, with its record's name as well."""
+    archive.ledger.path.mkdir(parents=True)
     job = made(archive)
     assert job.images
     name = job._slots[0].path.name
     assert files(archive) == [f".temporary-{job.id}-0-{name}", name]
     (notice,) = job.notes
     assert "The ledger could not be written" in notice
-    assert archive.ledger.path.read_bytes() == b"no database" * 100
+    assert archive.ledger.path.is_dir()
 
 
-def test_a_ledger_of_a_newer_version_is_left_alone(configured: Simulator, archive: Archive) -> None:
-    """What a newer version has written is not changed by this one, which says why."""
+def test_a_ledger_of_a_newer_version_is_only_read(configured: Simulator, archive: Archive) -> None:
+    """What a newer version has written is shown as far as it is known, and not changed by this one, which says why."""
     made(archive)
-    with sqlite3.connect(archive.ledger.path) as connection:
+    with contextlib.closing(sqlite3.connect(archive.ledger.path)) as connection:
+        connection.execute("ALTER TABLE generations ADD COLUMN rating")
+        connection.execute("UPDATE generations SET outcome = 'admired'")
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+        connection.commit()
+    (before,) = archive.records()
     job = made(archive)
-    assert "newer gradient_notebook" in job.notes[0]
     assert job.images
-    with pytest.raises(OSError, match="newer"):
-        archive.records()
+    assert "newer gradient_notebook: it is only read" in job.notes[0]
+    (entry,) = gn.history(archive_dir=archive.folder)
+    # A word that is not known here is no reason to hide the image.
+    assert (entry.record, entry.outcome, entry.image.size) == (before, "done", (1024, 1024))
+    shown = entry._repr_mimebundle_()
+    assert all("newer gradient_notebook" in shown[kind] for kind in ("text/plain", "text/html"))
+    with pytest.raises(LedgerError, match="only read"):
+        entry.delete()
+    assert archive.records() == [before]
+    assert version_of(archive) == VERSION + 1
 
 
 def test_a_disk_that_is_full_for_the_end_only_leaves_the_rest(configured: Simulator, archive: Archive) -> None:

@@ -5,51 +5,21 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import html.parser
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from PIL import Image
 
 import gradient_notebook as gn
 from gradient_notebook.history.query import SHOWN
 from gradient_notebook.notebook.history_view import history_from_line
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage.archive import Archive
-from gradient_notebook.storage.ledger import ImageRecord, Ledger, LedgerError, Record
+from gradient_notebook.storage.ledger import ImageRecord, Ledger, LedgerError
 
-DAY_S = 86_400
-NOON = dt.datetime(2026, 11, 20, 12).astimezone()
-
-
-def png(color: str, size: tuple[int, int] = (64, 48)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, color).save(file, "PNG")
-    return file.getvalue()
-
-
-def put(
-    prompt: str, *images: ImageRecord | bytes, archive: Archive | None = None, days_ago: int = 0, **values: Any
-) -> str:
-    """Write a record, and the files of those images that are given as bytes. Return its id."""
-    archive = archive or Archive()
-    record_id = f"id{len(archive.records())}"
-    known: dict[str, Any] = {"started_at": NOON.timestamp() - days_ago * DAY_S, "outcome": "done", "model": "painter"}
-    given = {"prompt": prompt, "model": "painter", "n": max(1, len(images))}
-    whole = Record(**{"id": record_id, "prompt": prompt, "params": given, "endpoint": "e", **known, **values})
-    kept = []
-    for position, image in enumerate(images):
-        if isinstance(image, bytes):
-            with archive.storing(image, record_id, position) as path:
-                found = ImageRecord(position=position, outcome="done", file=path.name, byte_count=len(image))
-        else:
-            found = image
-        kept.append(found)
-    archive.ledger.put(Record(**{**vars(whole), "images": tuple(kept)}))
-    return record_id
+from .recorded import NOON, png, put
 
 
 def prompts(found: gn.History) -> list[str]:
@@ -242,9 +212,8 @@ def test_another_archive_can_be_looked_at(tmp_path: Path) -> None:
 
 def test_a_ledger_that_cannot_be_read_says_so() -> None:
     """An error of ours, with the file's name."""
-    Archive().folder.mkdir(parents=True)
-    Archive().ledger.path.write_bytes(b"no database" * 100)
-    with pytest.raises(gn.InvalidSettingsError, match=r"ledger\.sqlite: file is not a database"):
+    Archive().ledger.path.mkdir(parents=True)
+    with pytest.raises(gn.InvalidSettingsError, match=r"ledger\.sqlite: unable to open database file"):
         gn.history()
 
 
