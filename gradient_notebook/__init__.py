@@ -35,6 +35,7 @@ Errors:
     InvalidRequestError: a value that cannot be sent.
     InvalidSettingsError: key, endpoint or folder cannot be used.
     JobCancelledError: somebody cancelled the job.
+    ForkedError: a job or a stream of the process that this one was forked from.
     APIError: what the service and the way to it cause; the root of those below.
     APIConnectionError: no connection, or it broke.
     APITimeoutError: it took too long.
@@ -73,6 +74,7 @@ __all__ = [
     "BadRequestError",
     "Client",
     "ContentPolicyError",
+    "ForkedError",
     "GradientNotebookError",
     "History",
     "HistoryEntry",
@@ -114,6 +116,7 @@ if TYPE_CHECKING:
         AuthenticationError,
         BadRequestError,
         ContentPolicyError,
+        ForkedError,
         GradientNotebookError,
         InternalServerError,
         InvalidRequestError,

@@ -4,6 +4,7 @@ GradientNotebookError
 ├── InvalidRequestError (ValueError)     a value that cannot be sent
 ├── InvalidSettingsError                 key, endpoint or folder cannot be used
 ├── JobCancelledError                    somebody cancelled the job
+├── ForkedError (RuntimeError)           a job or a stream belongs to the process that this one was forked from
 └── APIError                             what the service and the way to it cause; itself: an error inside a stream
     ├── APIConnectionError               no connection, or the connection broke
     │   ├── APITimeoutError              it took too long to connect, or to answer
@@ -143,6 +144,10 @@ class JobCancelledError(GradientNotebookError):
     def may_be_billed(self) -> bool:
         """Whether something had been sent."""
         return bool(self.sent)
+
+
+class ForkedError(GradientNotebookError, RuntimeError):
+    """A job or a stream belongs to the process that made it, and not to one that was forked from it."""
 
 
 class APIError(GradientNotebookError):

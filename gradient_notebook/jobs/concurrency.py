@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from ..session import session
+from ..storage.forks import without_forks
 
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
@@ -19,15 +20,18 @@ _limiters: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, CapacityLimiter]
 
 def get_limiter() -> CapacityLimiter:
     """Return the limiter of the running loop."""
-    from anyio import CapacityLimiter  # with httpx, when the first request is made
+    with without_forks():
+        from anyio import CapacityLimiter  # with httpx, when the first request is made
 
-    return _limiters.setdefault(asyncio.get_running_loop(), CapacityLimiter(session.concurrency))
+        # In here: what anyio needs for this kind of loop it imports when the first one is made.
+        return _limiters.setdefault(asyncio.get_running_loop(), CapacityLimiter(session.concurrency))
 
 
 @contextlib.asynccontextmanager
 async def place(queued: Callable[[], None]) -> AsyncIterator[None]:
     """Hold one of the places; `queued` is called where it has to wait for one."""
-    from anyio import WouldBlock
+    with without_forks():
+        from anyio import WouldBlock
 
     limiter, holder = get_limiter(), object()  # not the task: a job's may hold several
     try:

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import math
+import os
 import signal
 import threading
 import time
@@ -66,6 +67,19 @@ async def _cancel_all() -> None:
 
 _lock = threading.Lock()
 _the_thread: _LoopThread | None = None
+_of_the_parent: list[_LoopThread | None] = []
+
+
+def _begin_anew() -> None:
+    """Forget the parent's loop, in a child: nothing there runs it, and its lock may have been held by another thread."""
+    global _lock, _the_thread
+    # Kept for ever: what a loop clears up at its end would touch the sockets and the selector that the parent uses.
+    _of_the_parent.append(_the_thread)
+    _lock, _the_thread = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):  # Windows forks nothing
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def get_loop() -> asyncio.AbstractEventLoop:

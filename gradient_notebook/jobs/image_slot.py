@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..api.errors import InvalidResponseError
 from ..api.events import ImageGenCompletedEvent
+from ..storage.forks import without_forks
 from ..storage.outcome import ENDED, Outcome, advance, outcome_of
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ class ImageSlot:
 
     def open(self) -> None:
         """Open the finished image, whose bytes have been kept."""
-        from ..imaging import open_image
+        with without_forks():
+            from ..imaging import open_image
 
         try:
             image = open_image(self.image_bytes or b"")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import concurrent.futures.thread  # loaded now: in a thread that outlives the main one it could not be any more
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import JobCancelledError
+from ..api.errors import ForkedError, JobCancelledError
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from ..display_hooks import hook
 from ..storage.archive import Archive
+from ..storage.forks import without_forks
 from ..storage.outcome import Outcome, outcome_of
 from .image_slot import ImageSlot, open_all
 from .notes import notes_on_images, notes_on_request
@@ -42,7 +44,8 @@ def new_job(
     job._callbacks = []
     job._started_s = time.monotonic()
     job._elapsed_s = None
-    job._begun = job._unwanted = job._stopping = job._cancelled = job._with_process = False
+    job._begun = job._unwanted = job._stopping = job._cancelled = job._with_process = job._is_over = False
+    job._process = os.getpid()
     job._ended = concurrent.futures.Future()
     return job
 
@@ -52,7 +55,8 @@ class Job:
 
     `await job` and `job.result()` give the PIL image at full size (with n > 1 the list of those that came); interrupting
     either cancels the job, and so does `asyncio.wait_for` when it gives up. `images` and `partials` have what there is so
-    far. A job belongs to the process that made it.
+    far. A job belongs to the process that made it: in one that was forked from it, a job that had not ended by then is
+    none to wait for or to cancel, and says so with a ForkedError.
 
     >>> from gradient_notebook import submit
     >>> job = submit("A red fox", quality="low", size="1024x1024")
@@ -79,9 +83,14 @@ class Job:
     _cancelled: bool
     _with_process: bool
     """Whether it was cancelled because the process ends."""
+    _is_over: bool
+    """Whether nobody has to wait for it any more. Not asked of `_ended`, whose lock a fork may have left closed."""
+    _process: int
     _ended: concurrent.futures.Future[None]
 
     def __repr__(self) -> str:
+        if self._is_foreign:
+            return f"<Job of process {self._process}>"
         made = f"{len(self.images)} of {len(self._slots)} image{'' if len(self._slots) == 1 else 's'}"
         return f"<Job {self.status}: {made}, {self.elapsed_s:.1f} s>"
 
@@ -89,6 +98,16 @@ class Job:
         """It shows itself: live while it runs, then as an image."""
         shown: tuple[dict[str, Any], dict[str, Any]] = hook("show_job")(self)
         return shown
+
+    @property
+    def _is_foreign(self) -> bool:
+        """Whether it runs in the process that this one was forked from; what had ended by then is there as it was."""
+        return self._process != os.getpid() and not self._is_over
+
+    def _refuse_foreign(self) -> None:
+        if self._is_foreign:
+            what = f"This job belongs to process {self._process}, which this one ({os.getpid()}) was forked from."
+            raise ForkedError(what, f"Wait for it there; its images will be in history({self.id!r})[0].")
 
     @property
     def id(self) -> str:
@@ -108,6 +127,7 @@ class Job:
     @property
     def status(self) -> Outcome:
         """Where the job stands; it is done when it has ended with one image at least."""
+        self._refuse_foreign()
         if self.done():
             return self._outcome
         left = [slot for slot in self._slots if not slot.has_ended]
@@ -160,6 +180,7 @@ class Job:
 
         Changes that come while it is busy are told together. It must not wait for the job.
         """
+        self._refuse_foreign()
         self._observers.append(observer)
 
     def cancel(self) -> bool:
@@ -167,6 +188,8 @@ class Job:
 
         What has been sent may be billed; what has finished stays in `images`.
         """
+        if self.done():
+            return False
         from . import event_loop
 
         self._unwanted = True
@@ -175,6 +198,7 @@ class Job:
 
     def done(self) -> bool:
         """Whether it has ended, however it did."""
+        self._refuse_foreign()
         return self._elapsed_s is not None
 
     def cancelled(self) -> bool:
@@ -187,9 +211,10 @@ class Job:
         Args:
             callback: called with the job. What it raises is logged. It can't wait for the job.
         """
+        self._refuse_foreign()
         # Added before looking: were it the other way round, an end in between would leave the callback uncalled.
         self._callbacks.append(callback)
-        if self._ended.done():
+        if self._is_over:
             self._run_callbacks()
 
     def _run_callbacks(self) -> None:
@@ -240,6 +265,9 @@ class Job:
 
     def _wait(self, timeout: float | None = None) -> None:
         """Wait for the end, whatever it is. Interrupting cancels the job."""
+        self._refuse_foreign()
+        if self._is_over:
+            return
         if getattr(_telling, "job", None) is self:
             msg = "An observer can't wait for the job that tells it."
             raise RuntimeError(msg)
@@ -258,6 +286,9 @@ class Job:
 
     async def _wait_async(self) -> None:
         """Wait for the end, whatever it is. Cancelling the wait cancels the job."""
+        self._refuse_foreign()
+        if self._is_over:
+            return
         from . import event_loop
 
         try:
@@ -290,6 +321,7 @@ class Job:
 
     def _start(self) -> None:
         """Begin, if it has not begun."""
+        self._refuse_foreign()
         from . import event_loop, process_end  # and asyncio with them, when the first job starts
 
         if not self._begun:
@@ -302,10 +334,11 @@ class Job:
     def _begin(self) -> None:
         if self._begun:
             return
-        import asyncio
+        with without_forks():
+            import asyncio
 
-        from . import process_end
-        from .runner import Runner
+            from . import process_end
+            from .runner import Runner
 
         process_end.watch(self)  # what is cancelled before it has started as well: a loop holds its tasks weakly
         self._begun = True
@@ -348,6 +381,7 @@ class Job:
         self._log_what_nobody_sees()
         await self._tell()
         self._ended.set_result(None)
+        self._is_over = True
         if self._callbacks:
             await in_a_thread(self._run_callbacks)
         process_end.forget(self)  # only now: a callback may begin another job

@@ -13,6 +13,7 @@ from ..api.event_stream import requests_of
 from ..api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
+from ..storage.forks import without_forks
 from ..storage.outcome import Outcome
 from .concurrency import place
 from .image_slot import ImageSlot
@@ -162,6 +163,7 @@ async def finish_despite_cancel(work: Awaitable[None]) -> None:
 @cache
 def client_for(settings: Settings) -> AsyncClient:
     """Return the one client of the process for these settings: connections are kept and used again."""
-    from ..api.client import AsyncClient  # on the job's thread: a card need not wait for it
+    with without_forks():
+        from ..api.client import AsyncClient  # on the job's thread: a card need not wait for it
 
     return AsyncClient(settings=settings)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Never, Self, Unpack, overload
 
 from ..api.client import AsyncClient, RawResponse
+from ..api.errors import ForkedError
 from ..api.event_stream import EventStream, MergedStream
 from ..api.events import ImageGenerateResponse, ImageGenStreamEvent, Model, ModelListResponse
 from ..api.options import CallOptions, with_parameters_in_sight
@@ -219,6 +221,7 @@ class Stream(Iterator[ImageGenStreamEvent]):
 
     def __init__(self, events: EventStream | MergedStream) -> None:
         self._events = events
+        self._process = os.getpid()
 
     @property
     def response(self) -> HTTPAnswer:
@@ -226,6 +229,10 @@ class Stream(Iterator[ImageGenStreamEvent]):
         return self._events.response
 
     def __next__(self) -> ImageGenStreamEvent:
+        if self._process != os.getpid():
+            # What it read here would be missing there.
+            what = f"This stream belongs to process {self._process}, which this one ({os.getpid()}) was forked from."
+            raise ForkedError(what, "Read it there.")
         event = event_loop.run(anext(self._events, None))  # StopAsyncIteration does not pass a future
         if event is None:
             raise StopIteration
@@ -239,4 +246,5 @@ class Stream(Iterator[ImageGenStreamEvent]):
 
     def close(self) -> None:
         """Close the connection."""
-        event_loop.run(self._events.aclose())
+        if self._process == os.getpid():
+            event_loop.run(self._events.aclose())
