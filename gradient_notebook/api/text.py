@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import reprlib
 from collections.abc import Iterable, Iterator
@@ -14,9 +15,10 @@ _CONTROLS = re.compile(
     r"|[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 )
 # What turns the direction of the text around it, or cannot be written as UTF-8. Emoji need their joiners.
-_HIDDEN = re.compile(
-    "[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
+HIDDEN = "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
+"""As the inside of a regular expression's brackets."""
+_HIDDEN = re.compile(f"[{HIDDEN}]")
+_NOT_SHOWN = re.compile(rf"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029{HIDDEN}]")
 
 
 def clean(value: object, at_most: int = 1000, *, lines: bool = False) -> str:
@@ -33,6 +35,11 @@ def clean(value: object, at_most: int = 1000, *, lines: bool = False) -> str:
 
     shown = _HIDDEN.sub("", _CONTROLS.sub(plain, looked_at)).strip()
     return shown if len(shown) <= at_most and looked_at == text else f"{shown[: at_most - 1]}…"
+
+
+def clean_json(text: str) -> str:
+    """Return JSON that says the same with everything escaped that `clean` would take out."""
+    return _NOT_SHOWN.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..api.params import ALWAYS_SENT, PARAMETERS, ImageGenerateParams
+from ..api.text import HIDDEN
 from ..session import SHOWN_DEFAULTS
 from .magic_args import complete_given
 from .templates import expressions
@@ -20,7 +21,8 @@ _UNASKED = {name: PARAMETERS[name].default for name in ALWAYS_SENT if PARAMETERS
 
 # Controls and what else ends a line; lines of spaces, which IPython dedents; and prompts, which it strips.
 _CHANGED_IN_A_BODY = re.compile(
-    r"[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]|^[^\S\n]+$|^[^\S\n]*>>>|\A(?:\.\.\.|(?:\[\w+\] )?In \[)", re.MULTILINE
+    rf"[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{HIDDEN}]|^[^\S\n]+$|^[^\S\n]*>>>|\A(?:\.\.\.|(?:\[\w+\] )?In \[)",
+    re.MULTILINE,
 )
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 # An indent of 4, two quotes and a comma take 7 columns; a space at the end takes one more, and \n two.

@@ -14,11 +14,14 @@ from ..api.errors import ContentPolicyError, GradientNotebookError
 from ..api.events import Usage
 from ..api.models import PARTIAL_IMAGE_TOKENS
 from ..api.params import PARAMETERS, ImageGenerateParams
+from ..api.text import clean
 from ..jobs.image_slot import ImageSlot
 from ..jobs.job import Job
 from ..storage.outcome import Outcome, outcome_of
 
 DOT = " · "
+_LONGEST_BOX = 10_000
+"""Characters of what went wrong that are shown, at most."""
 
 NOTEBOOK: Mapping[str, str] = {
     "log_in": "For the real service, set GRADIENT_MODEL_ACCESS_KEY or run %imagegen_login.",
@@ -184,12 +187,19 @@ class Box:
 
     def plain(self) -> dict[str, str]:
         """Return it as plain values, for the live view."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self.cleaned)
+
+    @property
+    def cleaned(self) -> Box:
+        """It as it may be shown, whatever the texts hold that it quotes."""
+        what, advice = (clean(words, _LONGEST_BOX, lines=True) for words in (self.what, self.advice))
+        return dataclasses.replace(self, what=what, advice=advice)
 
     @property
     def text(self) -> str:
         """It as plain text, on a line or two."""
-        return f"{self.what}\n{self.advice}".strip()
+        shown = self.cleaned
+        return f"{shown.what}\n{shown.advice}".strip()
 
 
 def problems(job: Job | None) -> list[Box]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
+from ..api.events import LONGEST_PROMPT
 from ..api.params import ImageGenerateParams
+from ..api.text import clean
 from ..storage.outcome import Outcome
 from .formatting import DOT, Box
 
@@ -37,6 +39,7 @@ def caption(parts: Sequence[str]) -> dict[str, str]:
 
 def line(parts: Sequence[str], style: str = QUIET) -> dict[str, str]:
     """Return a line of facts as something to display."""
+    parts = [clean(part) for part in parts]
     name, *rest = [html.escape(part) for part in parts]
     strong = f'<b style="{STRONG}">{name}</b>'
     return {"text/html": f'<div style="{style}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
@@ -56,6 +59,7 @@ def record(caption: Sequence[str], params: ImageGenerateParams | None = None) ->
     prompt = settings.pop("prompt", "")
     quiet = [prompt, DOT.join(f"{name} {value}" for name, value in settings.items())]
     quiet.append("Run this cell to use the panel.")
+    quiet = [clean(words, LONGEST_PROMPT, lines=True) for words in quiet]
     rows = "".join(f'<div style="{QUIET}">{html.escape(words)}</div>' for words in quiet if words)
     return {
         "text/html": f'<div class="gradient-record">{below["text/html"]}{rows}{_ALONE}</div>',
@@ -70,7 +74,7 @@ def color_of(outcome: Outcome) -> str:
 
 def box(said: Box) -> dict[str, str]:
     """Return what went wrong as something to display: a refusal is amber, a cancellation gray, a failure red, a note gray and quiet."""
-    color = color_of(said.kind)
+    color, said = color_of(said.kind), said.cleaned
     style = (
         f"{_FONT};{STRONG};padding:8px 14px;"
         f"border-left:3px solid var({color});border-radius:3px;max-width:768px;box-sizing:border-box;"

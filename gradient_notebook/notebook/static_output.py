@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pybase64
 from IPython.display import DisplayHandle
 
+from ..api.events import LONGEST_PROMPT
+from ..api.text import clean
 from ..jobs.job import Job
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] 
 
 def picture_of(images: Sequence[Image], alt: str, px: int) -> tuple[dict[str, str], dict[str, Any]]:
     """Return images as one image output, at most `px` pixels wide, and its metadata; `alt` is its text."""
+    alt = clean(alt, LONGEST_PROMPT, lines=True)
     from ..imaging import contact_sheet, preview, tiling
 
     small = contact_sheet(images, px) if len(images) > 1 else preview(images[0], px)

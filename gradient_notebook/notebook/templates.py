@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..api.errors import InvalidRequestError
-from ..api.text import nearest
+from ..api.text import clean, nearest
 
 _RAW = "Or use --raw (in a panel, uncheck Insert {{ }}) to send the braces as they are."
 
@@ -59,7 +59,7 @@ def _is_expression(source: str) -> bool:
 
 
 def _value(source: str, namespace: Mapping[str, Any]) -> str:
-    shown = f"{{{{{source}}}}}"
+    shown = f"{{{{{clean(source)}}}}}"
     if not _is_expression(source):
         raise InvalidRequestError(f"{shown}: not a Python expression", _RAW, param="prompt")
     try:

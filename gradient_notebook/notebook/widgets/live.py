@@ -11,9 +11,10 @@ import ipywidgets
 from traitlets import Dict, Int, List, Unicode
 
 from ...api.errors import InvalidResponseError
+from ...api.events import LONGEST_PROMPT
 from ...api.models import SIZE
 from ...api.params import ImageGenerateParams
-from ...api.text import shortened
+from ...api.text import clean, shortened
 from ...imaging import Preview, open_image, preview, tiling
 from ...jobs.image_slot import ImageSlot
 from ...jobs.job import Job
@@ -158,7 +159,7 @@ class LiveJob:
         return {
             "id": self.id,
             "status": job.status if job else "running",
-            "prompt": shortened(params.prompt, _PROMPT_CHARACTERS),
+            "prompt": shortened(clean(params.prompt, LONGEST_PROMPT, lines=True), _PROMPT_CHARACTERS),
             "settings": formatting.summary(params),
             "note": formatting.progress(job) if job else formatting.not_begun(params),
             "wait": {"words": words, "seconds": seconds},
