@@ -15,6 +15,7 @@ from ..api.advice import retirement_note, value_notes
 from ..api.credentials import refuse_key_in
 from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..api.params import ImageGenerateParams
+from ..api.text import clean, clean_json
 from ..connect import discover, find_key
 from ..jobs import event_loop
 from ..jobs.job import Job, new_job
@@ -23,7 +24,7 @@ from ..storage.archive import default_file_mode, get_default, write_atomic
 from . import formatting
 from .cell_output import Card, Output, Plain, Text
 from .execution import answering_as, is_executed
-from .magic_args import MagicArgs, complete_given, looks_like_options, numbered, save_path
+from .magic_args import MagicArgs, complete_given, filled_path, looks_like_options, numbered, save_path
 from .templates import interpolate
 
 # A cell that awaits is cancelled, one that blocks gets the signal itself.
@@ -50,7 +51,8 @@ class CellRun:
         self.save = None
         if args.save is not None:
             # Now: a path that cannot be written is refused before anything is sent and billed.
-            self.save = save_path(args.save if args.raw else fill(args.save), args.name, self.params)
+            where = args.save if args.raw else filled_path(args.save, fill)
+            self.save = save_path(where, args.name, self.params, overwrite=args.overwrite)
         self._shell = shell
         self._is_executed = is_executed()
 
@@ -106,12 +108,12 @@ class CellRun:
     def dry_run(self) -> None:
         """Show the request and what it may cost."""
         print("POST /v1/images/generations")  # noqa: T201 - this is the output
-        print(json.dumps(self.params.body(), indent=2, ensure_ascii=False))  # noqa: T201
+        print(clean_json(json.dumps(self.params.body(), indent=2, ensure_ascii=False)))  # noqa: T201
         # Without a key there is no service whose model could end; asking for its address would start the simulator.
         where = discover(found=self._found).endpoint if self._found.key else None
         ends = retirement_note(self.params.model, where) if where else ""
         for note in filter(None, [*self._notes, *value_notes(self.params.body()).values(), ends]):
-            print(f"Note: {note}")  # noqa: T201
+            print(f"Note: {clean(note)}")  # noqa: T201
         print(f"Estimate: {formatting.estimate(self.params, session.price)}. Nothing was sent.")  # noqa: T201
 
     def _output(self, *, background: bool = False) -> Output:
@@ -188,7 +190,7 @@ class CellRun:
             # More images may come than were asked for: with n = 1, too, they must not overwrite one another.
             path = numbered(self.save, index, max(self.params.n, len(finished)))
             try:
-                write_atomic(path, data, default_file_mode())
+                write_atomic(path, data, default_file_mode(), replaces=self.args.overwrite)
             except OSError as error:
                 job._recorder.notices.append(f"save={str(path)!r} failed ({error}); {self.args.name} holds the image.")
 
@@ -202,6 +204,6 @@ class CellRun:
 def _notes(name: str, prompt: str) -> Iterator[str]:
     """Yield what may be a mistake of the cell's, and is done all the same."""
     if options := looks_like_options(prompt):
-        yield f"The prompt ends in what looks like options ({options}): options go on the first line, before the prompt."
+        yield f"The prompt ends in what looks like options ({clean(options)}): options go on the first line, before the prompt."
     if hasattr(builtins, name):
         yield f"{name} is a function of Python's, and your image from now on: `del {name}` brings it back."

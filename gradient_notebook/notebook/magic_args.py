@@ -20,13 +20,15 @@ from ..api.advice import not_streamed
 from ..api.errors import InvalidRequestError
 from ..api.parameter import Parameter
 from ..api.params import PARAMETERS, ImageGenerateParams, acting, broken_rule
-from ..api.text import nearest
+from ..api.text import clean, nearest
 from ..history.entry import DEFAULT_NAME
 from ..storage.outcome import ENDED
+from .templates import expressions
 
 _FLAGS: Mapping[str, str] = {
     "no-wait": "Return immediately; NAME holds the job, and then its image.",
     "dry-run": "Show the request and its estimated cost, and send nothing.",
+    "overwrite": "Let --save replace a file that exists: without it, nothing is sent then.",
     "raw": "Send the prompt as it is: insert nothing for {{ }}.",
     "quiet": "Show nothing but errors.",
 }
@@ -46,6 +48,7 @@ class MagicArgs:
     name: str
     given: dict[str, Any] = field(default_factory=dict)
     save: str | None = None
+    overwrite: bool = False
     no_wait: bool = False
     dry_run: bool = False
     raw: bool = False
@@ -65,7 +68,7 @@ class Parser(MagicArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise InvalidRequestError."""
-        message = re.sub(r"^argument ", "", message)
+        message = clean(re.sub(r"^argument ", "", message))
         # Not a UsageError: exactly that prints one line, without advice, and a subclass of it a whole traceback.
         raise InvalidRequestError(f"%{self.prog}: {message}", f"%{self.prog}? shows all options.", sent=self.sent)
 
@@ -94,7 +97,12 @@ def make_parser(magic: str, usage: str, description: str) -> Parser:
     for parameter in PARAMETERS.values():
         if parameter.name != "prompt":
             _add(parser, parameter)
-    parser.add_argument("--save", "-o", metavar="PATH", help="Also save the original file there.")
+    parser.add_argument(
+        "--save",
+        "-o",
+        metavar="PATH",
+        help="Also save the original file there. An inserted value stays in the folder that is written before it.",
+    )
     for flag, text in _FLAGS.items():
         parser.add_argument(f"--{flag}", action="store_true", help=_escaped(text))
     return parser
@@ -221,8 +229,36 @@ def complete_given(given: Mapping[str, Any], session: Mapping[str, Any]) -> dict
     return values  # what else is wrong is a mistake of the cell's own, told when the request is made
 
 
-def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
-    """Return where to write the first image; raise InvalidRequestError where it cannot be written."""
+def filled_path(template: str, fill: Callable[[str], str]) -> str:
+    """Return a path with `{{ }}` filled in; raise InvalidRequestError where a value leads out of the folder before it.
+
+    A value that is the whole path, or the folder that it begins with, may lead anywhere: it is what was written.
+    """
+    path, position, bounds = "", 0, []
+    for begin, end, source in expressions(template):
+        path += template[position:begin]
+        rest = template[end:]
+        if path or not (rest == "" or rest.startswith(("/", os.sep))):
+            bounds.append((source, os.path.dirname(path)))  # noqa: PTH120 - a Path loses what it is about
+        path += fill(template[begin:end])
+        position = end
+    path += template[position:]
+    for source, folder in bounds:
+        if not _absolute(path).is_relative_to(_absolute(folder or ".")):
+            what = f"save={path!r}: {{{{{clean(source)}}}}} leads out of the folder {folder or '.'!r}"
+            raise InvalidRequestError(
+                what, "An inserted value stays in the folder that is written before it.", param="save"
+            )
+    # As it was looked at: where a folder is a link, `link/..` is another than the one before it.
+    return os.path.normpath(path) if bounds and ".." in Path(path).parts else path
+
+
+def _absolute(path: str) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - a Path keeps the `..`
+
+
+def save_path(save: str, name: str, params: ImageGenerateParams, *, overwrite: bool = False) -> Path:
+    """Return where to write the first image; raise InvalidRequestError where it cannot be written, or must not."""
     try:
         # Absolute from now on: the kernel may have gone to another folder when the image comes.
         path = Path(save).expanduser().absolute()
@@ -237,6 +273,13 @@ def save_path(save: str, name: str, params: ImageGenerateParams) -> Path:
         reason = str(error)
     if reason:
         raise InvalidRequestError(f"save={save!r}: {reason}", "Choose another path.", param="save")
+    for index in range(0 if overwrite else params.n):
+        if (there := numbered(path, index, params.n)).exists():
+            what, advice = (
+                f"save={save!r}: {there.name!r} exists",
+                "Add --overwrite to replace it, or choose another path.",
+            )
+            raise InvalidRequestError(what, advice, param="save")
     return path
 
 
@@ -316,7 +359,7 @@ def unknown(word: str, parser: Parser) -> InvalidRequestError:
         advice = named if parser in (PARSER, PANEL_PARSER) else f"%{magic}? shows what it takes."
         return InvalidRequestError(f"%{magic}: unexpected argument {word!r}", advice, sent=parser.sent)
     known = [option for action in parser._actions for option in action.option_strings]
-    option = word.partition("=")[0]
+    option = clean(word.partition("=")[0])
     hint = nearest(option, known)
     if not hint and parser in (PARSER, PANEL_PARSER) and option.startswith("--"):
         hint = f"A field of another server goes into --extra {option[2:]}=VALUE."

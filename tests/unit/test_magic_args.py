@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,7 @@ from gradient_notebook.notebook.magic_args import (
 )
 from gradient_notebook.notebook.magics import ImageGenMagics
 from gradient_notebook.notebook.templates import interpolate
+from gradient_notebook.storage.files import write_atomic
 
 NAMES = {"color": "blue", "table": {"a": {"b": 1}}, "sly": "{{color}} {{1/0}}"}
 
@@ -289,3 +292,129 @@ def test_a_place_that_cannot_be_written_is_told(save: str, message: str) -> None
     """An impossible --save is found before a request is sent."""
     with pytest.raises(InvalidRequestError, match=message):
         save_path(save, "otter", ImageGenerateParams(prompt="x"))
+
+
+# Where --save writes
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    """A folder `out` with one below it, beside which nothing is to be written."""
+    (tmp_path / "out" / "sub").mkdir(parents=True)
+    (tmp_path / "out" / "x.png").write_bytes(b"mine")
+    return tmp_path
+
+
+def saved(magics: ImageGenMagics, line: str, **names: Any) -> Path | None:
+    magics.shell.push(names)
+    run = magics._run(line, "A red house", None)
+    return run.save if run else None
+
+
+@pytest.mark.parametrize(
+    ("save", "value"),
+    [
+        ("out/{{nm}}.png", "../y"),
+        ("out/{{nm}}.png", "../../y"),
+        ("out/{{nm}}.png", "sub/../../y"),
+        ("out/{{nm}}", "../y.png"),
+        ("out/{{nm}}", ".."),
+        ("out/a-{{nm}}.png", "/../../y"),
+        ("out/{{nm}}./y.png", "."),
+        ("out/sub/{{nm}}.png", "../y"),
+        ("{{nm}}.png", "../y"),
+        ("{{nm}}.png", "/tmp/y"),
+        ("{{nm}}.png", "~root/y"),
+        ("./{{nm}}.png", "../y"),
+        ("out/{{'sub'}}/{{nm}}.png", "../y"),
+        ("{{'out'}}/{{nm}}.png", "../y"),
+    ],
+)
+def test_an_inserted_value_stays_in_the_folder_before_it(
+    magics: ImageGenMagics, folders: Path, save: str, value: str
+) -> None:
+    """A table's row must not write wherever it likes: refused before anything is sent, and the expression is named."""
+    with pytest.raises(
+        InvalidRequestError, match=r"\{\{nm\}\} leads out of the folder .*\nAn inserted value stays"
+    ) as caught:
+        saved(magics, f"house --no-stream --save {save}", nm=value)
+    assert caught.value.sent is False
+
+
+@pytest.mark.parametrize(
+    ("save", "value", "where"),
+    [
+        ("out/{{nm}}.png", "y", "out/y.png"),
+        ("out/{{nm}}.png", "sub/y", "out/sub/y.png"),
+        ("out/{{nm}}.png", "sub/../y", "out/y.png"),
+        ("out/{{nm}}.png", "a..b", "out/a..b.png"),
+        ("out/{{nm}}", "", "out/house.png"),
+        ("{{nm}}.png", "y", "y.png"),
+        ("{{nm}}/y.png", "{tmp}/out/sub", "out/sub/y.png"),
+        ("{{nm}}/y.png", "out/../out/sub/..", "out/y.png"),
+        ("{{nm}}", "{tmp}/out/y.png", "out/y.png"),
+        ("out/sub/../{{nm}}.png", "y", "out/y.png"),
+    ],
+)
+def test_what_is_inserted_may_name_files_and_folders(
+    magics: ImageGenMagics, folders: Path, save: str, value: str, where: str
+) -> None:
+    """Below what is written before it, or wherever it likes where it is the folder or the whole path itself."""
+    found = saved(magics, f"house --save {save}", nm=value.replace("{tmp}", str(folders)))
+    assert os.path.normpath(found) == str(folders / where)
+
+
+@pytest.mark.parametrize(
+    ("options", "exists"),
+    [("", "x.png"), ("-n 2", "x-2.png"), ("--no-stream -n 3", "x-3.png"), ("", "x.png/")],
+)
+def test_a_file_that_exists_is_kept(magics: ImageGenMagics, folders: Path, options: str, exists: str) -> None:
+    """It is refused before anything is sent, for each of the names that would be written; --overwrite replaces it."""
+    folder = folders / "elsewhere"
+    folder.mkdir()
+    there = folder / exists.rstrip("/")
+    there.mkdir() if exists.endswith("/") else there.write_bytes(b"mine")
+    if exists.endswith("/"):
+        (there / "house.png").write_bytes(b"mine")
+    with pytest.raises(InvalidRequestError, match=r"exists\nAdd --overwrite to replace it, or choose another path\."):
+        saved(magics, f"house {options} --save elsewhere/x.png")
+    assert saved(magics, f"house {options} --overwrite --save elsewhere/x.png")
+
+
+def test_a_file_that_comes_into_being_meanwhile_is_kept(tmp_path: Path) -> None:
+    """Between the look and the image: what is there stays, and no rest is left."""
+    path = tmp_path / "x.png"
+    path.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        write_atomic(path, b"new", replaces=False)
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("x.png", b"mine")]
+    write_atomic(path, b"new")
+    write_atomic(tmp_path / "y.png", b"another", 0o644, replaces=False)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"x.png": b"new", "y.png": b"another"}
+    assert (tmp_path / "y.png").stat().st_mode & 0o777 == 0o644
+
+
+# What a prompt and a line may hold
+
+EVIL = "a \x1b[31mred\x1b]0;x\x07 \x9b2J fox\u202e txt"
+
+
+def test_a_dry_run_shows_what_would_be_sent_and_controls_no_terminal(
+    magics: ImageGenMagics, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The JSON says the same, with everything escaped that does something to a terminal or to the text around it."""
+    magics.shell.push({"evil": EVIL})
+    magics.imagegen("--dry-run", "{{evil}} größe 🦦\nand a line --size \x1b[1m")
+    shown = capsys.readouterr().out
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", shown)
+    assert "größe 🦦" in shown
+    body = shown[shown.index("{") : shown.rindex("}") + 1]
+    assert json.loads(body)["prompt"].startswith(EVIL)
+
+
+@pytest.mark.parametrize("line", ["--\x1b[31mx", "\x1b[31m x", "-n \x1b[31m", "--save \x1b[31m/x"])
+def test_a_mistake_in_a_line_controls_no_terminal(magics: ImageGenMagics, line: str) -> None:
+    """What is wrong is shown, and does nothing."""
+    with pytest.raises(InvalidRequestError) as caught:
+        magics._run(line, "A house", None)
+    assert not re.search("[\x1b\x9b\u202e]", str(caught.value))
