@@ -31,6 +31,20 @@ def kills(count: int) -> list[Figure]:
     return kills.figures(count)
 
 
+def forks(count: int) -> list[Figure]:
+    """Count forks of a process while its requests run."""
+    import forks
+
+    return forks.figures(count)
+
+
+def prunes(count: int) -> list[Figure]:
+    """Count prunes and deletions while images arrive in other processes."""
+    import prunes
+
+    return prunes.figures(count)
+
+
 def generations(count: int) -> list[Figure]:
     """Count generations in one kernel, and what they leave behind in it."""
     import generations
@@ -48,6 +62,8 @@ def decoder(count: int) -> list[Figure]:
 PARTS: Mapping[str, tuple[Part, int]] = {
     "requests": (requests, 10_000),
     "kills": (kills, 200),
+    "forks": (forks, 200),
+    "prunes": (prunes, 1_000),
     "generations": (generations, 2_000),
     "decoder": (decoder, 20_000),
 }
