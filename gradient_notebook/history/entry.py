@@ -18,6 +18,7 @@ from ..session import session
 from ..storage.archive import Archive, is_intact
 from ..storage.ledger import ImageRecord, Record
 from ..storage.outcome import Outcome
+from ..storage.owner import is_running
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,9 +37,18 @@ class HistoryEntry:
     ('done', (1024, 1024), 'low')
     """
 
-    def __init__(self, record: Record, archive: Archive) -> None:
-        self.record = record
-        self._archive = archive
+    def __init__(self, record: Record, archive: Archive, at: int | None = None) -> None:
+        # Past `__setattr__`, which takes nothing: what is noted here would be gone with the next search.
+        self.__dict__.update(record=record, _archive=archive, _at=at)
+
+    record: Record
+    """What the ledger has."""
+    _archive: Archive
+    _at: int | None
+    """Where it stands in the history that it was taken from."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"HistoryEntry can't keep {name!r}: it is read from the ledger.")
 
     def __repr__(self) -> str:
         return f"<HistoryEntry {self.id}: {self.outcome}, {shortened(self.prompt, 60)!r}>"
@@ -71,8 +81,10 @@ class HistoryEntry:
 
     @property
     def outcome(self) -> Outcome:
-        """`done`, `refused`, `failed`, `cancelled`, or `unknown`: no end is recorded, and it may have been billed."""
+        """`done`, `refused`, `failed`, `cancelled`, `running` in a process that lives, or `unknown`: it may have been billed."""
         images = self.record.images
+        if self.record.outcome == "unknown" and is_running(self.record.owner, self.record.started_at):
+            return "running"
         if self.record.outcome == "unknown" and images and all(image.outcome == "done" for image in images):
             return "done"  # its process died after the last image was kept
         return self.record.outcome
@@ -172,7 +184,7 @@ class HistoryEntry:
         return self._archive.originals / Path(image.file or "").name  # a name, never a way out of the folder
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return dict(hook("show_history")([self], self._archive))
+        return dict(hook("show_history")([self], self._archive, first=self._at))
 
 
 def unended(entries: Iterable[HistoryEntry]) -> list[str]:

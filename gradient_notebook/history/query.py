@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from ..api.errors import InvalidRequestError, InvalidSettingsError
+from ..api.events import Usage
+from ..api.params import PARAMETERS
 from ..api.text import clean, nearest
 from ..display_hooks import hook
 from ..session import session
@@ -37,9 +40,15 @@ class History(Sequence[HistoryEntry]):
     ['An otter', 'A red fox']
     """
 
-    def __init__(self, entries: Sequence[HistoryEntry], archive: Archive) -> None:
+    def __init__(
+        self, entries: Sequence[HistoryEntry], archive: Archive, made_by: str = "history()", first: int = 0
+    ) -> None:
         self._entries = list(entries)
         self._archive = archive
+        self._made_by = made_by
+        """What one writes to get it, up to a slice."""
+        self._first = first
+        """Where its first entry stands in that."""
 
     def __repr__(self) -> str:
         text = f"<History: {len(self)} generation{'' if len(self) == 1 else 's'}, {self.byte_count / 1e6:,.1f} MB>"
@@ -59,8 +68,12 @@ class History(Sequence[HistoryEntry]):
     def __getitem__(self, at: slice) -> History: ...
     def __getitem__(self, at: int | slice) -> HistoryEntry | History:
         if isinstance(at, slice):
-            return History(self._entries[at], self._archive)
-        return self._entries[at]
+            first, _, step = at.indices(len(self))
+            # What is no plain piece of it has no name of its own.
+            made_by = self._made_by if step == 1 else "…"
+            return History(self._entries[at], self._archive, made_by, self._first + first if step == 1 else 0)
+        entry = self._entries[at]
+        return HistoryEntry(entry.record, self._archive, self._first + range(len(self))[at])
 
     def __iter__(self) -> Iterator[HistoryEntry]:
         return iter(self._entries)
@@ -69,6 +82,12 @@ class History(Sequence[HistoryEntry]):
     def byte_count(self) -> int:
         """Bytes of all files on disk."""
         return sum({image.file: image.byte_count for entry in self for image in entry.record.images}.values())
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens of all of these together, as far as the service said; None where it said nothing."""
+        used = [usage for entry in self if (usage := entry.usage)]
+        return sum(used[1:], used[0]) if used else None
 
     def to_frame(self) -> DataFrame:
         """Return a pandas DataFrame, a row for each generation.
@@ -113,7 +132,8 @@ class History(Sequence[HistoryEntry]):
         return History([entry for entry in self if entry.id in ids], self._archive)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return dict(hook("show_history")(self._entries[:SHOWN], self._archive, more=len(self) - SHOWN))
+        shown = {"more": len(self) - SHOWN, "made_by": self._made_by, "first": self._first}
+        return dict(hook("show_history")(self._entries[:SHOWN], self._archive, **shown))
 
 
 def _age_s(entry: HistoryEntry, now: float) -> float:
@@ -160,11 +180,11 @@ def history(
     """Return what has been made in any session, newest first.
 
     Args:
-        words: all of them stand in the prompt, also as the service rewrote it, or are the record's id.
-        since: a date or a time, also as ISO text; local time.
+        words: all of them stand in the prompt, also as the service rewrote it, or begin the record's id or a file's name.
+        since: a date or a time, also as ISO text, or "today", "yesterday", "7d"; local time.
         until: likewise; a day counts whole.
         model: a part of the model's name.
-        outcome: one of done, refused, failed, cancelled, unknown.
+        outcome: one of done, refused, failed, cancelled, unknown, running.
         archive_dir: another archive's folder than this session's.
 
     Returns:
@@ -199,7 +219,10 @@ def history(
     entries = [HistoryEntry(record, archive) for record in records]
     found = [entry for entry in entries if _has(entry, words.split()) and (model or "").lower() in entry.model.lower()]
     # By the entry's outcome, not the ledger's: where a process died with all images kept, the ledger has `unknown`.
-    return History([entry for entry in found if outcome in (None, entry.outcome)], archive)
+    asked = {"since": since, "until": until, "model": model, "outcome": outcome, "archive_dir": archive_dir}
+    named = [f"{name}={value!r}" for name, value in asked.items() if value is not None]
+    made_by = f"history({', '.join([*([repr(words)] if words else []), *named])})"
+    return History([entry for entry in found if outcome in (None, entry.outcome)], archive, made_by)
 
 
 def _archive(folder: Path | str | None) -> Archive:
@@ -216,9 +239,10 @@ def _archive(folder: Path | str | None) -> Archive:
 
 
 def _check_outcome(outcome: str | None) -> None:
-    if outcome not in (None, *ENDED):
-        what = f"outcome={outcome!r}: expected one of {', '.join(ENDED)}"
-        raise InvalidRequestError(what, nearest(str(outcome), ENDED), param="outcome", sent=None)
+    known = (*ENDED, "running")
+    if outcome not in (None, *known):
+        what = f"outcome={outcome!r}: expected one of {', '.join(known)}"
+        raise InvalidRequestError(what, nearest(str(outcome), known), param="outcome", sent=None)
 
 
 def _time(name: str, moment: Moment, *, end: bool = False) -> float:
@@ -226,7 +250,8 @@ def _time(name: str, moment: Moment, *, end: bool = False) -> float:
     try:
         # A datetime is a date for isinstance, too.
         whole_day = len(moment) <= 10 if isinstance(moment, str) else not isinstance(moment, dt.datetime)
-        found = dt.datetime.fromisoformat(moment if isinstance(moment, str) else moment.isoformat())
+        text = _named_day(moment) if isinstance(moment, str) else moment.isoformat()
+        found = dt.datetime.fromisoformat(text)
         # Added before it is Unix time: a local day may have 23 or 25 hours.
         return (found + dt.timedelta(days=end and whole_day)).timestamp()
     except (AttributeError, ValueError, OverflowError) as error:
@@ -234,10 +259,26 @@ def _time(name: str, moment: Moment, *, end: bool = False) -> float:
         raise InvalidRequestError(what, "Local time unless an offset is given.", param=name, sent=None) from error
 
 
+def _named_day(text: str) -> str:
+    """Return the day that people name by its distance from today, as ISO text; any other text as it is."""
+    days = {"today": 0, "yesterday": 1}.get(text.strip().lower())
+    if days is None and (ago := re.fullmatch(r"(\d{1,5})\s*d(?:ays?)?", text.strip().lower())):
+        days = int(ago[1])
+    return text if days is None else (dt.datetime.now().astimezone().date() - dt.timedelta(days=days)).isoformat()
+
+
 def _has(entry: HistoryEntry, words: Iterable[str]) -> bool:
     # Not in SQL: SQLite's LIKE ignores case in ASCII only.
-    text = f"{entry.id}\n{entry.prompt}\n{entry.revised_prompt or ''}".casefold()
-    return all(word.casefold() in text for word in words)
+    text = f"{entry.prompt}\n{entry.revised_prompt or ''}".casefold()
+    names = (entry.id, *(image.file or "" for image in entry.record.images))
+    return all(word.casefold() in text or any(name.startswith(word) for name in names) for word in words)
+
+
+def _settings(entry: HistoryEntry) -> dict[str, Any]:
+    """Return a column for each parameter: what the service reported, or else what was asked for."""
+    reported = next((image.reported for image in entry.record.images if image.reported), {})
+    asked = {name: entry.record.params.get(name) for name in PARAMETERS if name != "extra"}
+    return {name: reported.get(name) or value for name, value in asked.items()}
 
 
 def _row(entry: HistoryEntry) -> dict[str, Any]:
@@ -247,7 +288,7 @@ def _row(entry: HistoryEntry) -> dict[str, Any]:
         "started": entry.started,
         "elapsed_s": entry.elapsed_s,
         "outcome": entry.outcome,
-        **{name: value for name, value in entry.record.params.items() if name != "extra"},
+        **_settings(entry),
         "revised_prompt": entry.revised_prompt,
         "images": len(entry.paths),
         "input_tokens": usage.input_tokens if usage else None,

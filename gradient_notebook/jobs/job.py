@@ -175,6 +175,11 @@ class Job:
         """Seconds since the start, until the end."""
         return time.monotonic() - self._started_s if self._elapsed_s is None else self._elapsed_s
 
+    @property
+    def _working_s(self) -> float:
+        """Seconds since the first of it was sent, until the end: without the time in which it was queued."""
+        return self.elapsed_s - max(0.0, self._recorder.began_s - self._started_s)
+
     def _observe(self, observer: Observer) -> None:
         """Call `observer(job)` after changes, from a thread of the package, until the job has ended.
 

@@ -41,7 +41,8 @@ class Recorder:
         self._lock = threading.Lock()
         self._has_failed = False
         self._slots: Sequence[ImageSlot] = ()
-        self._began_s = time.monotonic()
+        self.began_s = time.monotonic()
+        """When the first of it was sent, or before that was made (monotonic seconds)."""
         self._record = Record(
             # Not `random`: a notebook that sets a seed would get the same ids again, and overwrite its own records.
             id=os.urandom(6).hex(),
@@ -65,8 +66,11 @@ class Recorder:
             self._archive = None
             notice = f"Nothing is kept: {problem}. Save the image yourself, or set archive_dir to another folder."
             self.notices += [notice] if session.is_first(notice) else []  # once: it holds for all that follows
+        # What came before was a wait for other requests, which is no time of this one.
+        self.began_s = time.monotonic()
         # From now on until the end the record is not deleted, by whatever process.
-        self._record = dataclasses.replace(self._record, owner=this_process() if self._archive else None)
+        owner = this_process() if self._archive else None
+        self._record = dataclasses.replace(self._record, owner=owner, started_at=clock.now())
         self.note()
 
     def note(self) -> None:
@@ -96,7 +100,7 @@ class Recorder:
             if slot.path is None and slot.original:
                 self.store(slot, slot.original, is_partial=not (slot.image_bytes or slot.received))
         with self._lock, self._record_failures():
-            started_at, elapsed_s = self._record.started_at, time.monotonic() - self._began_s
+            started_at, elapsed_s = self._record.started_at, time.monotonic() - self.began_s
             if started_at < clock.EARLIEST_S:  # the clock was not set when it began, and perhaps is by now
                 started_at = max(started_at, clock.now() - elapsed_s)
             ended: dict[str, Any] = {

@@ -27,19 +27,26 @@ THUMBNAIL_PX = 320
 """Long edge of a small picture, in pixels: twice what it is shown at."""
 _WIDTH_PX = 160
 _PROMPT_CHARACTERS = 60
+_REASON_CHARACTERS = 160
 
 
-def show_history(entries: Sequence[HistoryEntry], archive: Archive, *, more: int = 0) -> dict[str, str]:
-    """Return `entries` as HTML with small pictures, and as lines of text; `more` is how many are not shown."""
+def show_history(
+    entries: Sequence[HistoryEntry], archive: Archive, *, more: int = 0, made_by: str = "", first: int | None = 0
+) -> dict[str, str]:
+    """Return `entries` as HTML with small pictures, and as lines of text.
+
+    `more` is how many are not shown. The first is number `first`, or has none, of what `made_by` gives.
+    """
     pictures = _thumbnails(entries, archive)
-    cells = [_cell(at, entry, pictures) for at, entry in enumerate(entries)]
-    lines = [_line(at, entry) for at, entry in enumerate(entries)]
+    numbers = [""] if first is None else [f"[{first + at}] " for at in range(len(entries))]
+    cells = [_cell(number, entry, pictures) for number, entry in zip(numbers, entries, strict=False)]
+    lines = [_line(number, entry) for number, entry in zip(numbers, entries, strict=False)]
     notes = [clean(note) for note in archive.ledger.notes]
     if not entries:
         lines = ["No images yet, or none that match."]
         cells = [escape(lines[0])]
     if more > 0:
-        lines.append(f"{more:,} older: history()[{len(entries)}:]")
+        lines.append(f"{more:,} older: {made_by}[{(first or 0) + len(entries)}:]")
         cells.append(f"<div>{escape(lines[-1])}</div>")
     lines += notes
     cells += [html.box(formatting.Box(note, kind="done"))["text/html"] for note in notes]
@@ -122,29 +129,45 @@ def _numbers(entry: HistoryEntry) -> str:
     return formatting.DOT.join(filter(None, known))
 
 
-def _line(at: int, entry: HistoryEntry) -> str:
+def _line(number: str, entry: HistoryEntry) -> str:
     known = [f"{entry.started:%Y-%m-%d %H:%M}", _outcome(entry), _damage(entry), _settings(entry), _numbers(entry)]
     prompt = shortened(" ".join(_prompt(entry).split()), _PROMPT_CHARACTERS)
-    return f"[{at}] {clean(formatting.DOT.join(filter(None, known)))}\n    {prompt}"
+    below = [prompt, *_reasons(entry)]
+    what = clean(formatting.DOT.join([*filter(None, known), _record(entry)]))
+    return "\n    ".join([f"{number}{what}", *below])
+
+
+def _record(entry: HistoryEntry) -> str:
+    return f"record {clean(entry.id)[: formatting.RECORD_CHARACTERS]}"
+
+
+def _reasons(entry: HistoryEntry) -> list[str]:
+    """Return why images did not come, and what the service's support asks for then."""
+    if not entry.errors:
+        return []
+    ids = [f"Request ID: {', '.join(map(clean, entry.request_ids))}"] if entry.request_ids else []
+    return [*(clean(error, _REASON_CHARACTERS) for error in entry.errors), *ids]
 
 
 def _prompt(entry: HistoryEntry) -> str:
     return clean(entry.prompt, LONGEST_PROMPT, lines=True)
 
 
-def _cell(at: int, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
+def _cell(number: str, entry: HistoryEntry, pictures: dict[str, bytes]) -> str:
     prompt = escape(shortened(_prompt(entry), _PROMPT_CHARACTERS))
     # A prompt may have 32,000 characters, and the output stays in the notebook.
     said = [_prompt(entry)[:1_000], *(clean(error) for error in entry.errors), f"Record {clean(entry.id)}"]
     whole = escape("\n".join(said))
     outcome, damage = _unbroken(_outcome(entry)), _unbroken(_damage(entry))
     lines = [
-        f'<div style="{html.STRONG}"><b>[{at}]</b> {prompt}</div>',
+        f'<div style="{html.STRONG}"><b>{number}</b>{prompt}</div>',
         f'<div><span style="color:var({html.color_of(entry.outcome)})">●</span> {outcome}</div>' if outcome else "",
         f'<div><span style="color:var({html.color_of("failed")})">●</span> {damage}</div>' if damage else "",
         f"<div>{_unbroken(clean(_settings(entry)))}</div>",
         f"<div>{_unbroken(_numbers(entry))}</div>",
         f"<div>{entry.started:%Y-%m-%d&nbsp;%H:%M}</div>",
+        f"<div>{_unbroken(_record(entry))}</div>",
+        *(f'<div style="overflow-wrap:anywhere">{escape(reason)}</div>' for reason in _reasons(entry)),
     ]
     style = f"display:inline-block;vertical-align:top;width:{_WIDTH_PX}px;margin:0 14px 18px 0"
     return f'<div style="{style}" title="{whole}">{_picture(entry, pictures.get(entry.id))}{"".join(lines)}</div>'

@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 import gradient_notebook as gn
+from gradient_notebook.api.params import PARAMETERS
 from gradient_notebook.history.query import SHOWN
 from gradient_notebook.notebook.history_view import history_from_line
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage.archive import Archive
 from gradient_notebook.storage.ledger import ImageRecord, Ledger, LedgerError
+from gradient_notebook.storage.owner import this_process
 
 from .recorded import NOON, png, put
 
@@ -143,7 +145,7 @@ def test_words_dates_model_and_outcome_select(several: None, how: dict[str, Any]
     ("how", "words"),
     [
         ({"outcome": "don"}, r"outcome='don': expected one of done, .*\nDid you mean done\?"),
-        ({"since": "yesterday"}, "since='yesterday': expected a date, 2026-11-21, or a time"),
+        ({"since": "last week"}, "since='last week': expected a date, 2026-11-21, or a time"),
         ({"until": 7}, "until=7: expected a date"),
         ({"since": ""}, "since='': expected a date"),
         ({"until": ""}, "until='': expected a date"),
@@ -415,3 +417,100 @@ def test_a_name_in_the_ledger_leads_out_of_no_folder(tmp_path: Path) -> None:
     assert entry.paths[0].parent == Archive().originals
     entry.delete()
     assert (tmp_path / "mine.png").exists()
+
+
+# What is shown of it, and found again
+
+
+def shown(value: Any) -> str:
+    return str(value._repr_mimebundle_()["text/plain"])
+
+
+def test_what_is_not_shown_is_named_as_one_writes_it() -> None:
+    """With the words that were searched for; a piece goes on where it ends, and each keeps its number."""
+    for at in range(2 * SHOWN + 5):
+        put(f"tree {at}", days_ago=at)
+    found = gn.history("tree", outcome="done")
+    assert shown(found).splitlines()[-1] == f"{SHOWN + 5} older: history('tree', outcome='done')[{SHOWN}:]"
+    rest = found[SHOWN:]
+    assert shown(rest).startswith(f"[{SHOWN}] ")
+    assert shown(rest).splitlines()[-1] == f"5 older: history('tree', outcome='done')[{2 * SHOWN}:]"
+    assert shown(rest[3]).startswith(f"[{SHOWN + 3}] ")
+    assert shown(found[-1]).startswith(f"[{2 * SHOWN + 4}] ")
+
+
+def test_a_failure_is_shown_with_its_reason_and_request(configured: Simulator) -> None:
+    """Where a record is looked at, and not only in a tooltip."""
+    configured.script([{"status": 400, "body": {"error": {"message": "size must be divisible by 16"}}}])
+    with pytest.raises(gn.BadRequestError) as caught:
+        gn.generate("hills")
+    text = shown(gn.history(caught.value.record_id))
+    assert "size must be divisible by 16" in text
+    assert f"Request ID: {caught.value.request_id}" in text
+
+
+def test_what_a_caption_names_finds_it(configured: Simulator) -> None:
+    """The beginning of the record's id, and of its file's name."""
+    image = gn.generate("A red house", quality="low")
+    gn.generate("A blue house", quality="low")
+    (entry,) = gn.history("red")
+    for words in (
+        entry.id,
+        entry.id[:6],
+        Path(image.filename).name,
+        Path(image.filename).name[:6],
+        f"red {entry.id[:8]}",
+    ):
+        assert [found.id for found in gn.history(words)] == [entry.id]
+    assert f"record {entry.id[:6]}" in shown(entry)
+
+
+@pytest.mark.parametrize(("since", "found"), [("today", 1), ("yesterday", 2), ("7d", 8), (" 7 Days ", 8), ("0d", 1)])
+def test_days_are_named_as_people_do(since: str, found: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the beginning of that day on."""
+    noon = dt.datetime.now().astimezone().replace(hour=0, minute=0, second=1).timestamp()
+    for at in range(10):
+        put(f"day {at}", started_at=noon - 86_400 * at + 7_200)  # a day may have 23 hours
+    assert len(gn.history(since=since)) == found
+
+
+def test_an_entry_takes_no_notes() -> None:
+    """They would be gone with the next search."""
+    put("a")
+    with pytest.raises(AttributeError, match="can't keep 'note'"):
+        gn.history()[0].note = "best"
+
+
+def test_the_tokens_of_all_are_summed(configured: Simulator) -> None:
+    """As far as they are known; of nothing that is known there is no sum."""
+    assert gn.history().usage is None
+    for _ in range(2):
+        gn.generate("a", quality="low", size="1024x1024")
+    assert gn.history().usage.output_tokens == 2 * 272
+
+
+def test_what_runs_is_told_from_what_died() -> None:
+    """In whatever process: one that lives goes on, one that is gone left it unknown."""
+    put("here", outcome="unknown", ended_at=None, owner=this_process())
+    put("gone", outcome="unknown", ended_at=None, owner="nowhere 1 1")
+    assert {entry.prompt: entry.outcome for entry in gn.history()}["here"] == "running"
+    assert prompts(gn.history(outcome="running")) == ["here"]
+
+
+def test_the_frame_has_every_parameter_as_it_was_used(configured: Simulator) -> None:
+    """What the service reported goes before what was asked for: auto became something."""
+    gn.generate("a wide lake", quality="low")
+    frame = gn.history().to_frame()
+    assert (frame["size"][0], frame["quality"][0], frame["output_format"][0]) == ("1536x1024", "low", "png")
+    assert {name for name in PARAMETERS if name != "extra"} <= set(frame.columns)
+
+
+def test_a_wait_for_others_is_no_time_of_an_image(configured: Simulator) -> None:
+    """The record begins when the request is sent."""
+    gn.configure(concurrency=1)
+    configured.script([{"delay": 1.0}])
+    first, second = gn.submit("a", quality="low"), gn.submit("b", quality="low")
+    first.result(), second.result()
+    times = {entry.prompt: entry.elapsed_s for entry in gn.history()}
+    assert times["a"] >= 1.0 > times["b"]
+    assert second.elapsed_s >= 1.0 > second._working_s
