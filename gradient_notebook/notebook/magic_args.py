@@ -140,7 +140,9 @@ def make_history_parser() -> Parser:
         "%imagegen_history [words] [options]",
         "Show the images of all sessions, newest first. In Python: history().",
     )
-    parser.add_argument("words", nargs="*", help="Words that are all in the prompt, or how a record's ID or a file begins.")
+    parser.add_argument(
+        "words", nargs="*", help="Words that are all in the prompt, or how a record's ID or a file begins."
+    )
     parser.add_argument("--since", metavar="DATE", help="Earliest day or time: 2026-11-21, today, yesterday, 7d.")
     parser.add_argument("--until", metavar="DATE", help="Latest day or time.")
     parser.add_argument("--model", metavar="NAME", help="Part of the model's name.")

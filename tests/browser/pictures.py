@@ -24,7 +24,9 @@ BUSY = {
     "headers": {"retry-after": "60"},
     "body": {"id": "too_many_requests", "message": "API rate limit exceeded."},
 }
-BROKEN = {"cut": "between_events"}
+BROKEN = {
+    "error_event": {"message": "The model crashed.", "type": "server_error", "code": "server_error", "param": None}
+}
 WRONG = {"status": 500, "body": {"id": "server_error", "message": "Unexpected server-side error."}}
 SHAPES = {
     "landscape": "--size 1536x1024",
