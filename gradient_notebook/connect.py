@@ -37,6 +37,7 @@ class Settings(api_settings.Settings):
         endpoint_source, key_source: where they come from, for messages.
         connect_timeout_s: seconds allowed for connecting, 10 unless given.
         read_timeout_s: seconds of silence allowed within an answer, 300 unless given: an image can take a minute.
+        max_request_s: seconds allowed for a whole request, however busily it is answered; 1800 unless given.
         max_retries: how often a request that never reached the model is sent again, 4 unless given; no other ever is.
         max_wait_s: seconds of waiting before that, in all; 120 unless given.
 

@@ -10,7 +10,7 @@ from typing import cast
 
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from .api.base64_stream import MAX_IMAGE_BYTES
+from .api import bounds
 from .api.errors import InvalidResponseError
 from .api.images import format_of, is_svg
 from .api.text import clean
@@ -18,8 +18,6 @@ from .session import OWN
 
 PREVIEW_PX: int = OWN["preview_px"].default
 """Long edge of a preview in pixels, unless told otherwise: a whole fraction of 1536, so scaling takes 1 ms."""
-MAX_PIXELS = 50_000_000
-"""The most pixels of an image that is opened: 30 times the largest that the API documents."""
 _MOST_READS = 100_000  # an image of MAX_IMAGE_BYTES in the usual pieces takes some 50,000
 _MOST_PASSES = 100  # a progressive JPEG has some 10
 # 36 kB for 768x512, made in 1 ms. WebP takes 5 to 23 ms, and VS Code and nbconvert do not show it.
@@ -52,8 +50,8 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
 
 
 def _decoded(data: bytes) -> ImageFile.ImageFile:
-    if len(data) > MAX_IMAGE_BYTES:
-        raise ValueError(f"at most {MAX_IMAGE_BYTES:,} bytes are allowed.")
+    if len(data) > bounds.MAX_IMAGE_BYTES:
+        raise ValueError(f"at most {bounds.MAX_IMAGE_BYTES:,} bytes are allowed.")
     # Not Image.open, which warns of large images: a warning cannot be held back in one thread alone.
     image = _opener(data)(_Pieces(data))
     # What is refused before `load` decodes costs no memory for pixels. A WebP has been checked before that, too.
@@ -88,8 +86,8 @@ def _opener(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
 
 
 def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"it has {width} x {height} pixels; at most {MAX_PIXELS:,} are allowed.")
+    if width * height > bounds.MAX_PIXELS:
+        raise ValueError(f"it has {width} x {height} pixels; at most {bounds.MAX_PIXELS:,} are allowed.")
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

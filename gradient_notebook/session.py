@@ -76,12 +76,20 @@ class Session:
         default=True, text="Keep every finished image, and a record of its request, on disk.", kind=bool
     )
     archive_dir: str = _setting("", "Folder of the archive; empty for the system's default.")
-    concurrency: int = _setting(4, "Requests that run at the same time, in the whole process.", kind=int, minimum=1)
+    concurrency: int = _setting(
+        4, "Requests that run at the same time at one endpoint, in the whole process.", kind=int, minimum=1
+    )
     connect_timeout_s: float = _limit(
         "connect_timeout_s", "Timeout for connecting to the service, in seconds.", kind=float, minimum=0.001
     )
     read_timeout_s: float = _limit(
         "read_timeout_s", "Timeout for silence within a response, in seconds.", kind=float, minimum=0.001
+    )
+    max_request_s: float = _limit(
+        "max_request_s",
+        "Longest time of a whole request, from sending it to its last byte, in seconds.",
+        kind=float,
+        minimum=0.001,
     )
     max_retries: int = _limit("max_retries", "Retries for requests that never reached the model.", kind=int, minimum=0)
     max_wait_s: float = _limit("max_wait_s", "Longest total wait before retries, in seconds.", kind=float, minimum=0)

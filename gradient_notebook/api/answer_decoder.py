@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from .base64_stream import MAX_IMAGE_BYTES
+from . import bounds
 from .decoders import ResponseDecoder, StreamDecoder
 from .errors import REPORT, InvalidResponseError
 from .events import ImageGenCompletedEvent, ImageGenStreamEvent
-from .image_text import LONGEST_ADDRESS, bytes_of, is_address, is_data_url
+from .image_text import bytes_of, is_address, is_data_url
 from .images import LONGEST_SIGNATURE, format_of
 from .messages import ErrorMaker, Mask, unmasked
-from .sse import MAX_TEXT_BYTES
-from .text import clean
+from .text import clean, is_text
 
 _STREAM_BEGINS = (b"data:", b"event:", b":", b"id:", b"retry:")
 _BOM = b"\xef\xbb\xbf"
@@ -48,7 +47,7 @@ class BytesDecoder:
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
         """Take the next bytes; nothing is complete before the end."""
         self._data += chunk
-        at_most = MAX_IMAGE_BYTES if format_of(bytes(self._data[:LONGEST_SIGNATURE])) else MAX_TEXT_BYTES
+        at_most = bounds.MAX_IMAGE_BYTES if format_of(bytes(self._data[:LONGEST_SIGNATURE])) else bounds.MAX_TEXT_BYTES
         if len(self._data) > at_most:
             what = f"The response has more than {at_most:,} bytes, and is no answer."
             raise InvalidResponseError(what, self._hint)
@@ -61,24 +60,18 @@ class BytesDecoder:
         if written := _image_in(text):
             yield ImageGenCompletedEvent(image_bytes=written)
         # What a service calls an image, or what is no text, is kept as one, whether it can be opened here or not.
-        elif data and (not text or self._content_type.startswith("image/") or not _is_text(data)):
+        elif data and (not text or self._content_type.startswith("image/") or not is_text(data)):
             yield ImageGenCompletedEvent(image_bytes=data)
         elif is_address(text) and len(text.split()) == 1:
-            yield ImageGenCompletedEvent(image_bytes=b"", url=clean(self._masked(text), LONGEST_ADDRESS + 1))
+            yield ImageGenCompletedEvent(
+                image_bytes=b"", url=clean(self._masked(text), bounds.MAX_ADDRESS_CHARACTERS + 1)
+            )
         elif "json" in self._content_type:
             received = self._masked(data)
             raise InvalidResponseError("The response is not JSON.", self._hint, suggest=REPORT, received=received)
         else:
             what = f"The response is {self._content_type or 'of unknown type'}, not an image."
             raise InvalidResponseError(what, self._hint, received=self._masked(data))
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in data
 
 
 def _image_in(text: str) -> bytes:
@@ -112,6 +105,10 @@ class AnswerDecoder:
     def is_stream(self) -> bool:
         """Whether it turned out to be a stream."""
         return isinstance(self._decoder, StreamDecoder)
+
+    def is_whole(self, image_count: int) -> bool:
+        """Whether it is a whole answer with so many images by now, and no stream."""
+        return isinstance(self._decoder, ResponseDecoder) and self._decoder.is_whole(image_count)
 
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
         """Return the events that are complete."""

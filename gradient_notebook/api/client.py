@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal, Never, Self, Unpack, overload
 
-from . import advice
+from . import advice, bounds
 from .answer_decoder import AnswerDecoder
 from .credentials import TOKEN_HINT, Key, refuse_key_in
 from .error_responses import blames_key, concerns_stream, error_from
@@ -48,6 +48,7 @@ from .rate_limit import RateLimitState, rate_limit_for
 from .retry import RetryBudget, WaitCallback, ignore
 from .sdk import IMAGES_LEFT_OUT, MODELS_LEFT_OUT, HTTPAnswer, NamesWhatToUse, WithSDKNames, refuse_arguments
 from .settings import Settings, Timeout
+from .text import SHORT, clean, is_text
 from .transport import NO_OPTIONS, Body, HTTPClient, RequestOptions, Response, Transport, is_permanent, read_capped
 
 _logger = logging.getLogger("gradient_notebook")
@@ -196,7 +197,11 @@ class AsyncClient(WithSDKNames):
         try:
             return json.loads(body)
         except (ValueError, RecursionError):
-            return body
+            pass
+        packing = response.headers.get("content-encoding", "")
+        if packing and not is_text(body):
+            return {"message": f"The reason is packed in a way that was not asked for ({clean(packing, SHORT)})."}
+        return body
 
     def error(self, answer: Any, *, status: int | None, headers: Mapping[str, str]) -> APIError:
         """Return the error for an error answer, without the key, which some services repeat. Headers come without it."""
@@ -395,7 +400,7 @@ class Images(NamesWhatToUse):
             content_type=content_type(body.headers),
             hint=f"Is {response.request.url.host} the image generation API?",
         )
-        return EventStream(body, decoder, image_index, self._client.fetch)
+        return EventStream(body, decoder, image_index, self._client.fetch, params.n)
 
     async def _image_models(self) -> tuple[str, ...]:
         try:
@@ -477,6 +482,8 @@ async def _answer_of(events: EventStream, n: int) -> ImageGenerateResponse:
         async with events:
             async for event in events:
                 finished += [event] if isinstance(event, ImageGenCompletedEvent) else []
+                if len(finished) >= n + bounds.MAX_EXTRA_IMAGES:
+                    break
     except GradientNotebookError as error:
         if not finished:
             raise

@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from . import bounds
 from .base64_stream import Base64Stream
 from .errors import REPORT, InvalidResponseError
 from .events import COMPLETED, ImageGenCompletedEvent, ImageGenStreamEvent
 from .messages import PARTIAL_WORD, ErrorMaker, Mask, Messages, unmasked
-from .sse import MAX_TEXT_BYTES, SSEParser
+from .sse import SSEParser
 
-MAX_PARTS = 1_000_000
-"""The most values that one event or answer may have: each takes far more memory than its text."""
+_MOST_LOOKS = 16
+_LONGEST_TAIL = 64  # bytes of white space that may stand behind an answer
 
 
 class StreamDecoder:
@@ -83,20 +84,40 @@ class ResponseDecoder:
         self._text = bytearray()
         self._masked = masked
         self._messages = Messages(self._images, make_error, masked)
+        self._looks = self._looked_at = 0
 
     @property
     def last_words(self) -> str:
         """What the answer said last that was no image."""
         return self._messages.last_words
 
+    def is_whole(self, image_count: int) -> bool:
+        """Whether what has come is an answer with so many images already, so that nothing has to follow."""
+        is_end = self._images.is_between and self._text[-_LONGEST_TAIL:].rstrip().endswith((b"}", b"]"))
+        if not is_end or self._images.waiting_count < image_count or PARTIAL_WORD.encode() in self._text:
+            return False
+        # Reading it takes time: a few times while it grows, then only when it has doubled.
+        if self._looks >= _MOST_LOOKS and len(self._text) < 2 * self._looked_at:
+            return False
+        self._looks, self._looked_at = self._looks + 1, len(self._text)
+        return _is_json(bytes(self._text))
+
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
-        """Take the next bytes; nothing is complete before the end."""
-        self._text += self._images.feed(chunk)
-        if len(self._text) > MAX_TEXT_BYTES:
-            raise InvalidResponseError(
-                f"The response has more than {MAX_TEXT_BYTES:,} bytes besides its images.", suggest=REPORT
-            )
+        """Take the next bytes. Nothing is complete before the end, but for the images that too much follows."""
+        try:
+            self._text += self._images.feed(chunk)
+            if len(self._text) > bounds.MAX_TEXT_BYTES:
+                raise InvalidResponseError(
+                    f"The response has more than {bounds.MAX_TEXT_BYTES:,} bytes besides its images.", suggest=REPORT
+                )
+        except InvalidResponseError as error:
+            return self._given_up(error)
         return iter(())
+
+    def _given_up(self, error: InvalidResponseError) -> Iterator[ImageGenStreamEvent]:
+        if PARTIAL_WORD.encode() not in self._text:
+            yield from map(_salvaged, self._images.salvage(bytes(self._text)))
+        raise error
 
     def close(self) -> Iterator[ImageGenStreamEvent]:
         """Yield the images; the usage of all of them stands with the first."""
@@ -155,9 +176,9 @@ def _is_json(data: bytes) -> bool:
 def _loaded(data: bytes) -> Any:
     """Return the value of a JSON text; raise ValueError where it is none, InvalidResponseError where it has no end."""
     # Counted in the text, since reading it is what takes the memory. A shorter text cannot have as many.
-    if len(data) > MAX_PARTS and sum(map(data.count, (b",", b"[", b"{"))) > MAX_PARTS:
+    if len(data) > bounds.MAX_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > bounds.MAX_VALUES:
         raise InvalidResponseError(
-            f"The response has more than {MAX_PARTS:,} values besides its images.", suggest=REPORT
+            f"The response has more than {bounds.MAX_VALUES:,} values besides its images.", suggest=REPORT
         )
     try:
         # Not strict: some servers write the line ends of wrapped base64 as they are.

@@ -118,8 +118,9 @@ def _add_facts(error: APIError, body: Mapping[str, Any], headers: Mapping[str, s
     elif isinstance(error, PermissionDeniedError) and not blames_key(error):
         error.hint = ""
     elif error.status_code in range(300, 400):
-        where = clean(headers.get("location", "elsewhere"), 200)
-        error.hint = f"The endpoint redirects to {where}, and no key is sent there. Set the right endpoint."
+        where, said = clean(headers.get("location", "elsewhere"), 200), body.get("message")
+        error.summary = f"The endpoint redirects, which is not followed. {error.summary if said else ''}".rstrip()
+        error.hint = f"It points to {where}: nothing was sent there, and no key. Set the right endpoint."
 
 
 def _add_moderation(error: ContentPolicyError, body: Mapping[str, Any]) -> None:

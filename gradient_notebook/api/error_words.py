@@ -18,6 +18,7 @@ SCRIPT: Mapping[str, str] = {
     "report": "If it happens again, report it to the service.",
     "keep_history": "Call configure(archive=True), or pass archive_dir=.",
     "wait_longer": "Raise read_timeout_s to wait longer.",
+    "allow_longer": "Raise max_request_s to allow longer requests.",
     "without_stream": "Try it with stream=False, without partial_images.",
 }
 """What to do about an error, in a script. A notebook has its own words for the same (`notebook.formatting`)."""

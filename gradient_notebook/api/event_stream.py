@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NoReturn, Protocol, Self
 
+from . import bounds
 from .answer_decoder import AnswerDecoder
 from .errors import (
     APIConnectionError,
+    APITimeoutError,
     GradientNotebookError,
     InvalidResponseError,
     StreamInterruptedError,
@@ -64,13 +67,40 @@ class _AsyncClosing:
         await self.aclose()
 
 
+class _CameBefore:
+    """Tells what came before by its bytes; nearly always there is one image, and nothing to compare."""
+
+    def __init__(self) -> None:
+        self._last: list[bytes] = []
+        self._hashes: set[bytes] = set()
+
+    def add(self, data: bytes) -> None:
+        self._last.append(data)
+
+    def has(self, data: bytes) -> bool:
+        """Whether these bytes came before; from now on they have."""
+        self._hashes.update(hashlib.sha256(each).digest() for each in self._last)
+        self._last = [data]
+        return bool(self._hashes) and hashlib.sha256(data).digest() in self._hashes
+
+    def clear(self) -> None:
+        self._last.clear()
+
+
 class EventStream(_AsyncClosing):
     """An asynchronous iterator of the events of one answer. Closing or cancelling it hangs up.
 
     An image that is sent as an address is fetched with `fetch` before its event is given out.
     """
 
-    def __init__(self, body: Body, decoder: AnswerDecoder, image_index: int = 0, fetch: Fetch | None = None) -> None:
+    def __init__(
+        self,
+        body: Body,
+        decoder: AnswerDecoder,
+        image_index: int = 0,
+        fetch: Fetch | None = None,
+        image_count: int = 1,
+    ) -> None:
         self.headers: Mapping[str, str] = body.headers
         self.request_id = request_id_of(body.headers)
         self.on_address: AddressCallback | None = None
@@ -79,6 +109,9 @@ class EventStream(_AsyncClosing):
         self._fetch = fetch
         self._unfetched: list[InvalidResponseError] = []
         self._image_index = image_index
+        self._image_count = image_count
+        self._last_s: float | None = None
+        self._came_before = _CameBefore()
         self._ready: deque[ImageGenStreamEvent] = deque()
         self._partials = self._finished = 0
         self._over = False
@@ -94,7 +127,8 @@ class EventStream(_AsyncClosing):
                     if self._over:
                         raise self._end()
                     await self._receive()
-                if event := await self._with_image(self._counted(self._ready.popleft())):
+                found = self._ready.popleft()
+                if not self._is_repeated(found) and (event := await self._with_image(self._counted(found))):
                     return event
         except BaseException:
             await self.aclose()
@@ -120,11 +154,13 @@ class EventStream(_AsyncClosing):
     def arrived(self) -> Iterator[ImageGenStreamEvent]:
         """Yield the events that are here already, and that nobody has taken; an image at an address without its bytes."""
         while self._ready:
-            yield self._counted(self._ready.popleft())
+            if not self._is_repeated(found := self._ready.popleft()):
+                yield self._counted(found)
 
     async def aclose(self) -> None:
         """Close the connection."""
         self._over = True
+        self._came_before.clear()
         await self._body.aclose()
 
     close = aclose
@@ -132,8 +168,8 @@ class EventStream(_AsyncClosing):
     async def _receive(self) -> None:
         """Take the next bytes. The events that they complete are kept even where they end in an error."""
         try:
-            chunk = await self._body.read()
-        except APIConnectionError as error:
+            chunk = await self._next_bytes()
+        except (APIConnectionError, InvalidResponseError) as error:
             chunk, self._failure = None, error  # what has come may be a whole image all the same
         self._over = chunk is None
         try:
@@ -146,6 +182,36 @@ class EventStream(_AsyncClosing):
             ):  # half an answer is no wrong answer
                 self._failure = without_frames(error)  # they hold what came, and some services repeat the key
 
+    async def _next_bytes(self) -> bytes | None:
+        """Return the next bytes; None at the end, which is soon where all that was asked for is here."""
+        if self._finished >= bounds.MAX_IMAGES:
+            return None
+        if self._last_s is None and not self._has_all:
+            return await self._body.read()
+        loop = asyncio.get_running_loop()
+        self._last_s = self._last_s or loop.time() + bounds.MAX_AFTER_LAST_S
+        try:
+            # Some servers leave the connection open, and some go on talking.
+            async with asyncio.timeout_at(self._last_s):
+                return await self._body.read()
+        except TimeoutError:
+            return None
+
+    @property
+    def _has_all(self) -> bool:
+        return self._finished >= self._image_count or self._decoder.is_whole(self._image_count)
+
+    def _is_repeated(self, event: ImageGenStreamEvent) -> bool:
+        """Whether an image has come before in this answer: with the same bytes it is the same."""
+        if isinstance(event, ImageGenPartialImageEvent):
+            return False
+        what = event.image_bytes or (event.url or "").encode()
+        if self._decoder.is_stream or self._finished >= self._image_count:
+            return self._came_before.has(what)
+        # Each place of an answer has its image, whether it is like another or not.
+        self._came_before.add(what)
+        return False
+
     def _counted(self, event: ImageGenStreamEvent) -> ImageGenStreamEvent:
         # In a stream no event has an index: what comes after a finished image belongs to the next. In an answer each
         # image has one, and where a broken one is left out, those after it keep their places.
@@ -154,6 +220,9 @@ class EventStream(_AsyncClosing):
             self._partials += 1
         else:
             self._finished += 1
+            self._last_s = None  # one more that is paid for may follow
+            if self._finished >= bounds.MAX_IMAGES:
+                self._ready.clear()
         return dataclasses.replace(event, image_index=index) if index else event
 
     def _end(self) -> Exception:
@@ -174,6 +243,7 @@ class EventStream(_AsyncClosing):
             what = "The answer ended before it was whole."
         broken = StreamInterruptedError(what, partials_seen=self._partials, request_id=self.request_id)
         broken.hint = f"Its last words: {self._decoder.last_words}" if self._decoder.last_words else ""
+        broken.suggest = failure.suggest if isinstance(failure, APITimeoutError) else ()
         broken.__cause__ = failure
         return broken
 

@@ -14,19 +14,15 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from .base64_stream import MAX_IMAGE_BYTES
+from . import bounds
 from .errors import InvalidResponseError, InvalidSettingsError
-from .image_text import LONGEST_ADDRESS
 from .images import format_of
 from .reasons import reason_in
 from .settings import LOOPBACK, Settings
 from .text import clean
 
-LONGEST_S = 120.0
-"""All redirects and attempts together may take so long (seconds)."""
 PAUSES_S = (0.5, 1.5)
 """An address that cannot be read is asked again after these: it costs nothing, and some are not ready at once (seconds)."""
-MOST_REDIRECTS = 5
 _NOT_READY = (404, 408, 425, 429, 500, 502, 503, 504)
 _THIS_MACHINE = (*LOOPBACK, "0.0.0.0")  # noqa: S104 - what servers call themselves that listen everywhere
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
@@ -72,18 +68,18 @@ async def fetch_image(transport: Fetcher, settings: Settings, address: str) -> b
     own_host = urlsplit(settings.endpoint).hostname or ""
     reason, received = "", b""
     try:
-        async with asyncio.timeout(LONGEST_S):
+        async with asyncio.timeout(bounds.MAX_FETCH_S):
             fetched = await _patiently(transport, urljoin(f"{settings.endpoint}/", address), own_host)
         if _is_there(fetched) and _is_picture(fetched):
             return fetched.data
         reason, received = _reason(fetched), fetched.data if _is_there(fetched) else b""
     except TimeoutError:
-        reason = f"it took more than {LONGEST_S:g} s"
+        reason = f"it took more than {bounds.MAX_FETCH_S:g} s"
     except (FetchError, _RefusedError, InvalidSettingsError, ValueError) as error:
         reason = clean(settings.key.hidden_in(str(error)), 300).rstrip(".")
     what = f"The service sent the address of the image, and it could not be fetched: {reason}."
     # Not `from` what was caught: its frames hold what came.
-    raise InvalidResponseError(what, address=clean(address, LONGEST_ADDRESS), received=received)
+    raise InvalidResponseError(what, address=clean(address, bounds.MAX_ADDRESS_CHARACTERS), received=received)
 
 
 async def _patiently(transport: Fetcher, url: str, own_host: str) -> Fetched:
@@ -101,19 +97,19 @@ async def _patiently(transport: Fetcher, url: str, own_host: str) -> Fetched:
 
 
 async def _followed(transport: Fetcher, url: str, own_host: str) -> Fetched:
-    for _ in range(MOST_REDIRECTS + 1):
-        fetched = await transport.fetch(url, _check_for(_checked(url, own_host), own_host), MAX_IMAGE_BYTES)
+    for _ in range(bounds.MAX_REDIRECTS + 1):
+        fetched = await transport.fetch(url, _check_for(_checked(url, own_host), own_host), bounds.MAX_IMAGE_BYTES)
         location = fetched.headers.get("location", "")
         if fetched.status not in range(300, 400) or not location:
             return fetched
         url = urljoin(url, location)
-    raise _RefusedError(f"more than {MOST_REDIRECTS} redirects")
+    raise _RefusedError(f"more than {bounds.MAX_REDIRECTS} redirects")
 
 
 def _checked(url: str, own_host: str) -> SplitResult:
     """Return the parts of an address that may be followed, as far as it tells by itself."""
-    if len(url) > LONGEST_ADDRESS:
-        raise _RefusedError(f"it has more than {LONGEST_ADDRESS:,} characters")
+    if len(url) > bounds.MAX_ADDRESS_CHARACTERS:
+        raise _RefusedError(f"it has more than {bounds.MAX_ADDRESS_CHARACTERS:,} characters")
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     if parts.scheme not in ("http", "https") or not host:
@@ -188,7 +184,7 @@ def _is_picture(fetched: Fetched) -> bool:
 
 def _reason(fetched: Fetched) -> str:
     if not fetched.is_whole:
-        return f"it has more than {MAX_IMAGE_BYTES:,} bytes"
+        return f"it has more than {bounds.MAX_IMAGE_BYTES:,} bytes"
     if not _is_there(fetched):
         said = clean(reason_in(fetched.data), 200)
         return f"HTTP status {fetched.status}{f', {said}' if said else ''}"

@@ -8,9 +8,6 @@ from urllib.parse import unquote, unquote_to_bytes
 
 import pybase64
 
-LONGEST_ADDRESS = 8_000
-"""Characters of an image's address that are followed, shown and kept: a signed one has some hundreds."""
-
 _ADDRESS = re.compile(r"\s*https?:/", re.IGNORECASE)
 _DATA_URL = re.compile(r"\s*data:(?P<about>[^,]{0,200}),", re.IGNORECASE)
 _ESCAPED_TWICE = re.compile(r"\\[nrt]")

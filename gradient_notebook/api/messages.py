@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from . import bounds
 from .base64_stream import Base64Stream
 from .entries import ADDRESS_FIELDS, BASE64_FIELDS, entries_of, is_image_text, text_of, worth_keeping
 from .errors import REPORT, InvalidResponseError
@@ -19,7 +20,7 @@ from .events import (
     texts,
     whole_numbers,
 )
-from .image_text import LONGEST_ADDRESS, is_address
+from .image_text import is_address
 from .reasons import reason_in
 from .tasks import FAILED_WORDS, is_pending, task_in
 from .text import clean
@@ -167,7 +168,7 @@ class Messages:
         for name in (*BASE64_FIELDS, *ADDRESS_FIELDS):
             text = text_of(fields.get(name))
             if is_address(text) or (text and name in ADDRESS_FIELDS and not is_image_text(text)):
-                url = url or clean(text, LONGEST_ADDRESS + 1)
+                url = url or clean(text, bounds.MAX_ADDRESS_CHARACTERS + 1)
             elif text and not data:
                 try:
                     data = self._images.take(text)

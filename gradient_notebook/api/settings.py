@@ -53,6 +53,7 @@ class Settings:
         endpoint_source, key_source: where they come from, for messages.
         connect_timeout_s: seconds allowed for connecting.
         read_timeout_s: seconds of silence allowed within an answer: an image can take a minute and more.
+        max_request_s: seconds allowed for a whole request, however busily it is answered.
         max_retries: how often a request that never reached the model is sent again; no other ever is.
         max_wait_s: seconds of waiting before that, in all.
 
@@ -66,6 +67,7 @@ class Settings:
     key_source: str = field(default="argument", compare=False)
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 300.0
+    max_request_s: float = 1800.0
     max_retries: int = 4
     max_wait_s: float = 120.0
 
@@ -79,7 +81,7 @@ class Settings:
             what, advice = problem
             shown = f"endpoint={shown_endpoint(self.endpoint)} from {self.endpoint_source}"
             raise InvalidSettingsError(f"{shown}: {what}", advice or f"The default is {DEFAULT_ENDPOINT}.")
-        for name in ("connect_timeout_s", "read_timeout_s"):
+        for name in ("connect_timeout_s", "read_timeout_s", "max_request_s"):
             # Not `<= 0`, which lets nan through: it compares with nothing.
             if not getattr(self, name) > 0:
                 raise InvalidSettingsError(f"{name}={getattr(self, name)!r}: expected more than 0 seconds")
@@ -100,6 +102,9 @@ class Settings:
             changes = {name: seconds for name, seconds in given.items() if seconds is not None}
         elif timeout is not None:
             changes = {"read_timeout_s": timeout, "connect_timeout_s": min(timeout, self.connect_timeout_s)}
+        if (silence_s := changes.get("read_timeout_s")) is not None:
+            # Whoever allows a long silence does not mean it to be cut short.
+            changes["max_request_s"] = max(silence_s, self.max_request_s)
         if max_retries is not None:
             changes["max_retries"] = max_retries
         return dataclasses.replace(self, **changes) if changes else self

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from . import bounds
 from .errors import REPORT, InvalidResponseError
-
-MAX_TEXT_BYTES = 64 * 1024 * 1024
-"""The most text that one event or answer may have beside its images: an endless line must not fill the memory."""
 
 
 class SSEParser:
@@ -15,7 +13,7 @@ class SSEParser:
 
     def __init__(self) -> None:
         self._line = bytearray()
-        self._size = 0
+        self._size = self._event_count = 0
         self._started = False
         self._after_cr = False
         self._event = ""
@@ -43,9 +41,9 @@ class SSEParser:
 
     def _keep(self, line: bytes) -> None:
         self._size += len(line)
-        if self._size > MAX_TEXT_BYTES:
+        if self._size > bounds.MAX_TEXT_BYTES:
             raise InvalidResponseError(
-                f"The response contains an event of more than {MAX_TEXT_BYTES:,} bytes besides its image.",
+                f"The response contains an event of more than {bounds.MAX_TEXT_BYTES:,} bytes besides its image.",
                 suggest=REPORT,
             )
         self._line += line
@@ -68,5 +66,8 @@ class SSEParser:
         event, data = self._event, self._data
         self._event, self._data, self._size = "", bytearray(), 0
         if data:
+            self._event_count += 1
+            if self._event_count > bounds.MAX_EVENTS:
+                raise InvalidResponseError(f"The stream has more than {bounds.MAX_EVENTS:,} events.", suggest=REPORT)
             del data[-1:]
             yield event, bytes(data)

@@ -73,3 +73,12 @@ def _slips(word: str) -> Iterator[str]:
 def shortened(text: str, characters: int) -> str:
     """Return the beginning of a text that is too long to show."""
     return text if len(text) <= characters else f"{text[:characters]}…"
+
+
+def is_text(data: bytes) -> bool:
+    """Whether bytes are text, and not something that is packed or painted."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in data

@@ -13,30 +13,35 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
 
+from . import bounds
 from .certificates import advice, own_context
 from .credentials import Key
-from .errors import APIConnectionError, APITimeoutError, InvalidSettingsError, NoResponseError
+from .errors import (
+    REPORT,
+    APIConnectionError,
+    APITimeoutError,
+    InvalidResponseError,
+    InvalidSettingsError,
+    NoResponseError,
+)
 from .fetching import ConnectionCheck, Fetched, FetchError
 from .headers import request_id_of
 from .proxies import Proxies, Proxy
 from .settings import LOOPBACK, Settings, Timeout, shown_endpoint
 from .unpacking import Unpacker, UnpackingError
 
-LONGEST_SILENCE_S = 30.0
-"""The longest silence of what has an image for us: it is made already, and has only to be sent (seconds)."""
-LONGEST_TEXT_BYTES = 4 * 1024 * 1024
-"""The most that is read of an error or of a list of models: it may have no end."""
-
-
 Response = httpx.Response
 HTTPClient = httpx.AsyncClient
 
-_UNPACKED = {"Accept-Encoding": "identity"}
-_FOR_A_PICTURE = {"Accept": "image/*, */*;q=0.5", **_UNPACKED}
+# Each request has a connection of its own. What a server sends behind its answer, or under the next request in the
+# moment in which it hangs up, would otherwise be taken for the answer to another request, which is paid for, too.
+_USUAL = {"Accept-Encoding": "identity", "Connection": "close"}
+_FOR_A_PICTURE = {"Accept": "image/*, */*;q=0.5", **_USUAL}
 
 
 @cache
@@ -139,7 +144,7 @@ class Transport:
         Raises APIConnectionError and APITimeoutError; `sent` is True as soon as any of the body may have gone out.
         """
         outgoing = None if content is None else SingleUseBody(content)
-        own = dict(_UNPACKED)
+        own = dict(_USUAL)
         if content is not None:
             own |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
         # Ours come last. Without its length, a body that is an iterator would go out in chunks (`Transfer-Encoding`).
@@ -160,8 +165,13 @@ class Transport:
         def is_sent() -> bool | None:
             return None if outgoing is None else outgoing.is_begun
 
+        until_s = asyncio.get_running_loop().time() + _longest_s(settings, method)
         with translate_errors(settings, is_sent=is_sent):
-            response = await http.send(request, stream=True, auth=_KeyAuth(self._settings.key))
+            async with asyncio.timeout_at(until_s):
+                auth = _KeyAuth(self._settings.key)
+                # Said also to a client that is the user's, and may be made to follow redirects.
+                response = await http.send(request, stream=True, auth=auth, follow_redirects=False)
+        response.extensions[_UNTIL] = until_s
         for name, value in response.headers.items():
             if self._settings.key.is_in(value):  # some services repeat it
                 response.headers[name] = self._settings.key.hidden_in(value)
@@ -172,7 +182,7 @@ class Transport:
 
         Raises FetchError, and what `check` raises, which is asked before anything is sent.
         """
-        silence_s = min(self._settings.read_timeout_s, LONGEST_SILENCE_S)
+        silence_s = min(self._settings.read_timeout_s, bounds.MAX_FETCH_SILENCE_S)
         timeout = httpx.Timeout(silence_s, connect=min(silence_s, self._settings.connect_timeout_s))
         try:
             # Made by hand: a client would add its own headers, and the user's may have a key or cookies among them.
@@ -216,11 +226,12 @@ class Transport:
         options: dict[str, Any] = {
             "verify": context or False,
             # How many go at once is decided above. httpx's bound of 100 would hold back what is counted as sent.
-            "limits": httpx.Limits(max_connections=None),
+            "limits": httpx.Limits(max_connections=None, max_keepalive_connections=0),
             "trust_env": False,
         }
         mounts = {"all://": _ByProxy(proxies, **options)} if proxies.by_scheme else None
-        return httpx.AsyncClient(mounts=mounts, **options)
+        # A policy that lets nothing in: cookies grow with each answer, and nothing here has a use for one.
+        return httpx.AsyncClient(mounts=mounts, cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())), **options)
 
 
 def _watching(check: ConnectionCheck) -> Callable[[str, Mapping[str, Any]], Any]:
@@ -256,8 +267,9 @@ async def _fetched(response: httpx.Response, at_most: int) -> Fetched:
 async def read_capped(response: httpx.Response, settings: Settings) -> bytes:
     """Return the body of an answer that has no image, up to a bound, and hang up."""
     text, body = bytearray(), Body(response, settings)
+    body.until_s = min(body.until_s, asyncio.get_running_loop().time() + bounds.MAX_ERROR_S)
     try:
-        while len(text) <= LONGEST_TEXT_BYTES and (chunk := await body.read()) is not None:
+        while len(text) <= bounds.MAX_ERROR_BYTES and (chunk := await body.read()) is not None:
             text += chunk
     finally:
         await body.aclose()
@@ -285,15 +297,23 @@ class Body:
     def __init__(self, response: httpx.Response, settings: Settings) -> None:
         self.headers: Mapping[str, str] = response.headers
         self.status = response.status_code
+        self.until_s: float = response.extensions[_UNTIL]
+        """When it has taken too long, by the clock of the loop."""
         self._response = response
         self._settings = settings
+        self._byte_count = 0
         # Raw: httpx unpacks whatever the header says, as often as it says, and all of it at once.
         self._chunks = self._unpacked(response.aiter_raw())
 
     async def read(self) -> bytes | None:
-        """Return the next bytes, or None at the end. Raises NoResponseError, APITimeoutError."""
+        """Return the next bytes, or None at the end. Raises NoResponseError, APITimeoutError, InvalidResponseError."""
         with translate_errors(self._settings, is_sent=self._is_sent, request_id=request_id_of(self.headers)):
-            return await anext(self._chunks, None)
+            async with asyncio.timeout_at(self.until_s):
+                chunk = await anext(self._chunks, None)
+        self._byte_count += len(chunk or b"")
+        if self._byte_count > bounds.MAX_ANSWER_BYTES:
+            raise InvalidResponseError(f"The response has more than {bounds.MAX_ANSWER_BYTES:,} bytes.", suggest=REPORT)
+        return chunk
 
     async def _unpacked(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         unpacker = Unpacker(self.headers.get("content-encoding", ""))
@@ -309,6 +329,17 @@ class Body:
     async def aclose(self) -> None:
         """Hang up."""
         await self._response.aclose()
+
+
+_UNTIL = "gradient_notebook.until_s"
+"""What an answer has among its extensions: the end of its time."""
+
+
+def _longest_s(settings: Settings, method: str) -> float:
+    """Return the seconds that a request may take from its beginning to the last byte of its answer."""
+    if method == "POST":
+        return settings.max_request_s
+    return min(settings.max_request_s, max(settings.read_timeout_s, bounds.MAX_ERROR_S))
 
 
 @contextmanager
@@ -337,7 +368,8 @@ def translate_errors(
 
 def _translated(error: Exception, settings: Settings, sent: bool | None) -> APIConnectionError:
     reason = settings.key.hidden_in(str(error).strip().rstrip("."))[:200] or type(error).__name__
-    is_timeout = isinstance(error, httpx.TimeoutException)
+    is_too_long = isinstance(error, TimeoutError)  # ours: httpx's own is none of it
+    is_timeout = is_too_long or isinstance(error, httpx.TimeoutException)
     # For a GET, too, whose `sent` is None so far: the service was not there to answer it.
     if isinstance(error, _WITHOUT_CONNECTION):
         sent = False
@@ -351,6 +383,9 @@ def _translated(error: Exception, settings: Settings, sent: bool | None) -> APIC
         return APIConnectionError(
             f"The service at {settings.endpoint} did not answer ({reason}).", "Try again.", sent=None
         )
+    if is_too_long:
+        what = f"The request was sent, but its answer had not ended after {settings.max_request_s:g} s."
+        return APITimeoutError(what, sent=True, suggest=("allow_longer",))
     if is_timeout:
         what = f"The request was sent, but no answer came within {settings.read_timeout_s:g} s."
         return APITimeoutError(what, sent=True, suggest=("wait_longer",))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..api import bounds
 from ..api.errors import InvalidResponseError
 from ..api.events import ImageGenCompletedEvent
 from ..storage.forks import without_forks
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
     from ..api.retry import Wait
 
-MAX_PARTIAL_BYTES = 512 * 1024 * 1024
-"""The most that the partial images of one image may have together."""
 _PER_PARTIAL_BYTES = 1024  # what each costs beside its bytes, roughly: a million of empty ones count, too
 
 
@@ -46,6 +46,11 @@ class ImageSlot:
     wait: Wait | None = None
     """What it waits for before it is asked for (again)."""
     error: Exception | None = None
+    byte_count: int = 0
+    """Length of the finished file, also when it has been let go."""
+    is_let_go: bool = False
+    """Whether the finished image is in memory no more: nobody has asked for it, and there are many."""
+    _dropped: int = field(default=0, repr=False)
     _partial_bytes: int = field(default=0, repr=False)
 
     @property
@@ -74,12 +79,19 @@ class ImageSlot:
         self.advance(outcome_of(error))
 
     def add_partial(self, data: bytes) -> None:
-        """Take a partial image; raise InvalidResponseError where they would fill the memory: a stream need have no end."""
+        """Take a partial image. Where they would fill the memory, the oldest are dropped; their places stay, empty."""
         self.partials.append(data)
         self._partial_bytes += len(data) + _PER_PARTIAL_BYTES
-        if self._partial_bytes > MAX_PARTIAL_BYTES:
-            what = f"The stream has over {MAX_PARTIAL_BYTES:,} bytes of partial images."
-            raise InvalidResponseError(what)
+        while self._partial_bytes > bounds.MAX_PARTIAL_BYTES and self._dropped < len(self.partials) - 1:
+            self._partial_bytes -= len(self.partials[self._dropped]) + _PER_PARTIAL_BYTES
+            self.partials[self._dropped] = b""
+            self._dropped += 1
+
+    def let_go(self) -> None:
+        """Drop the finished image from memory; its file, if there is one, stays."""
+        self.is_let_go, self.image, self.image_bytes = True, None, None
+        if self.event:
+            self.event = dataclasses.replace(self.event, image_bytes=b"")
 
     def open(self) -> None:
         """Open the finished image, whose bytes have been kept."""

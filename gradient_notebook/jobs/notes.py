@@ -28,5 +28,18 @@ def notes_on_images(params: ImageGenerateParams, slots: Sequence[ImageSlot]) -> 
     for name, values in came.items():
         if other := [value for value in values if AUTO not in (asked[name], value) and value != asked[name]]:
             yield f"The {name} is {' and '.join(other)}, not {asked[name]} as requested."
-    if len(slots) > params.n:
-        yield f"{len(slots) - params.n} more than asked for came: job.images and the history have them."
+    if extra := slots[params.n :]:
+        yield _note_on_extra(extra)
+
+
+def _note_on_extra(extra: Sequence[ImageSlot]) -> str:
+    on_disk = sum(slot.is_let_go and slot.path is not None for slot in extra)
+    dropped = sum(slot.is_let_go and slot.path is None for slot in extra)
+    where = [
+        "job.images and the history have them"
+        if not on_disk + dropped
+        else f"job.images has {len(extra) - on_disk - dropped}",
+        *([f"{on_disk} are in the history alone"] if on_disk else []),
+        *([f"{dropped} were dropped, since nothing is kept on disk"] if dropped else []),
+    ]
+    return f"{len(extra)} more than asked for came: {', '.join(where)}."

@@ -150,7 +150,9 @@ class Recorder:
 def _image_record(position: int, slot: ImageSlot) -> ImageRecord:
     event = slot.event
     reported = {name: getattr(event, name) for name in REPORTED} if event else {}
-    kept: dict[str, Any] = {"file": slot.path.name, "byte_count": len(slot.original or b"")} if slot.path else {}
+    kept: dict[str, Any] = (
+        {"file": slot.path.name, "byte_count": slot.byte_count or len(slot.original or b"")} if slot.path else {}
+    )
     return ImageRecord(
         position=position,
         # What is kept but not opened yet is done: were the process to die now, the image would be there.

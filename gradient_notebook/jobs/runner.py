@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from ..api import bounds
 from ..api.errors import APIError, GradientNotebookError, InvalidResponseError
 from ..api.event_stream import requests_of
 from ..api.events import ImageGenCompletedEvent, ImageGenPartialImageEvent
@@ -56,7 +57,7 @@ class Runner:
         """Send one request, and see to it that each of its slots ends with an image or with the reason why not."""
         mine = {index: self._slots[index] for index in range(first, first + params.n)}
         try:
-            async with place(lambda: self._advance(mine, "queued")):
+            async with place(self._settings.endpoint, lambda: self._advance(mine, "queued")):
                 self._advance(mine, "running")
                 # The n requests start together: the first has written down what is asked for, and none is sent before.
                 if self._recording is None:
@@ -134,8 +135,11 @@ class Runner:
     def _finish(self, slot: ImageSlot, event: ImageGenCompletedEvent) -> None:
         """Put the image on disk first, then open it."""
         slot.event, slot.image_bytes, slot.address = event, event.image_bytes, event.url
+        slot.byte_count = len(event.image_bytes)
         self._recorder.store(slot, event.image_bytes)
         slot.open()
+        if self._slots.index(slot) >= self._params.n + bounds.MAX_EXTRA_IMAGES:
+            slot.let_go()
 
 
 async def in_a_thread(work: Callable[..., None], *arguments: Any) -> None:
@@ -160,9 +164,9 @@ async def finish_despite_cancel(work: Awaitable[None]) -> None:
         raise
 
 
-@cache
+@lru_cache(maxsize=bounds.MAX_CLIENTS)
 def client_for(settings: Settings) -> AsyncClient:
-    """Return the one client of the process for these settings: connections are kept and used again."""
+    """Return the client of the process for these settings. One that is forgotten holds no connection that nobody uses."""
     with without_forks():
         from ..api.client import AsyncClient  # on the job's thread: a card need not wait for it
 

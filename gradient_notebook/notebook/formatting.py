@@ -35,6 +35,7 @@ NOTEBOOK: Mapping[str, str] = {
     "report": SCRIPT["report"],
     "keep_history": "Set %config ImageGen.archive = True, or pass archive_dir=.",
     "wait_longer": "Raise %config ImageGen.read_timeout_s to wait longer.",
+    "allow_longer": "Raise %config ImageGen.max_request_s to allow longer requests.",
     "without_stream": "A cell asks for a stream unless told otherwise: try --no-stream.",
 }
 """What to do about an error, in a notebook: the same names as `error_words.SCRIPT`."""

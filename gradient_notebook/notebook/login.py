@@ -79,7 +79,7 @@ def _tried(settings: Settings) -> str:
     from ..api.client import AsyncClient
 
     async def image_models() -> int:
-        # Not `client_for`: that keeps its clients for good, and this key may be refused.
+        # Not `client_for`: that keeps its clients, and this key may be refused.
         async with AsyncClient(settings=settings) as client:
             return len((await client.models.list()).image_models)
 

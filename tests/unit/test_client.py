@@ -196,7 +196,7 @@ def test_models_are_listed(configured: Simulator) -> None:
         ({"status": 200}, gn.InvalidResponseError, "not JSON", True),
         ({"truncate_base64": True}, gn.InvalidResponseError, "invalid base64", True),
         ({"error_event": {"message": "Overloaded.", "code": "overloaded"}}, gn.APIError, "Overloaded", True),
-        ({"redirect": "http://127.0.0.1:9/elsewhere"}, gn.APIStatusError, "no reason", False),
+        ({"redirect": "http://127.0.0.1:9/elsewhere"}, gn.APIStatusError, "redirects, which is not followed", False),
         (
             {"status": 502, "body_text": "<html>", "content_type": "text/html"},
             gn.InternalServerError,

@@ -31,7 +31,7 @@ class Holders:
         await self.settle()
 
     async def _hold(self, name: str) -> None:
-        async with place(lambda: self.queued.append(name)):
+        async with place("https://one.example", lambda: self.queued.append(name)):
             self.inside.append(name)
             try:
                 await self.leave[name].wait()
@@ -114,13 +114,13 @@ def test_let_in_and_cancelled_at_the_same_moment(turns: int) -> None:
     asyncio.run(play())
 
 
-async def waiting() -> int:
-    return get_limiter().statistics().tasks_waiting
+async def waiting(endpoint: str) -> int:
+    return get_limiter(endpoint).statistics().tasks_waiting
 
 
-def wait_until_queued(count: int) -> None:
-    """Return when so many requests wait for a place on the package's loop."""
-    while event_loop.run(waiting()) < count:
+def wait_until_queued(at: Simulator, count: int) -> None:
+    """Return when so many requests wait for a place at an endpoint, on the package's loop."""
+    while event_loop.run(waiting(at.url)) < count:
         pass
 
 
@@ -146,7 +146,7 @@ def test_all_jobs_of_a_process_share_it(slow: Simulator) -> None:
     jobs = [gn.submit("a", **STREAM), gn.submit("b", n=3, **STREAM)]
     assert slow.wait_for(lambda: len(slow.posts) == 2)
     jobs.append(gn.submit("c", **STREAM))
-    wait_until_queued(3)
+    wait_until_queued(slow, 3)
     assert statuses(*jobs) == [["running"], ["running", "queued", "queued"], ["queued"]]
     assert [job.status for job in jobs] == ["running", "running", "queued"]
     words, seconds = formatting.waiting(jobs[2])
@@ -169,7 +169,7 @@ def test_a_higher_bound_lets_those_in_that_are_queued(slow: Simulator) -> None:
     gn.configure(concurrency=1)
     job = gn.submit("a", n=4, **STREAM)
     assert slow.wait_for(lambda: len(slow.posts) == 1)
-    wait_until_queued(3)
+    wait_until_queued(slow, 3)
     gn.configure(concurrency=3)
     assert slow.wait_for(lambda: len(slow.posts) == 3)
     assert statuses(job) == [["running", "running", "running", "queued"]]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradient_notebook.api import base64_stream, decoders, sse
+from gradient_notebook.api import base64_stream, bounds
 from gradient_notebook.api.answer_decoder import AnswerDecoder
 from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
 from gradient_notebook.api.errors import InvalidResponseError
@@ -211,8 +211,7 @@ def test_an_event_that_is_no_json_object_is_said_to_be(data: str, message: str) 
 
 def test_an_endless_line_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The text beside the images is bounded, in a stream and in an answer."""
-    for module in (sse, decoders):
-        monkeypatch.setattr(module, "MAX_TEXT_BYTES", 1000)
+    monkeypatch.setattr(bounds, "MAX_TEXT_BYTES", 1000)
     for decoder in (StreamDecoder(make_error), ResponseDecoder(make_error)):
         with pytest.raises(InvalidResponseError, match="1,000 bytes"):
             list(itertools.chain.from_iterable(decoder.feed(b"data: " + b"x" * 100) for _ in range(20)))

@@ -17,8 +17,7 @@ import pytest
 from PIL import Image
 
 import gradient_notebook as gn
-from gradient_notebook.api import fetching
-from gradient_notebook.api.base64_stream import MAX_IMAGE_BYTES
+from gradient_notebook.api import bounds, fetching
 from gradient_notebook.connect import discover
 from gradient_notebook.simulator import Simulator
 
@@ -250,7 +249,7 @@ def test_a_redirect_loop_is_left(configured: Simulator, host: Callable[..., Host
 
 def test_what_has_no_end_is_left(configured: Simulator, host: Callable[..., Host], monkeypatch: Any) -> None:
     """At the bound of one image, plain or packed."""
-    monkeypatch.setattr(fetching, "MAX_IMAGE_BYTES", 3_000_000)
+    monkeypatch.setattr(bounds, "MAX_IMAGE_BYTES", 3_000_000)
 
     def endless(_: str) -> Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n" + PICTURE
@@ -283,7 +282,7 @@ def test_ten_gigabytes_are_not_read(configured: Simulator, host: Callable[..., H
             yield piece
 
     server = host(large)
-    assert f"more than {MAX_IMAGE_BYTES:,} bytes" in reason_of(sent(configured, server.url), server.url)
+    assert f"more than {bounds.MAX_IMAGE_BYTES:,} bytes" in reason_of(sent(configured, server.url), server.url)
 
 
 def test_a_bomb_is_not_opened(configured: Simulator, host: Callable[..., Host]) -> None:
@@ -308,7 +307,7 @@ def test_a_slow_address_is_left_in_time(
     configured: Simulator, host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often it sends a byte."""
-    monkeypatch.setattr(fetching, "LONGEST_S", 1.0)
+    monkeypatch.setattr(bounds, "MAX_FETCH_S", 1.0)
     pause = threading.Event()
 
     def drip(_: str) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from gradient_notebook import imaging
+from gradient_notebook.api import bounds
 from gradient_notebook.api.errors import InvalidResponseError
 from gradient_notebook.api.images import extension
 from gradient_notebook.imaging import SHOWN_HEIGHT, SHOWN_WIDTH, contact_sheet, open_image, preview, tiling
@@ -191,7 +192,7 @@ def test_the_size_that_a_webp_begins_with_is_its_own() -> None:
 def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file over the bound is not looked at."""
     data = encoded(picture())
-    monkeypatch.setattr(imaging, "MAX_IMAGE_BYTES", len(data) - 1)
+    monkeypatch.setattr(bounds, "MAX_IMAGE_BYTES", len(data) - 1)
     assert refused(data) == f"Reason: at most {len(data) - 1:,} bytes are allowed."
 
 

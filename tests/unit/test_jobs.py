@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import gradient_notebook as gn
+from gradient_notebook.api import bounds
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.connect import discover
 from gradient_notebook.jobs import event_loop
@@ -299,8 +300,8 @@ def test_cancelling_at_once_ends_the_job_too(configured: Simulator) -> None:
         job.result()
 
 
-async def queued() -> int:
-    return get_limiter().statistics().tasks_waiting
+async def queued(endpoint: str) -> int:
+    return get_limiter(endpoint).statistics().tasks_waiting
 
 
 def test_what_is_cancelled_in_the_queue_has_sent_nothing(endless: Simulator) -> None:
@@ -309,7 +310,7 @@ def test_what_is_cancelled_in_the_queue_has_sent_nothing(endless: Simulator) -> 
     first = launch(params())
     assert endless.wait_for(lambda: len(endless.posts) == 1)
     second = launch(params(n=2))
-    while event_loop.run(queued()) < 2:
+    while event_loop.run(queued(endless.url)) < 2:
         pass
     second.cancel()
     first.cancel()
@@ -445,11 +446,11 @@ def test_a_mistake_is_found_before_anything_is_sent(configured: Simulator) -> No
 
 def test_partial_images_without_end_are_left(configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream that sends partial images for ever does not fill the memory; it may have been billed."""
-    monkeypatch.setattr("gradient_notebook.jobs.image_slot.MAX_PARTIAL_BYTES", 100_000)
+    monkeypatch.setattr(bounds, "MAX_EVENTS", 90)
     line = 'data: {"type": "image_generation.partial_image", "b64_json": "AAAA"}\n\n'
     configured.script([{"content_type": "text/event-stream", "body_text": line, "endless": line}])
     job = launch(params())
-    with pytest.raises(gn.InvalidResponseError, match="over 100,000 bytes of partial images") as caught:
+    with pytest.raises(gn.InvalidResponseError, match="more than 90 events") as caught:
         job.result()
     assert caught.value.may_be_billed
     assert len(job._slots[0].partials) < 100

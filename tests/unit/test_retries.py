@@ -22,6 +22,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -297,24 +298,45 @@ def test_a_connection_that_is_reset_early_may_have_carried_the_request(keyed: No
         assert server.connections == 1
 
 
-def test_a_kept_connection_does_not_carry_a_request_twice(keyed: None) -> None:
-    """A server that hangs up a kept connection under the next request has had that request."""
+@pytest.mark.parametrize("is_given", [False, True], ids=["ours", "the user's own"])
+def test_no_connection_carries_two_requests(keyed: None, *, is_given: bool) -> None:
+    """What a server sends behind its answer answers nothing, and one that hangs up does so under no request."""
+    body = json.dumps({"data": [{"b64_json": small_picture()}]}).encode()
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    busy = b"HTTP/1.1 429 Slow down\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"
 
     def serve(connection: socket.socket) -> None:
         server.request(connection)
-        connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{"data":[]}')
-        server.request(connection)
+        connection.sendall(answer + busy)
+        server.request(connection)  # until the client leaves; one that stays is hung up after its next request
 
-    async def look_and_send() -> None:
-        async with gn.AsyncClient(settings=at(server.port)) as client:
-            await client.models.list()
-            await client.images.generate(prompt="x")
+    async def ask() -> None:
+        own = httpx.AsyncClient()
+        async with own, gn.AsyncClient(settings=at(server.port), http_client=own if is_given else None) as client:
+            with suppress(gn.InvalidResponseError):
+                await client.models.list()
+            for _ in range(3):
+                assert len((await client.images.generate(prompt="x")).data) == 1
 
     with Raw(serve) as server:
-        with pytest.raises(gn.NoResponseError):
-            asyncio.run(look_and_send())
-        assert server.received == [b"GET /v1/models HTTP/1.1", b"POST /v1/images/generations HTTP/1.1"]
-        assert server.connections == 1
+        asyncio.run(ask())
+        posts = [line for line in server.received if line.startswith(b"POST")]
+        assert (len(posts), server.connections) == (3, 4)
+
+
+def test_no_cookie_is_kept(configured: Simulator) -> None:
+    """A service that sets new ones with each answer gets none back, and the requests stay as small as they are."""
+    configured.script([{"status": 400, "headers": {"set-cookie": f"name{number}=value"}} for number in range(3)])
+
+    async def ask() -> None:
+        async with gn.AsyncClient(settings=discover()) as client:
+            for _ in range(3):
+                with pytest.raises(gn.BadRequestError):
+                    await client.images.generate(prompt="x")
+
+    asyncio.run(ask())
+    assert [post.headers for post in configured.posts if "cookie" in post.headers] == []
+    assert len(configured.posts) == 3
 
 
 def test_a_proxy_that_gives_no_tunnel_has_had_nothing(keyed: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_configure_sets_and_returns_it(tmp_path: Path) -> None:
 
 def test_the_limits_are_those_of_settings() -> None:
     """Each limit of `Settings` has a setting of the same name and default."""
-    assert set(LIMITS) == {"connect_timeout_s", "read_timeout_s", "max_retries", "max_wait_s"}
+    assert set(LIMITS) == {"connect_timeout_s", "read_timeout_s", "max_request_s", "max_retries", "max_wait_s"}
     fields = gn.Settings.__dataclass_fields__
     assert session.limits() == {name: fields[name].default for name in LIMITS}
 

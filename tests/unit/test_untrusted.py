@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradient_notebook.api import base64_stream, decoders, sse
+from gradient_notebook.api import bounds
 from gradient_notebook.api.answer_decoder import AnswerDecoder
 from gradient_notebook.api.decoders import ResponseDecoder, StreamDecoder
 from gradient_notebook.api.error_responses import error_from
@@ -126,7 +126,7 @@ def test_a_line_end_that_is_cut_in_two_is_one() -> None:
 @pytest.mark.parametrize("kind", DECODERS)
 def test_an_image_that_never_ends_is_given_up(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes of one image are bounded while they arrive."""
-    monkeypatch.setattr(base64_stream, "MAX_IMAGE_BYTES", 200_000)
+    monkeypatch.setattr(bounds, "MAX_IMAGE_BYTES", 200_000)
     fed = 0
 
     def endless() -> Iterator[bytes]:
@@ -143,7 +143,7 @@ def test_an_image_that_never_ends_is_given_up(kind: Any, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("begins", [b"data: ", b": ", b"data: x\n", b": x\n", b"event: "])
 def test_text_that_never_ends_takes_no_more_memory_than_it_has(begins: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pieces, comments and many lines of data are held as bytes, and given up at the same bound."""
-    monkeypatch.setattr(sse, "MAX_TEXT_BYTES", 50_000)
+    monkeypatch.setattr(bounds, "MAX_TEXT_BYTES", 50_000)
     again = begins if begins.endswith(b"\n") else b"x"
     text = begins + again * (60_000 // len(again))
     tracemalloc.start()
@@ -155,7 +155,7 @@ def test_text_that_never_ends_takes_no_more_memory_than_it_has(begins: bytes, mo
 
 def test_images_that_nobody_takes_do_not_pile_up_in_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an event has beside its own image is forgotten with the event."""
-    monkeypatch.setattr(base64_stream, "MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr(bounds, "MAX_WAITING_BYTES", 10_000)
     event = b'data: {"type":"new","data":[{"b64_json":"' + b"QUJD" * 100 + b'"}]}\n\n'
     decoder = StreamDecoder(make_error)
     for _ in range(100):
@@ -179,14 +179,14 @@ def test_images_that_nobody_can_take_are_bounded(
     kind: Any, begins: bytes, again: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many small images in one answer, or where no event is, are given up in time."""
-    monkeypatch.setattr(base64_stream, "MAX_WAITING_BYTES", 100_000)
+    monkeypatch.setattr(bounds, "MAX_WAITING_BYTES", 100_000)
     assert "more than 100,000 bytes of images" in outcome(kind, [begins, *[again] * 1000])[1]
 
 
 @pytest.mark.parametrize("text", [b"[]", b"{}", b"0"])
 def test_an_answer_of_countless_values_is_not_read(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A value takes many times the memory of its text."""
-    monkeypatch.setattr(decoders, "MAX_PARTS", 1000)
+    monkeypatch.setattr(bounds, "MAX_VALUES", 1000)
     data = b'{"data":[' + b",".join([text] * 2000) + b"]}"
     assert "has more than 1,000 values" in outcome(ResponseDecoder, [data])[1]
     assert (
