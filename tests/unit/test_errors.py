@@ -126,6 +126,11 @@ SUGGESTED: list[tuple[gn.GradientNotebookError, str, str]] = [
         "read_timeout_s",
         "%config ImageGen.read_timeout_s",
     ),
+    (
+        gn.APITimeoutError("No.", sent=True, suggest=("allow_longer",)),
+        "max_request_s",
+        "%config ImageGen.max_request_s",
+    ),
     (gn.InvalidResponseError("No.", suggest=("report",)), "report it", "report it"),
     (gn.BadRequestError("No.", suggest=("without_stream",)), "stream=False", "--no-stream"),
     (gn.NoResponseError("No.", record_id="id7"), "history('id7')", "%imagegen_history id7"),

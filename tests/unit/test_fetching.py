@@ -243,7 +243,9 @@ def test_a_proxy_is_asked_by_name(
 def test_a_redirect_loop_is_left(configured: Simulator, host: Callable[..., Host]) -> None:
     """After a bounded number of steps."""
     round_and_round = host(http(status=302, location="/again"))
-    assert "more than 5 redirects" in reason_of(sent(configured, round_and_round.url), round_and_round.url)
+    assert f"more than {bounds.MAX_REDIRECTS} redirects" in reason_of(
+        sent(configured, round_and_round.url), round_and_round.url
+    )
     assert len(round_and_round.asked) == 6
 
 
@@ -301,6 +303,21 @@ def test_a_silent_address_is_left_in_time(configured: Simulator, host: Callable[
     silent = host(lambda _: None)
     assert "no answer within 0.5 s" in reason_of(sent(configured, silent.url, read_timeout_s=0.5), silent.url)
     assert silent.left.wait(10)
+
+
+def test_an_address_that_never_ends_is_not_followed(configured: Simulator) -> None:
+    """What is shown and kept of it is bounded, too."""
+    address = configured.url + "/" + "x" * bounds.MAX_ADDRESS_CHARACTERS
+    assert "it has more than 8,000 characters" in reason_of(sent(configured, address), address[:100])
+
+
+def test_silence_at_an_address_is_waited_for_less_than_for_an_image(
+    configured: Simulator, host: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made already."""
+    monkeypatch.setattr(bounds, "MAX_FETCH_SILENCE_S", 0.3)
+    silent = host(lambda _: None)
+    assert "no answer within 0.3 s" in reason_of(sent(configured, silent.url), silent.url)
 
 
 def test_a_slow_address_is_left_in_time(
