@@ -308,8 +308,13 @@ class Body:
     async def read(self) -> bytes | None:
         """Return the next bytes, or None at the end. Raises NoResponseError, APITimeoutError, InvalidResponseError."""
         with translate_errors(self._settings, is_sent=self._is_sent, request_id=request_id_of(self.headers)):
-            async with asyncio.timeout_at(self.until_s):
-                chunk = await anext(self._chunks, None)
+            if self.until_s - asyncio.get_running_loop().time() > self._settings.read_timeout_s:
+                chunk = await anext(
+                    self._chunks, None
+                )  # silence ends sooner than that: an alarm for each read costs time
+            else:
+                async with asyncio.timeout_at(self.until_s):
+                    chunk = await anext(self._chunks, None)
         self._byte_count += len(chunk or b"")
         if self._byte_count > bounds.MAX_ANSWER_BYTES:
             raise InvalidResponseError(f"The response has more than {bounds.MAX_ANSWER_BYTES:,} bytes.", suggest=REPORT)
