@@ -69,6 +69,14 @@ class Fault:
     """Before all others send so many small events: a comment, one of unknown type, a tiny partial one, and again."""
     drip: int = 0
     """Write so many bytes at a time, each on its own."""
+    pace: float = 0
+    """Seconds of silence behind each of these writes."""
+    lingers: bool = False
+    """Go on behind the answer, with comments or white space, until the client leaves."""
+    glued: str = ""
+    """Send this behind the answer on the same connection, as the answer to a request that nobody has made."""
+    hang_up: bool = False
+    """Close the connection behind the answer, though nobody was told that it would be."""
     base64_form: str = ""
     """Write the base64 of pictures in another way, one of `BASE64_FORMS`."""
     by_address: str = ""
@@ -136,6 +144,10 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "partials": (int,),
     "events": (int,),
     "drip": (int,),
+    "pace": (int, float),
+    "lingers": (bool,),
+    "glued": (str,),
+    "hang_up": (bool,),
     "base64_form": (str,),
     "by_address": (str,),
     "usage": (Mapping,),

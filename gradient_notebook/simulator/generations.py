@@ -32,6 +32,7 @@ TINY_PICTURE = b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAA
 """A PNG of one black pixel, as base64."""
 _KEY = b'"b64_json": "'
 _AT_ONCE = 64 * 1024  # bytes of an endless text to a write
+_STILL_HERE_S = 0.1
 
 
 class Generations(Handler):
@@ -54,6 +55,7 @@ class Generations(Handler):
             await self._misbehave()
             if not self.fault.answers and self.authenticated():
                 await self._generate()
+            await self._go_on()
         except validation.RequestRefusedError as refused:
             self.answer(refused.status, refused.body)
         except StreamClosedError:  # a write found out that the client has left: tornado may not say it again
@@ -72,6 +74,20 @@ class Generations(Handler):
             await self._cut_head(b"" if fault.cut == "before_headers" else b"HTTP/1.1 200 OK\r\ncontent-type: text/ev")
         if fault.answers:
             await self._scripted_answer()
+
+    async def _go_on(self) -> None:
+        """Do what the fault does behind the answer."""
+        is_json = "json" in str(self._headers.get("content-type"))
+        while self.fault.lingers:
+            await self._send(b" \n" if is_json else b": still here\n\n")
+            await self.pause(_STILL_HERE_S)
+        stream = self._connection.stream
+        if (self.fault.glued or self.fault.hang_up) and not self._finished:
+            gone = self.finish()
+            await stream.write(self.fault.glued.encode())  # at once: tornado closes when it has written its own
+            await gone
+        if self.fault.hang_up:
+            stream.close()
 
     async def _scripted_answer(self) -> None:
         fault = self.fault
@@ -211,6 +227,8 @@ class Generations(Handler):
             await self.flush()
             if self.gone.is_set():
                 raise ClientGoneError
+            if self.fault.pace:
+                await self.pause(self.fault.pace)
 
     async def _cut_head(self, data: bytes) -> NoReturn:
         await self._connection.stream.write(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import hashlib
 import random
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from counted import Figure, some, zero
-from misbehaviour import Line, script
+from misbehaviour import GLUED, Line, script
 from relay import HOST, Relay
 
 import gradient_notebook as gn
@@ -27,6 +28,8 @@ AT_ONCE = 16
 SUBMITTED_AHEAD = 3 * AT_ONCE
 RETRIES = 3
 READ_TIMEOUT_S = 3.0
+REQUEST_S = 6.0
+"""A whole request: of those that are never silent for long, some have no end."""
 PATIENCE_S = 120.0
 """No job takes as long: it waits 20 s at most, and its answer is silent for a few."""
 UNREACHED = 0.02
@@ -103,7 +106,7 @@ def _nobody() -> Iterator[str]:
 
 def _requests(count: int, chance: random.Random, url: str, nobody: str) -> Iterator[gn.Job]:
     """Send each when it is asked for; each has a prompt of its own."""
-    limits: dict[str, Any] = {"max_wait_s": 20, "read_timeout_s": READ_TIMEOUT_S}
+    limits: dict[str, Any] = {"max_wait_s": 20, "read_timeout_s": READ_TIMEOUT_S, "max_request_s": REQUEST_S}
     for number in range(count):
         settings = gn.Settings.discover(
             key="sk-do-reliability",
@@ -165,6 +168,7 @@ def counted(run: Run) -> list[Figure]:
         zero("SENT AGAIN after what may have reached the model", len(sent_twice(run))),
         some("finished images delivered", delivered),
         zero("finished images delivered, and not on disk as they came", len(lost)),
+        zero("images of an answer that nobody has asked for", len(_foreign(run))),
         zero("posts without a record", len(received.keys() - {record.prompt for record in records.values()})),
         zero("records that contradict their job", sum(_contradicts(ended, records) for ended in run.ended)),
         zero("jobs that never ended", run.endless),
@@ -198,6 +202,12 @@ def sent_twice(run: Run) -> list[tuple[str, str]]:
         if not line.is_unseen:
             may_have_reached[prompt] = line.name
     return found
+
+
+def _foreign(run: Run) -> list[str]:
+    """Return the hashes of the images that came behind an answer, and were taken for the answer to another request."""
+    glued = {hashlib.sha256(base64.b64decode(text)).hexdigest() for text in GLUED}
+    return [found for ended in run.ended for found in ended.images.values() if found in glued]
 
 
 def _lost(run: Run, records: Mapping[str, Record]) -> list[str]:

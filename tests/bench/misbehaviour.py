@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -72,6 +73,22 @@ def _as_body(chance: Chance) -> Answer:
     return {"body": {"created": 1, "data": data}}
 
 
+GLUED = [picture(random.Random(number)) for number in range(20)]
+"""Pictures that are sent behind an answer, and that nobody has asked for: they must become nobody's image."""
+
+
+def _glued(status: str, body: Any, **headers: str) -> Callable[[Chance], Answer]:
+    """Return an answer with another one behind it, on the same connection."""
+
+    def made(chance: Chance) -> Answer:
+        text = json.dumps(body or {"data": [{"b64_json": chance.choice(GLUED)}]})
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(text)}", "Content-Type: application/json"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        return _small(chance, glued="\r\n".join([*lines, "", text]))
+
+    return made
+
+
 def _cut(*places: str) -> Callable[[Chance], Answer]:
     return lambda chance: _small(chance, cut=chance.choice(places), reset=chance.random() < 0.5)
 
@@ -101,6 +118,11 @@ KINDS: Mapping[str, Kind] = {
     "truncated base64": Kind(3, lambda chance: _small(chance, truncate_base64=True)),
     "no image": Kind(2, lambda chance: _small(chance, image_base64=None, image_data="no picture at all")),
     "error event": Kind(3, lambda chance: _small(chance, error_event={"message": "Out of memory.", "code": "x"})),
+    "small answer, another glued to it": Kind(4, _glued("200 OK", None)),
+    "small answer, a 429 glued to it": Kind(4, _glued("429 Slow down", _BUSY, retry_after="0")),
+    "small answer, then hung up": Kind(4, lambda chance: _small(chance, hang_up=True)),
+    "small answer that goes on": Kind(1, lambda chance: _small(chance, lingers=True, headers={"content-length": None})),
+    "a byte now and again": Kind(0.5, lambda chance: _small(chance, drip=1, pace=0.05)),
     "silence": Kind(0.5, lambda _: {"silence": True}),
     "silence in an answer": Kind(0.5, lambda chance: _small(chance, cut=chance.choice(CUTS[2:]), silence=True)),
 }

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Self
 
 HOST = "127.0.0.1"
-REQUEST_BYTES = 1_500
-"""A connection breaks within so many bytes of its requests: some three of them."""
+REQUEST_BYTES = 600
+"""A connection breaks within so many bytes of its request, or does not: it has some 400."""
 ANSWER_BYTES = 3_000
 AWAY_S = 5.0
 """The longest time that nobody listens."""

@@ -52,6 +52,7 @@ def hardly_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BASE_S", 0.01)
     monkeypatch.setattr(relay, "AWAY_S", 0.0)
     monkeypatch.setattr(faulty, "READ_TIMEOUT_S", 1.5)
+    monkeypatch.setattr(faulty, "REQUEST_S", 3.0)
 
 
 def counts(figures: Iterable[Figure]) -> dict[str, float]:
