@@ -10,7 +10,7 @@ from .decoders import ResponseDecoder, StreamDecoder
 from .errors import REPORT, InvalidResponseError
 from .events import ImageGenCompletedEvent, ImageGenStreamEvent
 from .image_text import bytes_of, is_address, is_data_url
-from .images import LONGEST_SIGNATURE, format_of
+from .images import LONGEST_SIGNATURE, ends_as_image, format_of
 from .messages import ErrorMaker, Mask, unmasked
 from .text import clean, is_text
 
@@ -52,6 +52,10 @@ class BytesDecoder:
             what = f"The response has more than {at_most:,} bytes, and is no answer."
             raise InvalidResponseError(what, self._hint)
         return iter(())
+
+    def is_whole(self, image_count: int) -> bool:
+        """Whether it is the file of an image, up to its end."""
+        return image_count == 1 and ends_as_image(self._data)
 
     def close(self) -> Iterator[ImageGenStreamEvent]:
         """Yield the image, or raise InvalidResponseError with what came instead."""
@@ -108,7 +112,7 @@ class AnswerDecoder:
 
     def is_whole(self, image_count: int) -> bool:
         """Whether it is a whole answer with so many images by now, and no stream."""
-        return isinstance(self._decoder, ResponseDecoder) and self._decoder.is_whole(image_count)
+        return isinstance(self._decoder, ResponseDecoder | BytesDecoder) and self._decoder.is_whole(image_count)
 
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
         """Return the events that are complete."""

@@ -46,11 +46,6 @@ class Base64Stream:
         """Whether all that came has been given out: no image has begun, nor what may be the key of one."""
         return self._image is None and not self._held
 
-    @property
-    def waiting_count(self) -> int:
-        """How many images nobody has taken yet."""
-        return len(self._images)
-
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes, and return the text among them."""
         if self._image and b'"' not in chunk:  # nearly always: an image is hundreds of reads

@@ -7,16 +7,18 @@ is left (some 300 bytes an event) into server-sent events; `Messages` makes valu
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
 from . import bounds
 from .base64_stream import Base64Stream
+from .entries import entries_of
 from .errors import REPORT, InvalidResponseError
 from .events import COMPLETED, ImageGenCompletedEvent, ImageGenStreamEvent
 from .messages import PARTIAL_WORD, ErrorMaker, Mask, Messages, unmasked
 from .sse import SSEParser
+from .tasks import task_in
 
 _MOST_LOOKS = 16
 _LONGEST_TAIL = 64  # bytes of white space that may stand behind an answer
@@ -85,6 +87,7 @@ class ResponseDecoder:
         self._masked = masked
         self._messages = Messages(self._images, make_error, masked)
         self._looks = self._looked_at = 0
+        self._was_whole = False
 
     @property
     def last_words(self) -> str:
@@ -93,14 +96,25 @@ class ResponseDecoder:
 
     def is_whole(self, image_count: int) -> bool:
         """Whether what has come is an answer with so many images already, so that nothing has to follow."""
-        is_end = self._images.is_between and self._text[-_LONGEST_TAIL:].rstrip().endswith((b"}", b"]"))
-        if not is_end or self._images.waiting_count < image_count or PARTIAL_WORD.encode() in self._text:
-            return False
+        tail = self._text[-_LONGEST_TAIL:]
+        size = len(self._text) - len(tail) + len(tail.rstrip())
+        if not self._images.is_between or not tail.rstrip().endswith((b"}", b"]")):
+            return self._was_whole and not tail.strip()
         # Reading it takes time: a few times while it grows, then only when it has doubled.
-        if self._looks >= _MOST_LOOKS and len(self._text) < 2 * self._looked_at:
+        if size != self._looked_at:
+            is_read = self._looks < _MOST_LOOKS or size >= 2 * self._looked_at
+            self._looks, self._looked_at = self._looks + 1, size
+            self._was_whole = is_read and self._has_images(image_count)
+        return self._was_whole
+
+    def _has_images(self, count: int) -> bool:
+        if PARTIAL_WORD.encode() in self._text:
+            return False  # one such object on each line: the finished image stands on a later one
+        try:
+            value = _loaded(bytes(self._text))
+        except (ValueError, InvalidResponseError):
             return False
-        self._looks, self._looked_at = self._looks + 1, len(self._text)
-        return _is_json(bytes(self._text))
+        return len(entries_of(value)) >= count and not (isinstance(value, Mapping) and task_in(value))
 
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
         """Take the next bytes. Nothing is complete before the end, but for the images that too much follows."""

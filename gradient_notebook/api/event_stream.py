@@ -140,6 +140,10 @@ class EventStream(_AsyncClosing):
             return event
         if self.on_address:
             await self.on_address(event.image_index, event.url)
+        if self._finished > self._image_count + bounds.MAX_EXTRA_IMAGES:
+            what = "The service sent the address of an image that nobody asked for: it was not fetched."
+            self._unfetched.append(InvalidResponseError(what, address=event.url))
+            return None
         try:
             return dataclasses.replace(event, image_bytes=await self._fetch(event.url))
         except InvalidResponseError as error:
@@ -186,7 +190,8 @@ class EventStream(_AsyncClosing):
         """Return the next bytes; None at the end, which is soon where all that was asked for is here."""
         if self._finished >= bounds.MAX_IMAGES:
             return None
-        if self._last_s is None and not self._has_all:
+        if not self._has_all:
+            self._last_s = None
             return await self._body.read()
         loop = asyncio.get_running_loop()
         self._last_s = self._last_s or loop.time() + bounds.MAX_AFTER_LAST_S

@@ -36,3 +36,14 @@ _SVG_BEGINS = 2_000  # bytes: a declaration and comments may come before
 def extension(data: bytes) -> str:
     """Return the file extension for what the bytes are, `.bin` for what is no known image."""
     return f".{format_of(data) or ('svg' if is_svg(data) else 'bin')}"
+
+
+_ENDS = {"png": b"IEND\xaeB`\x82", "jpeg": b"\xff\xd9", "gif": b";"}
+
+
+def ends_as_image(data: bytes | bytearray) -> bool:
+    """Whether a file ends as one of its format does; there it may also end by chance."""
+    kind = format_of(bytes(data[:LONGEST_SIGNATURE]))
+    if kind == "webp":
+        return len(data) >= 8 + int.from_bytes(data[4:8], "little")
+    return kind in _ENDS and data.endswith(_ENDS[kind])

@@ -40,10 +40,10 @@ FOREVER = threading.Event()
 """Is never set."""
 
 
-def picture(number: int = 0, pixels: int = 4) -> bytes:
-    """Return a PNG; each number has another."""
+def picture(number: int = 0, pixels: int = 4, kind: str = "PNG") -> bytes:
+    """Return a file of an image; each number has another."""
     file = io.BytesIO()
-    Image.new("RGB", (pixels, pixels), (number % 256, number // 256, 0)).save(file, "PNG")
+    Image.new("RGB", (pixels, pixels), (number % 256, number // 256, 0)).save(file, kind)
     return file.getvalue()
 
 
@@ -70,6 +70,7 @@ class Server(Listener):
         super().__init__(self._answer)
         self._pieces = pieces
         self.posts: list[bytes] = []
+        self.gets: list[bytes] = []
         self.left = threading.Event()
         """Whether somebody has hung up before the end."""
 
@@ -85,7 +86,7 @@ class Server(Listener):
         length = int((re.findall(rb"(?i)content-length: (\d+)", head) or [b"0"])[0])
         while len(body) < length:
             body += link.recv(65_536)
-        self.posts += [head] if head.startswith(b"POST") else []
+        (self.posts if head.startswith(b"POST") else self.gets).append(head)
         try:
             for piece in self._pieces() if callable(self._pieces) else self._pieces:
                 link.sendall(piece)
@@ -327,6 +328,9 @@ def test_images_before_too_many_of_one_answer_are_kept(monkeypatch: pytest.Monke
 # ---------------------------------------------------------------------------------------------- time
 
 
+SAID_AFTER = ["silence", "comments", "events", "partial images", "the same image"]
+
+
 @pytest.mark.parametrize(
     ("begins", "again"),
     [
@@ -337,8 +341,11 @@ def test_images_before_too_many_of_one_answer_are_kept(monkeypatch: pytest.Monke
         (HEAD + event("completed", picture()), event("completed", picture())),
         (b"HTTP/1.1 200 OK\r\n\r\n" + json_of(picture()), b""),
         (b"HTTP/1.1 200 OK\r\n\r\n" + json_of(picture()), b" \n"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"data": [{"url": "data:image/png;base64,%b"}]}' % base64.b64encode(picture()), b" "),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + picture(), b""),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + picture(kind="JPEG"), b""),
     ],
-    ids=["silence", "comments", "events", "partial images", "the same image", "JSON", "JSON and spaces"],
+    ids=[*SAID_AFTER, "JSON", "JSON and spaces", "JSON with an address", "a file", "a JPEG, silence"],
 )
 def test_an_answer_is_over_soon_after_its_last_image(
     begins: bytes, again: bytes, monkeypatch: pytest.MonkeyPatch
@@ -407,6 +414,17 @@ def test_the_reason_of_an_error_is_not_waited_for_long(monkeypatch: pytest.Monke
 
 
 # ---------------------------------------------------------------------------------------------- connections, places
+
+
+def test_addresses_that_nobody_asked_for_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond those that would be kept in memory: each may take minutes. They are told of, and recorded."""
+    monkeypatch.setattr(bounds, "MAX_EXTRA_IMAGES", 2)
+    addresses = [f"data:image/png;base64,{base64.b64encode(picture(0)).decode()}"]
+    addresses += [f"/{number}.png" for number in range(5)]
+    with asked([whole(json.dumps({"data": [{"url": each} for each in addresses]}).encode())]) as (job, server):
+        assert job.result().size == (4, 4)
+        assert [head.split()[1] for head in server.gets] == [b"/0.png", b"/1.png"]
+        assert [slot.address for slot in job._slots][1:] == addresses[1:]
 
 
 def open_files() -> int:
