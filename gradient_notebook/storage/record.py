@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..api.base64_stream import MAX_IMAGE_BYTES
+from ..api import bounds
 from .outcome import ENDED, Outcome
 
 _LATEST_S = 253_000_000_000.0
@@ -146,7 +146,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "file": _or_none(_is(str, lambda stored: Path(stored).name not in ("", "..") and "\0" not in stored)),
     "is_partial": lambda stored: bool(_is(int, lambda value: value in (0, 1))(stored)),
     # More than an image can have would make `prune` delete everything older.
-    "byte_count": _is(int, lambda stored: 0 <= stored <= MAX_IMAGE_BYTES),
+    "byte_count": _is(int, lambda stored: 0 <= stored <= bounds.MAX_IMAGE_BYTES),
     "request_id": _or_none(_TEXT),
     "revised_prompt": _or_none(_TEXT),
     "usage": _or_none(_mapping),
