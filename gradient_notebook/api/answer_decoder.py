@@ -119,7 +119,9 @@ class AnswerDecoder:
         if self._decoder is not None:
             return self._decoder.feed(chunk)
         # White space before an answer means nothing, and some services send it while they work.
-        self._begins = (self._begins + chunk).lstrip().removeprefix(_BOM).lstrip()
+        self._begins = (self._begins + chunk).lstrip()
+        while self._begins.startswith(_BOM):  # each of them: where reads cut, one behind another would be the first
+            self._begins = self._begins.removeprefix(_BOM).lstrip()
         if len(self._begins) < _LONGEST_BEGINNING:
             return iter(())
         return self._begun().feed(self._begins)
