@@ -332,6 +332,7 @@ OURS: dict[type[gn.GradientNotebookError], bool] = {
     gn.GradientNotebookError: False,
     gn.InvalidRequestError: False,
     gn.InvalidSettingsError: False,
+    gn.ForkedError: False,
     gn.APIStatusError: False,
     gn.APIConnectionError: False,
     gn.APITimeoutError: False,
