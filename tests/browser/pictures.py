@@ -21,7 +21,7 @@ THEMES = ("Light", "Dark")
 PROMPT = "A lighthouse on a rock, storm coming, wide view"
 BUSY = {
     "status": 429,
-    "headers": {"retry-after": "60"},
+    "headers": {"retry-after": "6"},
     "body": {"id": "too_many_requests", "message": "API rate limit exceeded."},
 }
 BROKEN = {
