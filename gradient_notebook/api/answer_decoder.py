@@ -27,6 +27,10 @@ class Decoder(Protocol):
     def last_words(self) -> str:
         """What the answer said last that was no image."""
 
+    @property
+    def left_over(self) -> bytes:
+        """What may be a part of a finished image."""
+
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
         """Return the events that are complete."""
 
@@ -42,7 +46,7 @@ class BytesDecoder:
         self._hint = hint
         self._masked = masked
         self._data = bytearray()
-        self.last_words = ""
+        self.last_words, self.left_over = "", b""
 
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
         """Take the next bytes; nothing is complete before the end."""
@@ -104,6 +108,11 @@ class AnswerDecoder:
     def last_words(self) -> str:
         """What the answer said last that was no image."""
         return self._decoder.last_words if self._decoder else ""
+
+    @property
+    def left_over(self) -> bytes:
+        """What may be a part of a finished image."""
+        return self._decoder.left_over if self._decoder else b""
 
     @property
     def is_stream(self) -> bool:

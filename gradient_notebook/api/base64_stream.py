@@ -54,7 +54,7 @@ class Base64Stream:
 
     def close(self) -> bytes:
         """Return the text that was held back."""
-        rest = self._image.key if self._image else self._held  # a text without its end is no JSON anyway
+        rest = self._image.text() if self._image else self._held  # the beginning of an image is paid for, too
         self._image, self._held = None, b""
         return rest
 
@@ -76,6 +76,15 @@ class Base64Stream:
         for mark in re.findall(re.escape(self._mark).encode() + rb"\d+", text):
             if mark.decode() in self._images:
                 yield self._pop(mark.decode())
+
+    def restored(self, text: bytes) -> bytes:
+        """Return a text with the images that nobody has taken out of it, as they came: it is to be kept."""
+
+        def came(mark: re.Match[bytes]) -> bytes:
+            name = mark[0].decode()
+            return pybase64.b64encode(self._pop(name)) if name in self._images else mark[0]
+
+        return re.sub(re.escape(self._mark).encode() + rb"\d+", came, text)
 
     def forget(self, text: bytes) -> None:
         """Let go of the images up to the last one in `text`: what came before it is over."""

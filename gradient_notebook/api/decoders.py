@@ -16,7 +16,7 @@ from .base64_stream import Base64Stream
 from .entries import entries_of
 from .errors import REPORT, InvalidResponseError
 from .events import COMPLETED, ImageGenCompletedEvent, ImageGenStreamEvent
-from .messages import PARTIAL_WORD, ErrorMaker, Mask, Messages, unmasked
+from .messages import PARTIAL_WORD, ErrorMaker, Mask, Messages, says_finished, unmasked
 from .sse import SSEParser
 from .tasks import task_in
 
@@ -30,12 +30,18 @@ class StreamDecoder:
     def __init__(self, make_error: ErrorMaker, masked: Mask = unmasked) -> None:
         self._images = Base64Stream()
         self._lines = SSEParser()
+        self._masked = masked
         self._messages = Messages(self._images, make_error, masked)
 
     @property
     def last_words(self) -> str:
         """What the stream said last that was no image."""
         return self._messages.last_words
+
+    @property
+    def left_over(self) -> bytes:
+        """What may be a part of a finished image: the event that the stream was cut off in, for one."""
+        return self._messages.left_over
 
     def feed(self, chunk: bytes) -> Iterator[ImageGenStreamEvent]:
         """Return the events that are complete, one after the other; an error event is raised."""
@@ -51,15 +57,18 @@ class StreamDecoder:
         """Yield what the end of the stream completes. Of a rest that is cut off only a finished image counts."""
         for name, data in [*self._lines.feed(self._images.close()), *self._lines.close()]:
             # Only of a finished image's event: a partial one must not pass for what was paid for.
-            is_finished = name == COMPLETED or COMPLETED.encode() in data or b'"data"' in data
+            is_finished = says_finished(name) or COMPLETED.encode() in data or b'"data"' in data
             if _is_json(data) or _lines_of(data) or not (is_finished or b'"b64_json"' in data):
                 yield from self._event(name, data)
-            elif is_finished and PARTIAL_WORD.encode() not in data and PARTIAL_WORD not in name:
-                yield from map(_salvaged, self._images.salvage(data))
+            elif b"partial" not in data and "partial" not in name:
+                whole = [*self._images.salvage(data)] if is_finished else []
+                yield from map(_salvaged, whole)
+                self._messages.left_over = b"" if whole else self._masked(self._images.restored(data))
+        yield from self._messages.close()
 
     def _event(self, name: str, data: bytes) -> Iterator[ImageGenStreamEvent]:
         if data.strip() == b"[DONE]":
-            return iter(())
+            return self._messages.close()
         try:
             value = _loaded(data)
         except ValueError:
@@ -93,6 +102,11 @@ class ResponseDecoder:
     def last_words(self) -> str:
         """What the answer said last that was no image."""
         return self._messages.last_words
+
+    @property
+    def left_over(self) -> bytes:
+        """What may be a part of a finished image."""
+        return self._messages.left_over
 
     def is_whole(self, image_count: int) -> bool:
         """Whether what has come is an answer with so many images already, so that nothing has to follow."""
@@ -143,13 +157,15 @@ class ResponseDecoder:
             if lines := _lines_of(text):
                 for line in lines:
                     yield from self._messages.event("", line)
+                yield from self._messages.close()
                 return
             if PARTIAL_WORD.encode() not in text:
                 yield from map(_salvaged, self._images.salvage(text))
             if isinstance(error, InvalidResponseError):
                 raise
             what = "The response is not JSON."
-            raise InvalidResponseError(what, suggest=REPORT, received=self._masked(text)) from error
+            received = self._masked(self._images.restored(text))
+            raise InvalidResponseError(what, suggest=REPORT, received=received) from error
         else:
             yield from self._answer(value, text)
 
@@ -165,7 +181,7 @@ class ResponseDecoder:
             yield from map(_salvaged, left)
             if not left:
                 if isinstance(error, InvalidResponseError) and not (found or error.received):
-                    error.received = self._masked(text)
+                    error.received = self._masked(self._images.restored(text))
                 raise
 
 

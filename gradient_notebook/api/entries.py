@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from .image_text import bytes_of, is_address, is_data_url
@@ -15,10 +17,46 @@ ADDRESS_FIELDS = ("url", "image_url", "image")
 _LISTS = ("data", "images", "output", "artifacts", "predictions", "results", "result")
 _MOST_ENTRIES = 1000
 _SMALLEST_IMAGE = 1000  # bytes or characters
+_DEEPEST = 8
+_NO_PLACES = re.compile("partial|preview|thumb|error|input|request|mask", re.IGNORECASE)
+"""Fields whose images are not what was paid for."""
 
 
 def entries_of(message: Any) -> list[Any]:
-    """Return what of an answer stands for an image each."""
+    """Return what of an answer stands for an image each, at any depth."""
+    listed = _listed(message)
+    if not listed:
+        return list(islice(_within(message), _MOST_ENTRIES))
+    inner = (each for entry in listed for each in ([entry] if _may_be_image(entry) else [*_within(entry)] or [entry]))
+    return list(islice(inner, _MOST_ENTRIES))
+
+
+def _within(value: Any, depth: int = 0) -> Iterator[Any]:
+    """Yield the entries that stand deeper in an answer, in a wrapping of whatever name."""
+    if depth > _DEEPEST or not isinstance(value, (Mapping, list)):
+        return
+    named = value.items() if isinstance(value, Mapping) else (("", each) for each in value)
+    for name, part in named:
+        if not isinstance(part, (Mapping, list)) or _NO_PLACES.search(str(name)):
+            continue
+        is_list = name in _LISTS
+        found = [entry for entry in _listed(part) if is_list or _has_image(entry)]
+        yield from found or _within(part, depth + 1)
+
+
+def _has_image(entry: Any) -> bool:
+    """Whether an entry is an image where it stands: any object may have an address, of whatever it is."""
+    if isinstance(entry, str):
+        return is_image_text(entry)
+    if not isinstance(entry, Mapping):
+        return False
+    texts = {name: text_of(entry.get(name)) for name in (*BASE64_FIELDS, *ADDRESS_FIELDS)}
+    is_named = any(text for name, text in texts.items() if name != "url")
+    return is_named or bool(texts["url"] and is_image_text(texts["url"]))
+
+
+def _listed(message: Any) -> list[Any]:
+    """Return the entries where they are documented: each of them stands for an image, though not all may have one."""
     if isinstance(message, list):
         found = message
     elif not isinstance(message, Mapping):
@@ -57,9 +95,8 @@ def is_image_text(text: str) -> bool:
     return bool(format_of(data)) or len(data) >= _SMALLEST_IMAGE
 
 
-def worth_keeping(message: Any) -> bytes:
+def worth_keeping(text: bytes) -> bytes:
     """Return what may hold an image that nobody knows how to read here; a few words are told, and need not be kept."""
-    text = written(message)
     return text if len(text) >= _SMALLEST_IMAGE else b""
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import bounds
 from .base64_stream import Base64Stream
-from .entries import ADDRESS_FIELDS, BASE64_FIELDS, entries_of, is_image_text, text_of, worth_keeping
-from .errors import REPORT, InvalidResponseError
+from .entries import ADDRESS_FIELDS, BASE64_FIELDS, entries_of, is_image_text, text_of, worth_keeping, written
+from .errors import REPORT, APIError, InvalidResponseError
 from .events import (
     COMPLETED,
     PARTIAL_IMAGE,
@@ -30,7 +31,12 @@ Mask = Callable[[Any], Any]
 """Takes out of what came what must not be shown: some services repeat the key."""
 
 PARTIAL_WORD = "partial_image"
-_FINISHED_WORDS = frozenset({"completed", "complete", "done", "final", "finished", "result", "succeeded"})
+_FINISHED_WORDS = frozenset(
+    {"completed", "complete", "completion", "done", "end", "ended", "final", "finish", "finished", "ready", "result"}
+    | {"succeeded", "success"}
+)
+_ON_ITS_WAY = re.compile("partial|preview|intermediate|progress|draft", re.IGNORECASE)
+"""What says in an event's name that its image is not the finished one."""
 _UNTYPED = ("", "message")
 """How events are called whose name was not said (the standard's word), and which have no type."""
 
@@ -56,25 +62,57 @@ class Messages:
         self._masked = masked
         self.last_words = ""
         """What came last that was no image: where nothing follows, it may be the reason."""
+        self.left_over = b""
+        """What may be a part of a finished image, and is none."""
+        self._held: list[ImageGenCompletedEvent] = []
+        """The images of the last event whose name does not tell whether they are finished."""
+        self._newest = b""
+        """The newest finished image, which some services send with the event of their end once more."""
+        self._has_finished = False
 
     def event(self, name: str, value: Any) -> Iterator[ImageGenStreamEvent]:
         """Yield what an event of a stream holds; `value` is its JSON, or its bytes where they are none."""
         message = self._masked(value)
         said = message.get("type") if isinstance(message, Mapping) else None
         kind = said if isinstance(said, str) and said else name
-        is_finished = kind in _UNTYPED or _last_word(kind) in _FINISHED_WORDS
+        is_finished = kind in _UNTYPED or says_finished(kind)
         is_failure = _last_word(kind) in FAILED_WORDS or (isinstance(message, Mapping) and message.get("error"))
         # An image is paid for, whatever is said beside it.
         if is_failure and not (is_finished and entries_of(message)):
-            raise self._make_error(_as_mapping(message))
-        if not isinstance(message, Mapping):
+            raise self._with_what_is_held(self._make_error(_as_mapping(message)))
+        if not (isinstance(message, Mapping) or (isinstance(message, list) and entries_of(message))):
             self._look_at_nonsense(kind, message)
         elif _is_partial(kind, message):
             yield from self._partial(message)
         elif is_finished:
             yield from self._finished(kind, message)
         else:
+            self._hold(kind, message)
+
+    def close(self) -> Iterator[ImageGenStreamEvent]:
+        """Yield the last image whose event did not say that it is finished, where none came that did."""
+        held, self._held = self._held, []
+        if not self._has_finished:
+            yield from held
+
+    def _hold(self, kind: str, message: Any) -> None:
+        """Keep the image of an event of unknown name: a finished one may follow, and then it was none."""
+        found: list[ImageGenStreamEvent] = []
+        try:
+            found.extend(self._images_in(message))
+        except APIError as error:  # an event of unknown type says what it likes
+            self.left_over = error.received
+        whole = [event for event in found if isinstance(event, ImageGenCompletedEvent)]
+        # Any event may have an address of something.
+        whole = [event for event in whole if event.image_bytes or "image" in kind.lower()]
+        self._held = whole or self._held
+        if not whole:
             self._listen(message)
+
+    def _with_what_is_held(self, error: Exception) -> Exception:
+        if self._held and not self._has_finished and isinstance(error, APIError):
+            error.received = error.received or self._held[-1].image_bytes
+        return error
 
     def _look_at_nonsense(self, kind: str, message: Any) -> None:
         if kind == COMPLETED:
@@ -89,23 +127,33 @@ class Messages:
             return  # JSON that is cut off says nothing
         self.last_words = reason_in(message) or self.last_words
 
-    def _partial(self, message: Mapping[str, Any]) -> Iterator[ImageGenStreamEvent]:
+    def _partial(self, message: Any) -> Iterator[ImageGenStreamEvent]:
         try:
             image = self._image(message)
         except InvalidResponseError:
+            self._listen(message)
             return  # a broken partial image is no loss, and one at an address is not worth a request
         if image.data:
             numbers = whole_numbers(message, "created_at", "partial_image_index")
             yield ImageGenPartialImageEvent(image_bytes=image.data, **texts(message, *REPORTED), **numbers)
 
-    def _finished(self, kind: str, message: Mapping[str, Any]) -> Iterator[ImageGenStreamEvent]:
+    def _finished(self, kind: str, message: Any) -> Iterator[ImageGenStreamEvent]:
         if entries_of(message):
-            yield from self._images_and_error(message)
+            before = self._newest
+            for event in self._images_and_error(message):
+                if isinstance(event, ImageGenCompletedEvent):
+                    if before and event.image_bytes == before:
+                        continue
+                    self._has_finished, self._newest = True, event.image_bytes
+                yield event
         elif kind == COMPLETED:
             what = "The event of the finished image contains no image."
-            raise InvalidResponseError(what, suggest=REPORT, received=worth_keeping(message))
+            raise InvalidResponseError(what, suggest=REPORT, received=self._worth_keeping(message))
         else:
             self._listen(message)
+
+    def _worth_keeping(self, message: Any) -> bytes:
+        return worth_keeping(self._images.restored(written(message)))
 
     def answer(self, value: Any) -> Iterator[ImageGenStreamEvent]:
         """Yield the images of a whole answer; raise what it says where it has none."""
@@ -176,7 +224,7 @@ class Messages:
                     broken = broken or error
         if not data and not url:
             what = "The response contains no image: an entry of its data has neither b64_json nor url."
-            raise broken or InvalidResponseError(what, suggest=REPORT, received=worth_keeping(entry))
+            raise broken or InvalidResponseError(what, suggest=REPORT, received=self._worth_keeping(entry))
         return _Image(data, url)
 
     def _no_image(self, message: Any) -> Exception:
@@ -201,5 +249,13 @@ def _last_word(kind: str) -> str:
     return kind.rpartition(".")[2].rpartition("_")[2].lower() if kind != PARTIAL_IMAGE else PARTIAL_WORD
 
 
-def _is_partial(kind: str, message: Mapping[str, Any]) -> bool:
-    return PARTIAL_WORD in kind or (kind in _UNTYPED and "partial_image_index" in message)
+def says_finished(kind: str) -> bool:
+    """Whether the name of an event says that its image is finished."""
+    return _last_word(kind) in _FINISHED_WORDS and not _ON_ITS_WAY.search(kind)
+
+
+def _is_partial(kind: str, message: Any) -> bool:
+    if _ON_ITS_WAY.search(kind):
+        return isinstance(message, Mapping)
+    is_numbered = isinstance(message, Mapping) and message.get("partial_image_index") is not None
+    return is_numbered and not says_finished(kind)

@@ -154,6 +154,80 @@ def test_partial_images_never_become_the_finished_one(configured: Simulator) -> 
         assert record_of(job).is_partial
 
 
+def as_stream(*events: tuple[str, Any]) -> dict[str, Any]:
+    text = "".join(f"event: {name}\ndata: {json.dumps(value)}\n\n" for name, value in events)
+    return {"body_text": text, "content_type": "text/event-stream"}
+
+
+PARTIAL = ("image_generation.partial_image", EVENTS[0])
+BIG = file_of("PNG", 200)
+ENTRY = {"b64_json": text_of(BIG)}
+CALL = {"type": "image_generation_call", "result": text_of(BIG)}
+CHAT = {"choices": [{"delta": {"images": [{"image_url": {"url": f"data:image/png;base64,{text_of(BIG)}"}}]}}]}
+NAMED: dict[str, list[tuple[str, Any]]] = {
+    **{
+        name: [(name, ENTRY)]
+        for name in ("image", "image_generation.image", "success", "end", "finish", "image.completion", "x")
+    },
+    "a list": [("x", {"data": [ENTRY]})],
+    "item": [("response.output_item.done", {"type": "response.output_item.done", "item": CALL})],
+    "response": [("response.completed", {"type": "response.completed", "response": {"output": [CALL]}})],
+    "both": [("response.output_item.done", {"item": CALL}), ("response.completed", {"response": {"output": [CALL]}})],
+    "chat": [("", CHAT)],
+    "image within": [(EVENTS[1]["type"], {"type": EVENTS[1]["type"], "image": ENTRY})],
+    "data within": [(EVENTS[1]["type"], {"type": EVENTS[1]["type"], "response": {"data": [ENTRY]}})],
+    "before the finished one": [
+        ("x", EVENTS[0] | {"type": "x"}),
+        ("image", {"b64_json": text_of(PICTURE)}),
+        (EVENTS[1]["type"], ENTRY),
+    ],
+    "before the end": [("image", ENTRY), ("end", {})],
+}
+
+
+@pytest.mark.parametrize("before", [[], [PARTIAL]], ids=["alone", "after a partial image"])
+@pytest.mark.parametrize("name", NAMED)
+def test_a_finished_image_is_found_under_any_name_and_wrapping(
+    configured: Simulator, name: str, before: list[Any]
+) -> None:
+    """One image, the finished one, whatever its event is called, and once where it comes twice."""
+    configured.script([as_stream(*before, *NAMED[name])])
+    job = ended(STREAM)
+    assert [slot.image_bytes for slot in job._slots] == [BIG]
+    assert not job.errors
+
+
+@pytest.mark.parametrize("name", ["image.partial", "partial", "image_preview", "in_progress", "x"])
+def test_an_image_on_its_way_never_becomes_the_finished_one(configured: Simulator, name: str) -> None:
+    """Its name or its number says so."""
+    entry = {"b64_json": SMALL["partial_base64"], **({"partial_image_index": 0} if name == "x" else {})}
+    configured.script([as_stream((name, entry))])
+    job = ended(STREAM)
+    assert (job.images, len(job.partials)) == ([], 1)
+    assert type(error_of(job)) is gn.StreamInterruptedError
+
+
+def test_an_image_before_an_error_is_kept(configured: Simulator) -> None:
+    """Nobody said whether it was finished: the error is told, and the file is there."""
+    configured.script([as_stream(("image", ENTRY), ("error", {"message": "Lost."}))])
+    error = error_of(ended(STREAM))
+    assert error.summary == "Lost."
+    assert Path(error.path).read_bytes() == BIG
+
+
+def test_an_entry_may_wrap_its_image(configured: Simulator) -> None:
+    """Beside one that does not."""
+    configured.script([{"body": {"data": [{"b64_json": text_of(PICTURE)}, {"image": ENTRY}]}}])
+    assert [slot.image_bytes for slot in ended({"n": 2})._slots] == [PICTURE, BIG]
+
+
+def test_what_nobody_can_read_is_kept_whole(configured: Simulator) -> None:
+    """An image in a place that says it is another's: the file has its base64, not only what stood around it."""
+    done = {"type": EVENTS[1]["type"], "input": ENTRY}
+    configured.script([as_stream((done["type"], done))])
+    assert text_of(BIG) in Path(error_of(ended(STREAM)).path).read_text()
+
+
 def test_several_images_are_fetched_each_from_its_address(configured: Simulator) -> None:
     """n in one answer: each is fetched, the address stays beside it, and the key goes along to none."""
     configured.script([{"by_address": "alone"}])
