@@ -11,7 +11,11 @@ from .images import LONGEST_SIGNATURE, format_of
 _AT_ONCE = 256 * 1024
 """Bytes that are unpacked at a time: what a small text unpacks to may have no end, and is bounded where it is read."""
 _GZIP = b"\x1f\x8b\x08"
-_PLAIN_BEGINS = (b"{", b"[", b'"', b"data", b"event", b":", b"id:", b"retry:", b"<")
+_PAGE_BEGINS = tuple(
+    b"<" + word for word in (b"!do", b"!--", b"htm", b"hea", b"bod", b"tit", b"?xm", b"svg", b"err", b"div", b"cen")
+)
+# Raw deflate of a text begins with none of the single characters, but often with "<": of that, more is looked at.
+_PLAIN_BEGINS = (b"{", b"[", b'"', b"data", b"event", b":", b"id:", b"retry:", *_PAGE_BEGINS)
 _LONGEST_BEGINNING = LONGEST_SIGNATURE
 
 
@@ -48,13 +52,17 @@ class Unpacker:
         """Yield what was held back."""
         if not self._is_open and self._begins:
             yield from self._inflated(self._open())
+        if self._inflating and not self._inflating.eof and (rest := self._inflating.flush()):
+            yield rest
 
     def _open(self) -> bytes:
         """Decide how the body is read, and return its beginning."""
         begins, self._begins, self._is_open = self._begins, b"", True
         if begins.startswith(_GZIP):
             self._inflating = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        elif "deflate" in self._encoding and not (format_of(begins) or begins.lstrip().startswith(_PLAIN_BEGINS)):
+        elif "deflate" in self._encoding and not (
+            format_of(begins) or begins.lstrip().lower().startswith(_PLAIN_BEGINS)
+        ):
             has_header = begins[0] & 0x0F == 8 and int.from_bytes(begins[:2]) % 31 == 0
             self._inflating = zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
         return begins
@@ -64,9 +72,20 @@ class Unpacker:
             yield chunk
             return
         try:
-            while chunk and not self._inflating.eof:
+            while chunk:
+                if self._inflating.eof and not (chunk := self._next_member(chunk)):
+                    return
                 if data := self._inflating.decompress(chunk, _AT_ONCE):
                     yield data
-                chunk = self._inflating.unconsumed_tail
+                chunk = self._inflating.unconsumed_tail or self._inflating.unused_data
         except zlib.error as error:
             raise UnpackingError(f"its compression is broken: {error}") from error
+
+    def _next_member(self, chunk: bytes) -> bytes:
+        """Return the beginning of the next of several members of gzip; nothing where it is not here, or is none."""
+        begins = self._begins + chunk
+        if begins.startswith(_GZIP):
+            self._begins, self._inflating = b"", zlib.decompressobj(zlib.MAX_WBITS | 16)
+            return begins
+        self._begins = begins[: len(_GZIP)]  # what follows the last one means nothing
+        return b""

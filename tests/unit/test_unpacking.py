@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import itertools
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +22,11 @@ from .examples import of_full
 def raw_deflate(data: bytes) -> bytes:
     packing = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return packing.compress(data) + packing.flush()
+
+
+def members(data: bytes) -> bytes:
+    """Return gzip in several members, and what no member is behind the last one."""
+    return b"".join(gzip.compress(data[at : at + 100]) for at in range(0, len(data), 100)) + b"\0\0\0"
 
 
 WAYS: Mapping[str, tuple[Callable[[bytes], bytes], tuple[str, ...]]] = {
@@ -72,6 +79,22 @@ def test_what_unpacks_to_much_comes_in_pieces() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5_000_000
+
+
+def test_raw_deflate_is_unpacked_whatever_it_begins_with() -> None:
+    """Where the longest repetition is of 9 characters its first byte is that of `<`: no page begins like the rest."""
+    text = base64.b64encode(Random(1).randbytes(30_000))
+    data = b'{"data": [{"b64_json": "' + text[:500] + text[90:99] + text[500:] + b'"}]}'
+    packed = raw_deflate(data)
+    assert packed.startswith(b"<")
+    assert b"".join(unpacked(packed, "deflate", [1000])) == data
+
+
+@pytest.mark.parametrize("size", [1, 3, 50, 1 << 20])
+def test_all_members_of_a_packed_body_are_taken(size: int) -> None:
+    """Wherever it is cut between them; what is none behind the last one means nothing."""
+    data = bytes(range(256)) * 3
+    assert b"".join(unpacked(members(data), "gzip", [size])) == data
 
 
 def test_one_layer_is_taken_off() -> None:
