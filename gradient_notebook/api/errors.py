@@ -202,9 +202,14 @@ class APITimeoutError(APIConnectionError):
 
 
 class NoResponseError(APIConnectionError):
-    """The request was sent, and no answer came."""
+    """The request was sent, and no answer came.
+
+    Attributes:
+        reason: what broke the connection, or the answer.
+    """
 
     sent: bool | None = True
+    reason: str = ""
 
 
 class StreamInterruptedError(NoResponseError):

@@ -16,6 +16,7 @@ from .errors import (
     APITimeoutError,
     GradientNotebookError,
     InvalidResponseError,
+    NoResponseError,
     StreamInterruptedError,
     without_frames,
 )
@@ -40,6 +41,8 @@ class Body(Protocol):
 
     headers: Mapping[str, str]
     status: int
+    silence_s: float
+    """Seconds of silence that end it."""
 
     async def read(self) -> bytes | None:
         """Return the next bytes, or None at the end."""
@@ -116,6 +119,7 @@ class EventStream(_AsyncClosing):
         self._partials = self._finished = 0
         self._over = False
         self._failure: GradientNotebookError | None = None
+        self._left_over = b""
 
     def __aiter__(self) -> Self:
         return self
@@ -181,10 +185,10 @@ class EventStream(_AsyncClosing):
             self._ready.extend(self._decoder.close() if chunk is None else self._decoder.feed(chunk))
         except GradientNotebookError as error:
             self._over = True
-            if self._failure is None or not isinstance(
-                error, InvalidResponseError
-            ):  # half an answer is no wrong answer
+            if self._failure is None or not isinstance(error, InvalidResponseError):
                 self._failure = without_frames(error)  # they hold what came, and some services repeat the key
+            else:  # half an answer is no wrong answer, but paid for as well
+                self._left_over = error.received
 
     async def _next_bytes(self) -> bytes | None:
         """Return the next bytes; None at the end, which is soon where all that was asked for is here."""
@@ -242,13 +246,24 @@ class EventStream(_AsyncClosing):
             return failure
         if self._finished:  # the image is here: how the connection ended after it does not matter
             return StopAsyncIteration()
-        seen = f"{self._partials} partial image{'' if self._partials == 1 else 's'}"
-        what = f"The stream ended after {seen}, before the finished image."
-        if not self._decoder.is_stream:
-            what = "The answer ended before it was whole."
-        broken = StreamInterruptedError(what, partials_seen=self._partials, request_id=self.request_id)
-        broken.hint = f"Its last words: {self._decoder.last_words}" if self._decoder.last_words else ""
-        broken.suggest = failure.suggest if isinstance(failure, APITimeoutError) else ()
+        return self._broken(failure)
+
+    def _broken(self, failure: APIConnectionError | None) -> StreamInterruptedError:
+        """Return the error of an answer that stopped before its image was whole."""
+        seen = f"after {self._partials} partial image{'' if self._partials == 1 else 's'}, before the finished image"
+        how = f"The stream ended {seen}" if self._decoder.is_stream else "The answer ended before it was whole"
+        broken = StreamInterruptedError(f"{how}.", partials_seen=self._partials, request_id=self.request_id)
+        told = [f"Its last words: {self._decoder.last_words}"] if self._decoder.last_words else []
+        if isinstance(failure, APITimeoutError):
+            broken.suggest = failure.suggest
+            if "wait_longer" in failure.suggest:  # silence, and not all of it taking too long
+                where = seen if self._decoder.is_stream else "before the answer was whole"
+                broken.summary = f"Nothing more came within {self._body.silence_s:g} s, {where}."
+        elif isinstance(failure, NoResponseError) and failure.reason:
+            told.append(f"What broke it: {failure.reason}.")
+        broken.hint = " ".join(told)
+        if not self._partials:  # of these the newest is kept, which is more than half a file
+            broken.received = self._left_over or self._decoder.left_over
         broken.__cause__ = failure
         return broken
 

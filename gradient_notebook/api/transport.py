@@ -299,6 +299,7 @@ class Body:
         self.status = response.status_code
         self.until_s: float = response.extensions[_UNTIL]
         """When it has taken too long, by the clock of the loop."""
+        self.silence_s = settings.read_timeout_s
         self._response = response
         self._settings = settings
         self._byte_count = 0
@@ -394,7 +395,7 @@ def _translated(error: Exception, settings: Settings, sent: bool | None) -> APIC
     if is_timeout:
         what = f"The request was sent, but no answer came within {settings.read_timeout_s:g} s."
         return APITimeoutError(what, sent=True, suggest=("wait_longer",))
-    return NoResponseError(f"The request was sent, but no answer came ({reason}).")
+    return NoResponseError(f"The request was sent, but no answer came ({reason}).", reason=reason)
 
 
 def _proxy_on_the_way(settings: Settings) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import itertools
 import json
+import socket
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from gradient_notebook.connect import discover
 from gradient_notebook.notebook.formatting import NOTEBOOK
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.faults import BASE64_FORMS, BY_ADDRESS, PACKED
+
+from .network import Listener
 
 KEY = "sk-do-for-tests-only"
 PLAIN: dict[str, Any] = {}
@@ -160,7 +165,7 @@ def as_stream(*events: tuple[str, Any]) -> dict[str, Any]:
 
 
 PARTIAL = ("image_generation.partial_image", EVENTS[0])
-BIG = file_of("PNG", 200)
+BIG = file_of("PNG", 350)
 ENTRY = {"b64_json": text_of(BIG)}
 CALL = {"type": "image_generation_call", "result": text_of(BIG)}
 CHAT = {"choices": [{"delta": {"images": [{"image_url": {"url": f"data:image/png;base64,{text_of(BIG)}"}}]}}]}
@@ -419,6 +424,65 @@ def test_an_answer_that_breaks_off_is_no_stream_if_it_was_none(configured: Simul
     """Nobody is told of partial images who did not ask for any."""
     configured.script([SMALL | {"cut": "in_final"}])
     assert error_of(ended(PLAIN)).summary == "The answer ended before it was whole."
+
+
+def sent_as(body: bytes, *, length: int | None = None, silent: bool = False) -> Callable[[socket.socket], None]:
+    """Return what answers with these bytes, and then ends or falls silent."""
+    kind = "text/event-stream" if silent else "application/json"
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length or len(body)}\r\n\r\n"
+
+    def serve(connection: socket.socket) -> None:
+        connection.settimeout(30)
+        asked = b""
+        while b"hills" not in asked:
+            asked += connection.recv(65_536)
+        connection.sendall(head.encode() + body)
+        while silent and connection.recv(65_536):
+            pass
+
+    return serve
+
+
+def asked_of(serve: Callable[[socket.socket], None], **limits: float) -> gn.GradientNotebookError:
+    with Listener(serve) as listener:
+        settings = gn.Settings(endpoint=f"http://127.0.0.1:{listener.port}", key=KEY, max_retries=0, **limits)
+        job = gn.submit("hills", settings=settings, **(STREAM if limits else PLAIN))
+        job._wait()
+        return error_of(job)
+
+
+BIG_ANSWER = json.dumps({"data": [ENTRY]}).encode()
+PACKED_ANSWER = gzip.compress(BIG_ANSWER, 1)
+CUT_OFF = {
+    "the length is too small": (BIG_ANSWER[:-10], None, ""),
+    "the connection closes": (BIG_ANSWER[:-10], len(BIG_ANSWER), "What broke it: "),
+    "packed": (PACKED_ANSWER[:-1000], None, ""),
+    "packed and broken": (
+        PACKED_ANSWER[:70_000] + b"\xff" * 999 + PACKED_ANSWER[70_999:],
+        None,
+        "What broke it: its compression is broken",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_what_came_of_an_answer_that_is_cut_off_is_kept(configured: Simulator, name: str) -> None:
+    """All of it, down to the middle of its image; and what broke it is told."""
+    body, length, told = CUT_OFF[name]
+    error = asked_of(sent_as(body, length=length))
+    came = Path(error.path).read_bytes()
+    assert BIG_ANSWER.startswith(came[:-2])
+    assert len(came) > 0.8 * min(len(body), 60_000)
+    assert told in str(error)
+    assert error.may_be_billed
+
+
+def test_silence_within_a_stream_is_told_as_such(configured: Simulator) -> None:
+    """It has not ended: how long was waited is said, and how to wait longer. It may be billed."""
+    error = asked_of(sent_as(b": hi\n\n", length=999, silent=True), read_timeout_s=0.5)
+    assert "within 0.5 s, after 0 partial images" in error.summary
+    assert "Raise read_timeout_s" in str(error)
+    assert (type(error), error.sent, error.may_be_billed) == (gn.StreamInterruptedError, True, True)
 
 
 # ---------------------------------------------------------------------------------------------- advice

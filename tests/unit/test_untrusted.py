@@ -163,7 +163,8 @@ def test_images_that_nobody_takes_do_not_pile_up_in_a_stream(monkeypatch: pytest
     assert decoder._images._images == {}
     assert decoder._images._waiting_bytes == 0
     final = b'data: {"type":"image_generation.completed","b64_json":"QUJD","x":{"b64_json":"AAAA"}}\n\n'
-    assert [found.image_bytes for found in decoder.feed(final * 2)] == [b"ABC"] * 2
+    other = final.replace(b"QUJD", b"REVG")
+    assert [found.image_bytes for found in decoder.feed(final + other)] == [b"ABC", b"DEF"]
 
 
 @pytest.mark.parametrize(
