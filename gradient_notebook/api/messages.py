@@ -130,7 +130,7 @@ class Messages:
     def _partial(self, message: Any) -> Iterator[ImageGenStreamEvent]:
         try:
             image = self._image(message)
-        except InvalidResponseError:
+        except APIError:
             self._listen(message)
             return  # a broken partial image is no loss, and one at an address is not worth a request
         if image.data:
@@ -179,7 +179,7 @@ class Messages:
         created = whole_numbers(about, "created_at") or {
             f"{name}_at": value for name, value in whole_numbers(about, "created").items()
         }
-        failures: list[InvalidResponseError] = []
+        failures: list[APIError] = []
         index = -1
         for entry in entries_of(message):
             if isinstance(entry, Mapping) and _is_partial(str(entry.get("type") or ""), entry):
@@ -188,7 +188,7 @@ class Messages:
             index += 1
             try:
                 image = self._image(entry)
-            except InvalidResponseError as error:
+            except APIError as error:
                 failures.append(error)  # the images after it are paid for, too
                 continue
             own = entry if isinstance(entry, Mapping) else {}
@@ -208,7 +208,7 @@ class Messages:
             raise failures[0]
 
     def _image(self, entry: Any) -> _Image:
-        """Return the image of an entry, as bytes if there are any; raise InvalidResponseError where there is none."""
+        """Return the image of an entry, as bytes if there are any; raise APIError where there is none."""
         fields = entry if isinstance(entry, Mapping) else {"url": entry}
         url: str | None = None
         broken: InvalidResponseError | None = None
@@ -223,6 +223,8 @@ class Messages:
                 except InvalidResponseError as error:
                     broken = broken or error
         if not data and not url:
+            if not broken and reason_in(entry):
+                raise self._make_error(_as_mapping(entry))
             what = "The response contains no image: an entry of its data has neither b64_json nor url."
             raise broken or InvalidResponseError(what, suggest=REPORT, received=self._worth_keeping(entry))
         return _Image(data, url)
@@ -238,7 +240,7 @@ class Messages:
             return InvalidResponseError(
                 f"The response is a JSON {type(message).__name__}, not an object.", suggest=REPORT
             )
-        return InvalidResponseError("The response contains no image: it has no data.", suggest=REPORT)
+        return InvalidResponseError("The response has no image in any known field.", suggest=REPORT)
 
 
 def _as_mapping(message: Any) -> Mapping[str, Any]:

@@ -27,8 +27,14 @@ _FIELDS = (
     "cause",
     "status_msg",
     "status_message",
+    "finish_reason",
+    "finishreason",
 )
 """Where a reason stands, beside `error`. Several may say a part of it each."""
+_ENDS_WELL = frozenset(
+    {"stop", "success", "succeeded", "completed", "done", "end_turn", "length", "finish_reason_stop"}
+)
+"""Values of `finish_reason` that are no reason for anything."""
 _NESTED = ("error", "fault", "exception", "response", "failure")
 _CODES = ("code", "error_code", "errorcode", "id", "type", "__type", "error")
 _PARAMS = ("param", "parameter", "field", "loc")
@@ -56,7 +62,7 @@ def facts_of(answer: Any) -> dict[str, Any]:
     outer = answer if isinstance(answer, Mapping) else {}
     if isinstance(answer, list) and answer and isinstance(answer[0], Mapping):
         outer = answer[0]
-    inner = _inner(outer)
+    inner = _inner(outer) or _of_an_entry(outer)
     if inner is not None:
         inner = _inner(inner) or inner
     body = dict(outer if inner is None else inner)
@@ -64,6 +70,13 @@ def facts_of(answer: Any) -> dict[str, Any]:
     # With the message only where there is one: without it the error says that none was given.
     told = reason_in(answer)
     return {**body, **beside, **({"message": told} if told else {})}
+
+
+def _of_an_entry(outer: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the error that stands in place of an image."""
+    entries = outer.get("data")
+    first = next((each for each in entries if isinstance(each, Mapping)), {}) if isinstance(entries, list) else {}
+    return _inner(first) or (first if reason_in(first) and not reason_in({**outer, "data": None}) else None)
 
 
 def _inner(outer: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -127,9 +140,14 @@ def _reason_of_fields(value: Mapping[Any, Any], depth: int) -> str:
     # Some frameworks answer with the wrong fields alone: {"size": ["Not a valid choice."]}.
     if fields and all(_is_texts(each) for each in fields.values()):
         return _by_name(fields, depth)
-    # Some put all that they say into an envelope: {"status": "error", "data": {"message": ...}}.
-    inner = (_reason(each, depth + 1) for each in fields.values() if isinstance(each, Mapping))
+    # Some put all that they say into an envelope: {"status": "error", "data": {"message": ...}}; or beside an image
+    # that did not come: {"data": [{"error": ...}]}.
+    inner = (_reason(each, depth + 1) for each in fields.values() if isinstance(each, Mapping) or _is_objects(each))
     return next(filter(None, inner), "")
+
+
+def _is_objects(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(each, Mapping) for each in value[:_MOST_ITEMS])
 
 
 def _folded(value: Mapping[Any, Any]) -> dict[str, Any]:
@@ -137,6 +155,8 @@ def _folded(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _part(value: Any, name: str, depth: int) -> str:
+    if name.startswith("finish") and (not isinstance(value, str) or value.lower() in _ENDS_WELL):
+        return ""
     if name in ("errors", "detail", "details") and isinstance(value, Mapping):
         return _reason_of_fields(value, depth + 1) or _by_name(value, depth + 1)
     return _reason(value, depth + 1)

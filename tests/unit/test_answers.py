@@ -356,6 +356,29 @@ def test_the_reason_is_told_wherever_it_stands(
     assert len(configured.posts) == 1
 
 
+BLOCKED = {"message": "blocked by policy", "code": "moderation_blocked"}
+ENTRIES: dict[str, tuple[dict[str, Any], str]] = {
+    "error": ({"error": BLOCKED}, "blocked by policy"),
+    "message": ({"b64_json": "", "message": "blocked by policy"}, "blocked by policy"),
+    "finish_reason": ({"b64_json": None, "finish_reason": "content_filter"}, "content_filter"),
+    "well": ({"b64_json": None, "finish_reason": "stop"}, "no image in any known field"),
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_reason_in_place_of_an_image_is_told(configured: Simulator, name: str) -> None:
+    """Alone, and beside an image, which comes all the same."""
+    entry, told = ENTRIES[name]
+    configured.script([{"body": {"data": [entry]}}, {"body": {"data": [{"b64_json": text_of(PICTURE)}, entry]}}])
+    error = error_of(ended(PLAIN))
+    assert told in error.summary
+    job = ended({"n": 2})
+    assert [slot.image_bytes for slot in job._slots] == [PICTURE, None]
+    assert type(job.errors[0]) is type(error)
+    assert told in str(job.errors[0]) or name == "well"
+    assert (name == "error") == (error.code == job.errors[0].code == "moderation_blocked")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
