@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Never, Self, Unpack, overload
 from . import advice, bounds
 from .answer_decoder import AnswerDecoder
 from .credentials import TOKEN_HINT, Key, refuse_key_in
-from .error_responses import blames_key, concerns_stream, error_from
+from .error_responses import blames_key, concerns_model, concerns_stream, error_from
 from .errors import (
     APIConnectionError,
     APIError,
@@ -180,6 +180,8 @@ class AsyncClient(WithSDKNames):
         if response.is_success:
             return response
         error = self.error(await self._error_body(response), status=response.status_code, headers=response.headers)
+        if isinstance(error, NotFoundError) and response.request.method == "GET":
+            error.hint, error.suggest = "The path of the endpoint is unknown there.", ()
         if isinstance(error, NotFoundError):
             asked = response.request.url.copy_with(query=None, fragment=None)
             error.asked = f"{response.request.method} {self.settings.key.hidden_in(str(asked))}"
@@ -385,12 +387,8 @@ class Images(NamesWhatToUse):
         except APIStatusError as error:
             if sent.get("stream") and concerns_stream(error):
                 error.suggest += ("without_stream",)
-            if not isinstance(error, NotFoundError):
-                raise
-            names = await self._image_models()
-            # A 404 for a model that is listed is about something else, the endpoint for one.
-            if names and params.model not in names:
-                error.model, error.image_models = params.model, names
+            if concerns_model(error):
+                await self._name_models(error, params.model)
             raise
         settings = self._client.settings.replace(timeout=options.timeout_s)
         body = Body(response, settings)
@@ -402,11 +400,17 @@ class Images(NamesWhatToUse):
         )
         return EventStream(body, decoder, image_index, self._client.fetch, params.n)
 
-    async def _image_models(self) -> tuple[str, ...]:
+    async def _name_models(self, error: APIStatusError, model: str) -> None:
+        """Say which models there are, in the error of one that cannot be used."""
         try:
-            return tuple((await self._client.models.list()).image_models)
+            names = tuple((await self._client.models.list()).image_models)
         except GradientNotebookError:
-            return ()  # the first error is the one to tell
+            return  # the first error is the one to tell
+        others = tuple(name for name in names if name != model)
+        # A 404 for a model that is listed is about something else, the endpoint for one.
+        if others and not (isinstance(error, NotFoundError) and model in names):
+            error.model, error.image_models = model, others
+            error.hint, error.suggest = "", tuple(name for name in error.suggest if name != "list_models")
 
 
 class RawImages:

@@ -41,7 +41,21 @@ _NO_REASONS = frozenset(
     phrase.lower() for status in HTTPStatus for phrase in (status.phrase, f"error {status.phrase}")
 ) | {"", "access denied", "permission denied", "not authorized"}
 _ABOUT_KEY = re.compile(r"\b(api|access)?[ _-]?(key|token|credential)s?\b|authenticat|unauthori[sz]ed", re.IGNORECASE)
+_ABOUT_RIGHTS = re.compile(
+    r"\baccess to\b|\bmodel\b(?! access key)|\b(not (allowed|permitted|entitled|enabled)|permissions?|scopes?|tier|plan)\b",
+    re.IGNORECASE,
+)
+"""What a key may do is said of one that is right."""
 _STREAM = re.compile(r"\b(stream(ing|ed)?|partial_images)\b", re.IGNORECASE)
+_BROKEN_STREAM = re.compile(
+    r"\b(upstream|reset|clos(ed?|ing)|connection|disconnect\w*|time[ds]?[ -]?out|broken|interrupted|end of)\b",
+    re.IGNORECASE,
+)
+_ABOUT_MODEL = re.compile(
+    r"model.*(not.?(found|supported|exist)|deprecat|retired|unknown|unsupported|invalid|gone|shut)"
+    r"|(no.?such|unknown|invalid|unsupported|deprecated|retired).?model",
+    re.IGNORECASE,
+)
 _NO_CREDIT = "Waiting does not help: check the account's credit and limits."
 _HINTS: Mapping[type[APIError], str] = {
     AuthenticationError: "Check the key: a model access key starts with sk-do-.",
@@ -80,14 +94,24 @@ def blames_key(error: APIError) -> bool:
     """Whether it may be the key that was refused: the service says so, or nothing but what the status means anyway."""
     said = re.sub(r"[^a-z ]", "", error.summary.lower()).strip()
     is_silent = error.body.get("message") is None or said in _NO_REASONS
-    return is_silent or bool(_ABOUT_KEY.search(f"{error.code} {error.summary}"))
+    told = f"{error.code} {error.summary}"
+    return is_silent or bool(_ABOUT_KEY.search(told) and not _ABOUT_RIGHTS.search(told))
 
 
 def concerns_stream(error: APIError) -> bool:
     """Whether a request was refused because it asked for a stream."""
     if error.param is not None:
         return error.param in ("stream", "partial_images")
-    return error.status_code in (400, 404, 405, 415, 422, 501) and bool(_STREAM.search(error.summary))
+    is_refusal = error.status_code in (400, 404, 405, 415, 422, 501)
+    return is_refusal and bool(_STREAM.search(error.summary)) and not _BROKEN_STREAM.search(error.summary)
+
+
+def concerns_model(error: APIError) -> bool:
+    """Whether the model may be the matter: it is unknown, or has been retired."""
+    if isinstance(error, NotFoundError):
+        return error.param in (None, "model")
+    is_param = error.param == "model" and error.status_code in (400, 410, 422)
+    return is_param or bool(_ABOUT_MODEL.search(error.code or ""))
 
 
 def _class_of(status: int | None, code: str | None, body: Mapping[str, Any]) -> type[APIError]:

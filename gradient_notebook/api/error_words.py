@@ -74,9 +74,9 @@ def _circumstances(error: Facts, words: Mapping[str, str]) -> Iterator[str]:
     if source := getattr(error, "key_source", ""):
         yield f"The key came from {source}."
     if asked := getattr(error, "asked", ""):
-        yield f"Asked was {asked}."
+        yield f"The request was {asked}."
     if models := getattr(error, "image_models", ()):
-        yield f"model={getattr(error, 'model', '')!r} is unknown. Image models here: {', '.join(models)}."
+        yield f"model={getattr(error, 'model', '')!r} cannot be used. Image models here: {', '.join(models)}."
         yield words["set_model"].format(model=models[-1])
     if address := getattr(error, "address", ""):
         yield f"The image may still be at {address}"

@@ -248,11 +248,15 @@ class APIStatusError(APIError):
     Attributes:
         headers: the answer's, without the key.
         key_source: where the key came from that was refused.
+        model: the model that was refused, where the service lists others.
+        image_models: those that it lists.
     """
 
     sent: bool | None = True
     headers: Mapping[str, str] = _NOTHING
     key_source: str = ""
+    model: str = ""
+    image_models: tuple[str, ...] = ()
 
     @property
     def response(self) -> HTTPAnswer:
@@ -300,14 +304,10 @@ class NotFoundError(APIStatusError):
     """404: an unknown model or endpoint.
 
     Attributes:
-        model: the model that is unknown, where the service lists others.
-        image_models: those that it lists.
         asked: the address that was asked.
     """
 
     asked: str = ""
-    model: str = ""
-    image_models: tuple[str, ...] = ()
 
 
 class UnprocessableEntityError(APIStatusError):

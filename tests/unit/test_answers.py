@@ -466,6 +466,19 @@ def sent_as(body: bytes, *, length: int | None = None, silent: bool = False) -> 
     return serve
 
 
+def got(answer: bytes) -> Callable[[socket.socket], None]:
+    """Return what answers to GET with these bytes."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.settimeout(30)
+        asked = b""
+        while b"\r\n\r\n" not in asked:
+            asked += connection.recv(65_536)
+        connection.sendall(answer)
+
+    return serve
+
+
 def asked_of(serve: Callable[[socket.socket], None], **limits: float) -> gn.GradientNotebookError:
     with Listener(serve) as listener:
         settings = gn.Settings(endpoint=f"http://127.0.0.1:{listener.port}", key=KEY, max_retries=0, **limits)
@@ -521,10 +534,12 @@ def test_a_refused_key_is_suspected_only_where_nothing_else_is_said(configured: 
     """403 has many reasons."""
     bodies = [{"message": "Your organization must be verified."}, {"message": "Forbidden"}, {}]
     bodies.append({"message": "This API key is revoked."})
+    bodies.append({"message": "Your key has no access to model X"})
+    bodies.append({"message": "Invalid model access key"})
     configured.script([{"status": 403, "body": body} for body in bodies])
     told = [str(error_of(ended(PLAIN))) for _ in bodies]
-    assert ["Check the key" in text for text in told] == [False, True, True, True]
-    assert ["The key came from" in text for text in told] == [False, True, True, True]
+    assert ["Check the key" in text for text in told] == [False, True, True, True, False, True]
+    assert ["The key came from" in text for text in told] == [False, True, True, True, False, True]
 
 
 def test_what_was_not_found_is_named(configured: Simulator) -> None:
@@ -553,6 +568,45 @@ def test_a_server_that_cannot_stream_is_asked_without(configured: Simulator, bod
     assert "stream=False" in str(error)
     assert "--no-stream" in gn.api.errors.describe(error, NOTEBOOK)[1]
     assert "stream=False" not in str(error_of(ended(PLAIN)))
+
+
+def test_a_stream_that_broke_elsewhere_is_no_reason_not_to_stream(configured: Simulator) -> None:
+    """It says stream and means a connection."""
+    configured.script([{"status": 400, "body": {"message": "Upstream connection stream reset"}}])
+    assert "stream=False" not in str(error_of(ended(STREAM)))
+
+
+REFUSED_MODELS = [
+    (400, {"code": "model_not_found", "message": "No."}, True),
+    (410, {"code": "model_deprecated", "message": "No."}, True),
+    (422, {"param": "model", "message": "No."}, True),
+    (404, {"message": "No."}, True),
+    (404, {"param": "path", "message": "No."}, False),
+    (429, {"code": "model_overloaded", "message": "No."}, False),
+    (400, {"code": "bad_size", "message": "No."}, False),
+]
+
+
+@pytest.mark.parametrize(("status", "error", "is_model"), REFUSED_MODELS)
+def test_a_model_that_cannot_be_used_is_answered_with_those_that_can(
+    configured: Simulator, status: int, error: dict[str, Any], is_model: bool
+) -> None:
+    """Whatever the status: with the line that sets another, and without other guesses."""
+    configured.script([{"status": status, "body": {"error": error}}])
+    told = str(error_of(ended({"model": "gone"})))
+    assert ("model='gone' cannot be used. Image models here: " in told) == is_model
+    assert ("configure(model='openai-gpt-image-" in told) == is_model
+    assert not (is_model and ("Either" in told or "lists the models" in told))
+
+
+def test_a_list_of_models_that_is_not_there_is_not_advised() -> None:
+    """Who asks for it hears that the path is wrong, and what was asked."""
+    with Listener(got(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")) as listener:
+        url = f"http://127.0.0.1:{listener.port}"
+        with pytest.raises(gn.NotFoundError) as caught:
+            gn.Client(settings=gn.Settings(endpoint=url, key=KEY)).models.list()
+    assert f"The request was GET {url}/v1/models. The path of the endpoint is unknown" in str(caught.value)
+    assert "lists the models" not in str(caught.value)
 
 
 def test_not_to_stream_is_left_out_of_the_body(configured: Simulator) -> None:

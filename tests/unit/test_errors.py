@@ -62,7 +62,7 @@ TOLD: list[tuple[gn.GradientNotebookError, str, str]] = [
     (
         gn.NotFoundError("Not found.", "Either.", status_code=404, asked="POST https://api.example/v1"),
         "Not found. (404)",
-        "Asked was POST https://api.example/v1. Either.",
+        "The request was POST https://api.example/v1. Either.",
     ),
     (gn.BadRequestError("Bad.", status_code=400, code="bad"), "Bad. (400 bad)", ""),
     (gn.APIStatusError("Slow.", status_code=408), "Slow. (408)", BILLED),
@@ -78,7 +78,7 @@ TOLD: list[tuple[gn.GradientNotebookError, str, str]] = [
     (
         gn.NotFoundError("No model.", status_code=404, model="x", image_models=("a", "b")),
         "No model. (404)",
-        "model='x' is unknown. Image models here: a, b. {set_model}",
+        "model='x' cannot be used. Image models here: a, b. {set_model}",
     ),
     (gn.RateLimitError("Busy.", status_code=429), "Busy. (429)", "No image was generated."),
     (

@@ -119,7 +119,7 @@ def test_a_http_client_of_ones_own_is_used_and_left_open(configured: Simulator) 
 def test_one_model_is_retrieved(client: gn.Client) -> None:
     """Or the error names those that there are."""
     assert client.models.retrieve(DEFAULT_MODEL).id == DEFAULT_MODEL
-    with pytest.raises(gn.NotFoundError, match="'gpt-9' is unknown") as caught:
+    with pytest.raises(gn.NotFoundError, match="'gpt-9' cannot be used") as caught:
         client.models.retrieve("gpt-9")
     assert DEFAULT_MODEL in caught.value.image_models
 
