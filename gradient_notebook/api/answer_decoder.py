@@ -74,6 +74,8 @@ class BytesDecoder:
             yield ImageGenCompletedEvent(
                 image_bytes=b"", url=clean(self._masked(text), bounds.MAX_ADDRESS_CHARACTERS + 1)
             )
+        elif not data:
+            raise InvalidResponseError("The response is empty.", self._hint, suggest=REPORT)
         elif "json" in self._content_type:
             received = self._masked(data)
             raise InvalidResponseError("The response is not JSON.", self._hint, suggest=REPORT, received=received)

@@ -246,7 +246,7 @@ class Models(NamesWhatToUse):
         """
         refuse_arguments("list", others, "leave it out, all models come in one answer")
         told = await self._get("/v1/models", RequestOptions(extra_headers or {}, extra_query or {}, timeout))
-        entries = [entry for entry in told["data"] if isinstance(entry.get("id"), str)]
+        entries = [entry for entry in told["data"] if isinstance(entry, Mapping) and isinstance(entry.get("id"), str)]
         for entry in entries:
             if "shutdown_date" in entry:
                 advice.hear(self._client.settings.endpoint, entry["id"], entry["shutdown_date"])
@@ -284,9 +284,10 @@ class Models(NamesWhatToUse):
         text = await read_capped(response, self._client.settings)
         try:
             told: dict[str, Any] = _without(self._client.settings.key, json.loads(text))
-            # Only a look: entries of any other form raise here, where it is told, and not in `list`.
-            [entry.get("id") for entry in told["data"]]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            # One odd entry leaves the others alone; where all are odd it is no list of models.
+            if told["data"] and not any("id" in entry for entry in told["data"] if isinstance(entry, Mapping)):
+                raise ValueError("no entry has an id")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             what = "The list of models is not in the documented format."
             hint = f"Is {response.request.url.host} the image generation API?"
             raise InvalidResponseError(what, hint, sent=None, request_id=request_id_of(response.headers)) from error

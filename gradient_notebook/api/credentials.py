@@ -25,6 +25,8 @@ QUOTES = "\"'`\u00b4\u00ab\u00bb\u2018-\u201f\u2039\u203a\u300c\u300d\uff02\uff0
 AROUND = r"[\s\x00\ufeff\u200b-\u200f\u2060]+"
 """What comes along when something is copied, and is not seen: white space, a byte order mark."""
 
+ARGUMENT = "argument"
+"""The source of a key that was given in a call."""
 _SHORTEST_SECRET = 8  # characters: what is shorter is used for a key on this machine only, and stands in many a prompt
 _PREFIXES = re.compile(rf"{KEY_PREFIX}|do[por]_v1_")
 _BEFORE: Mapping[str, str] = {
@@ -35,7 +37,17 @@ _BEFORE: Mapping[str, str] = {
     r"(?:[\w-]+\s*:\s*)?(?:bearer|basic|token)\b[\s:]": "`Bearer` before it",
     r"(?:proxy-)?authorization\s*:|[\w-]*(?:key|token)\s*:": "the name of a header before it",
 }
-_PLACEHOLDER = re.compile(r"<.*>|\{.*\}|\[.*\]|\(.*\)|\$\w+|\$\{.*\}|%\w+%|\*+|\.+|x+", re.IGNORECASE | re.DOTALL)
+_PLACEHOLDER = re.compile(
+    r"<.*>|\{.*\}|\[.*\]|\(.*\)|\$\w+|\$\{.*\}|%\w+%|x+|\*+|\.+"
+    rf"|(?:{_PREFIXES.pattern})(?:<.*>|\{{.*\}}|x{{3,}}|\*+|\.+|\u2026)",
+    re.IGNORECASE | re.DOTALL,
+)
+_STAND_IN = re.compile(
+    rf"none|null|nil|undefined|true|false|todo|changeme|(?:{_PREFIXES.pattern})?(?:your|my|insert|paste|put)[-_ ]?.*"
+    r"|(?:(?:api|access|model|secret|gradient|the)[-_ ]?)*(?:key|token|secret)(?:[-_ ]here)?",
+    re.IGNORECASE,
+)
+_PLACEHOLDER_PROBLEM = ("is a placeholder", "Put the key itself in its place.")
 _TOKEN = re.compile(r"[\w.~+/=-]+", re.ASCII)
 _KEY_WITHIN = re.compile(rf"(?:{_PREFIXES.pattern})(?:(?!{_PREFIXES.pattern})[\w.~+/-])+=*", re.ASCII)
 _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
@@ -68,7 +80,7 @@ class Key:
     @classmethod
     def of(cls, key: Any) -> Self:
         """Return what was given as an argument as a key."""
-        return key if isinstance(key, cls) else cls(key, "argument")
+        return key if isinstance(key, cls) else cls(key, ARGUMENT)
 
     def reveal(self) -> str:
         """Return the key itself, for the one header that it goes into."""
@@ -83,8 +95,20 @@ class Key:
     def check(self) -> Self:
         """Return this key; raise InvalidSettingsError if it cannot be one, and never show it."""
         if problem := self._problem():
-            raise InvalidSettingsError(f"The key from {self.source} {problem[0]}.", problem[1])
+            raise self._refusal(*problem)
         return self
+
+    def check_for_the_service(self) -> None:
+        """Raise InvalidSettingsError if it is a word that stands for a key; a server of one's own may take any."""
+        if self._is_stand_in():
+            raise self._refusal(*_PLACEHOLDER_PROBLEM)
+
+    def _is_stand_in(self) -> bool:
+        return _STAND_IN.fullmatch(self._reveal()) is not None
+
+    def _refusal(self, what: str, advice: str) -> InvalidSettingsError:
+        where = f"({self.source})" if self.source == ARGUMENT else f"from {self.source}"
+        return InvalidSettingsError(f"The key {where} {what}.", advice)
 
     def _problem(self) -> tuple[str, str] | None:
         """Return what is wrong with the key, and what to do."""
@@ -100,7 +124,7 @@ class Key:
             what = f"starts with {REFRESH_PREFIX}: a refresh token, which can't be used for inference"
             return what, f"Use a model access key; it starts with {KEY_PREFIX}."
         if _PLACEHOLDER.fullmatch(text):
-            return "is a placeholder", "Put the key itself in its place."
+            return _PLACEHOLDER_PROBLEM
         # Of a server of one's own, a key may be any word. Of the service's, it is one as RFC 6750 has it.
         if not (_TOKEN.fullmatch(text) if _PREFIXES.match(text) else re.fullmatch(r"[!-~]+", text)):
             return "contains characters that no key has", "Copy it again, from its first character to its last."

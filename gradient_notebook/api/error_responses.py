@@ -74,7 +74,8 @@ def error_from(answer: Any, *, status: int | None, headers: Mapping[str, str]) -
     body = facts_of(answer)
     code = code_in(body, status)
     kind = _class_of(status, code, body)
-    reason = clean(body.get("message") or "")
+    said = body.get("message")
+    reason = clean(said) if isinstance(said, str) else ""
     error = kind(
         reason or "The service gave no reason.",
         _NO_PAYMENT if status == 402 else _HINTS.get(kind, ""),
@@ -142,9 +143,10 @@ def _add_facts(error: APIError, body: Mapping[str, Any], headers: Mapping[str, s
     elif isinstance(error, PermissionDeniedError) and not blames_key(error):
         error.hint = ""
     elif error.status_code in range(300, 400):
-        where, said = clean(headers.get("location", "elsewhere"), 200), body.get("message")
+        where, said = clean(headers.get("location", ""), 200), body.get("message")
         error.summary = f"The endpoint redirects, which is not followed. {error.summary if said else ''}".rstrip()
-        error.hint = f"It points to {where}: nothing was sent there, and no key. Set the right endpoint."
+        told = f"It points to {where}: nothing was sent there, and no key." if where else "It does not say where to."
+        error.hint = f"{told} Set the right endpoint."
 
 
 def _add_moderation(error: ContentPolicyError, body: Mapping[str, Any]) -> None:

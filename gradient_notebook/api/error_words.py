@@ -72,7 +72,7 @@ def describe(error: Facts, phrases: Mapping[str, str] | None = None) -> tuple[st
 
 def _circumstances(error: Facts, words: Mapping[str, str]) -> Iterator[str]:
     if source := getattr(error, "key_source", ""):
-        yield f"The key came from {source}."
+        yield "The key was given as an argument." if source == "argument" else f"The key came from {source}."
     if asked := getattr(error, "asked", ""):
         yield f"The request was {asked}."
     if models := getattr(error, "image_models", ()):

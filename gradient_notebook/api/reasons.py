@@ -49,6 +49,7 @@ _PAGE = re.compile(r"\s*<(!doctype|html|head|body|title|h\d|p|div|center|\?xml|e
 _HEADINGS = tuple(re.compile(rf"<{name}\b[^<>]*>([^<]*)", re.IGNORECASE) for name in ("title", "message", "h1", "h2"))
 _EVENT_DATA = re.compile(r"\A\s*(?:event:[^\r\n]*[\r\n]+)?data:([^\r\n]*)")
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
+_LANGUAGE = re.compile(r"[a-z]{2}([-_][A-Za-z]{2,4})?")
 _PLAIN_ID = re.compile(r"[A-Za-z][A-Za-z_ -]*")
 
 
@@ -157,9 +158,19 @@ def _folded(value: Mapping[Any, Any]) -> dict[str, Any]:
 def _part(value: Any, name: str, depth: int) -> str:
     if name.startswith("finish") and (not isinstance(value, str) or value.lower() in _ENDS_WELL):
         return ""
+    if name in ("message", "title", "msg", "description", "reason") and (said := _in_a_language(value)):
+        return _reason(said, depth + 1)
     if name in ("errors", "detail", "details") and isinstance(value, Mapping):
         return _reason_of_fields(value, depth + 1) or _by_name(value, depth + 1)
     return _reason(value, depth + 1)
+
+
+def _in_a_language(value: Any) -> str:
+    """Return the English of a text that is written in several languages, or the first of them."""
+    if not isinstance(value, Mapping) or not value:
+        return ""
+    is_by_language = all(_LANGUAGE.fullmatch(str(name)) and isinstance(text, str) for name, text in value.items())
+    return str(value.get("en") or next(iter(value.values()))) if is_by_language else ""
 
 
 def _by_name(fields: Mapping[Any, Any], depth: int) -> str:

@@ -81,6 +81,8 @@ class Settings:
             what, advice = problem
             shown = f"endpoint={shown_endpoint(self.endpoint)} from {self.endpoint_source}"
             raise InvalidSettingsError(f"{shown}: {what}", advice or f"The default is {DEFAULT_ENDPOINT}.")
+        if urlsplit(self.endpoint).hostname == urlsplit(DEFAULT_ENDPOINT).hostname:
+            self.key.check_for_the_service()
         for name in ("connect_timeout_s", "read_timeout_s", "max_request_s"):
             # Not `<= 0`, which lets nan through: it compares with nothing.
             if not getattr(self, name) > 0:
@@ -122,7 +124,7 @@ class Settings:
 
 _VISIBLE = re.compile(rf"(?:{AROUND})?(.*?)(?:{AROUND})?", re.DOTALL)
 _DOCUMENTED_PATH = re.compile(
-    r"(?:/+v1(?:/+(?:images(?:/+generations)?|models|chat/+completions|responses))?)?/*", re.IGNORECASE
+    r"(?:/+v1(?:/+(?:images(?:/+\w+)?|models|embeddings|(?:chat/+)?completions|responses))?)?/*", re.IGNORECASE
 )
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\]:%\\<>\"'`{}|^*$&+,;=!()~]+)(:[0-9]{1,5})?", re.IGNORECASE)
 

@@ -402,7 +402,7 @@ def _proxy_on_the_way(settings: Settings) -> str:
     url = httpx.URL(settings.endpoint)
     proxies = Proxies() if settings.is_loopback else Proxies.of_environment()
     proxy = proxies.for_address(url.scheme, url.host, url.port)
-    return f" The way there is the proxy of {proxy.shown}." if proxy else ""
+    return f" It goes through the proxy {proxy.shown}." if proxy else ""
 
 
 # Failures before a byte of the request goes out. ReadError, WriteError and RemoteProtocolError are none of them:

@@ -423,7 +423,9 @@ class Job:
         for notice in self.notes:
             _logger.warning(notice)
         if self.images and self.errors:
-            _logger.warning("%d of %d images are missing: %s", len(self.errors), len(self._slots), self.errors[0])
+            missing, asked = self.params.n - len(self.images), self.params.n
+            what = f"{missing} of {asked} images" if missing > 0 else "What was sent beside what was asked for"
+            _logger.warning("%s did not come: %s", what, self.errors[0])
 
 
 _telling = threading.local()

@@ -28,7 +28,8 @@ def notes_on_images(params: ImageGenerateParams, slots: Sequence[ImageSlot]) -> 
     for name, values in came.items():
         if other := [value for value in values if AUTO not in (asked[name], value) and value != asked[name]]:
             yield f"The {name} is {' and '.join(other)}, not {asked[name]} as requested."
-    if extra := slots[params.n :]:
+    # By what came: a place that stayed empty has its error.
+    if extra := [slot for slot in slots if slot.image or slot.is_let_go][params.n :]:
         yield _note_on_extra(extra)
 
 
@@ -36,10 +37,11 @@ def _note_on_extra(extra: Sequence[ImageSlot]) -> str:
     on_disk = sum(slot.is_let_go and slot.path is not None for slot in extra)
     dropped = sum(slot.is_let_go and slot.path is None for slot in extra)
     where = [
-        "job.images and the history have them"
+        "job.images and the history have all"
         if not on_disk + dropped
         else f"job.images has {len(extra) - on_disk - dropped}",
         *([f"{on_disk} are in the history alone"] if on_disk else []),
         *([f"{dropped} were dropped, since nothing is kept on disk"] if dropped else []),
     ]
-    return f"{len(extra)} more than asked for came: {', '.join(where)}."
+    sent = f"{len(extra)} image{'' if len(extra) == 1 else 's'} more than asked for"
+    return f"The service sent {sent}: {', '.join(where)}."

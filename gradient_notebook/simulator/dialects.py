@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import textwrap
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,7 +18,7 @@ Store = Callable[[bytes], str]
 
 _FORMS: Mapping[str, Callable[[str], str]] = {
     "data_url": lambda text: f"data:image/png;base64,{text}",
-    "wrapped": lambda text: "\r\n".join(textwrap.wrap(text, 76)),
+    "wrapped": lambda text: "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76)),
     "url_safe": lambda text: text.translate(str.maketrans("+/", "-_")),
     "unpadded": lambda text: text.rstrip("="),
     "": lambda text: text,

@@ -276,6 +276,40 @@ def test_an_answer_that_is_no_image_at_all_is_kept(configured: Simulator) -> Non
     assert Path(error_of(ended(PLAIN)).path).read_bytes().startswith(b"II*\0")
 
 
+@pytest.mark.parametrize("status", [200, 204])
+def test_an_empty_answer_is_said_to_be(configured: Simulator, status: int) -> None:
+    """Under any label."""
+    for label in (None, "application/json", "text/plain"):
+        configured.script([{"status": status, "body_text": "", "headers": {"content-type": label}}])
+        assert error_of(ended(PLAIN)).summary == "The response is empty."
+
+
+def test_a_redirect_without_a_place_says_so(configured: Simulator) -> None:
+    """It has no `elsewhere`."""
+    configured.script([{"status": 307, "body_text": ""}])
+    assert "The endpoint redirects without saying where." in str(error_of(ended(PLAIN)))
+
+
+def test_a_reason_that_is_no_text_is_not_shown_as_python(configured: Simulator) -> None:
+    """An object that says nothing is no reason."""
+    configured.script([{"status": 418, "body": {"message": {"tea": {"pot": 1}}}}])
+    assert error_of(ended(PLAIN)).summary == "The service gave no reason."
+
+
+def test_an_odd_entry_leaves_the_other_models_alone() -> None:
+    """Where all are odd it is no list of models."""
+    for data, ids in (([5, {"id": "flux"}, None], ["flux"]), ([5], None), ({"id": "flux"}, None)):
+        body = json.dumps({"data": data}).encode()
+        answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        with Listener(got(answer)) as listener:
+            models = gn.Client(settings=gn.Settings(endpoint=f"http://127.0.0.1:{listener.port}", key=KEY)).models
+            if ids is None:
+                with pytest.raises(gn.InvalidResponseError, match="documented format"):
+                    models.list()
+            else:
+                assert [model.id for model in models.list()] == ids
+
+
 def test_a_client_without_a_disk_has_what_came(configured: Simulator) -> None:
     """The error carries it."""
     configured.script([{"body": {"data": [{"b64_json": "@@@@"}]}}])
@@ -337,6 +371,7 @@ REASONS: dict[str, Any] = {
     "an envelope": {"status": "error", "data": {"message": REASON}},
     "an envelope of its own": {"base_resp": {"status_code": 1004, "status_msg": REASON}},
     "an envelope with capitals": {"Response": {"Error": {"Code": "Bad", "Message": REASON}, "RequestId": "7"}},
+    "in languages": {"message": {"de": "Falsch", "en": REASON}},
     "both documented forms": {"id": "bad", "message": REASON, "error": {"message": REASON, "code": "bad"}},
 }
 

@@ -69,6 +69,18 @@ def test_of_several_images_each_difference_is_told_once(configured: Simulator) -
     assert notes(size="1024x1024", n=3) == ["The size is 64x64, not 1024x1024 as requested."]
 
 
+def test_more_than_asked_for_are_counted_by_their_images(
+    configured: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that is not there is none of them, and nothing of what was asked for is missing then."""
+    picture, gone = {"b64_json": base64_of((64, 64))}, {"url": f"{configured.url}/files/none.png"}
+    configured.script([{"body": {"data": [picture, picture]}}, {"body": {"data": [picture, gone]}}])
+    assert notes() == ["The service sent 1 image more than asked for; job.images and the history have all."]
+    assert notes() == []
+    assert "What was sent beside what was asked for did not come: " in caplog.text
+    assert " of 2 images" not in caplog.text
+
+
 def test_the_end_of_a_model_is_told_once_a_session(configured: Simulator, caplog: pytest.LogCaptureFixture) -> None:
     """With its first run; where nobody sees the job, in the log."""
     session.reset()

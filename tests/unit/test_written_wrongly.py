@@ -31,6 +31,7 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ENDINGS = ["", "/", "//", "/v1", "/v1/", "/V1", "/v1//", "//v1", "/v1/v1", "/v1/images", "/v1/images/generations"]
 ENDINGS += ["/v1/images/generations/", "/V1/Images/Generations", "/v1/models", "/v1/models/", "/v1/chat/completions"]
+ENDINGS += ["/v1/images/edits", "/v1/embeddings"]
 AROUND = ["{}", " {}", "{}\n", "\r\n{}\r\n", "\t{}\u00a0", "\ufeff{}", "{}\u200b", "{}\x00"]
 
 
@@ -43,7 +44,7 @@ def test_an_endpoint_is_taken_as_it_is_meant(ending: str, around: str) -> None:
     assert found.endpoint == found.replace(max_retries=1).endpoint == "https://own.example/base"
 
 
-@pytest.mark.parametrize("path", ["/v10", "/apiv1", "/v1/account/gateway", "/v1.1", "/models", "/v1/images/edits"])
+@pytest.mark.parametrize("path", ["/v10", "/apiv1", "/v1/account/gateway", "/v1.1", "/models", "/v1/images/edits/x"])
 def test_another_path_is_left_alone(path: str) -> None:
     """A gateway may have its own."""
     assert Settings(endpoint=f"https://own.example{path}", key=KEY).endpoint == f"https://own.example{path}"  # type: ignore[arg-type]
@@ -235,12 +236,21 @@ def test_a_key_is_sent_as_it_is(configured: Simulator, key: str, around: str) ->
 
 
 @pytest.mark.parametrize(
-    "token", ["dor_v1_c0ffee", "<your key>", "$MODEL_ACCESS_KEY", "${KEY}", "%KEY%", "********", ""]
+    "token",
+    ["dor_v1_c0ffee", "<your key>", "$MODEL_ACCESS_KEY", "${KEY}", "%KEY%", "********", "", "sk-do-...", "sk-do-xxxx"],
 )
 def test_what_is_no_key_is_refused(configured: Simulator, token: str) -> None:
     """A refresh token, a placeholder, nothing."""
-    with pytest.raises(gn.InvalidSettingsError, match="The key from argument"):
+    with pytest.raises(gn.InvalidSettingsError, match=r"The key \(argument\)"):
         gn.Client(model_access_key=token)
+
+
+@pytest.mark.parametrize("word", ["None", "null", "your-key-here", "YOUR_API_KEY", "sk-do-your-key", "api_key"])
+def test_a_word_that_stands_for_a_key_is_none_of_the_service(word: str) -> None:
+    """Nothing is sent there; a server of one's own may take any word."""
+    with pytest.raises(gn.InvalidSettingsError, match=r"The key \(argument\) is a placeholder"):
+        Settings(endpoint=connect.DEFAULT_ENDPOINT, key=word)  # type: ignore[arg-type]
+    assert Settings(endpoint="https://own.example", key=word).key.reveal() == word  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("token", ["dop_v1_c0ffeec0ffee", "doo_v1_c0ffeec0ffee"])
