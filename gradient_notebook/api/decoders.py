@@ -163,7 +163,8 @@ class ResponseDecoder:
                 yield from map(_salvaged, self._images.salvage(text))
             if isinstance(error, InvalidResponseError):
                 raise
-            what = "The response is not JSON."
+            is_cut = bool(text) and not text.rstrip().endswith((b"}", b"]"))
+            what = f"The response is not JSON{': it ends too early' if is_cut else ''}."
             received = self._masked(self._images.restored(text))
             raise InvalidResponseError(what, suggest=REPORT, received=received) from error
         else:

@@ -15,6 +15,8 @@ BASE64_FIELDS = ("b64_json", "b64", "base64", "image_base64")
 ADDRESS_FIELDS = ("url", "image_url", "image")
 """What else may hold an image as text, or says where it is."""
 _LISTS = ("data", "images", "output", "artifacts", "predictions", "results", "result")
+_WRAPPINGS = ("response", "image", "item", "choices", "message", "delta", "content", "image_url")
+"""Around these and the lists: elsewhere an address may be of anything."""
 _MOST_ENTRIES = 1000
 _SMALLEST_IMAGE = 1000  # bytes or characters
 _DEEPEST = 8
@@ -31,28 +33,27 @@ def entries_of(message: Any) -> list[Any]:
     return list(islice(inner, _MOST_ENTRIES))
 
 
-def _within(value: Any, depth: int = 0) -> Iterator[Any]:
+def _within(value: Any, depth: int = 0, *, is_known: bool = True) -> Iterator[Any]:
     """Yield the entries that stand deeper in an answer, in a wrapping of whatever name."""
     if depth > _DEEPEST or not isinstance(value, (Mapping, list)):
         return
-    named = value.items() if isinstance(value, Mapping) else (("", each) for each in value)
+    named = value.items() if isinstance(value, Mapping) else (("data", each) for each in value)
     for name, part in named:
         if not isinstance(part, (Mapping, list)) or _NO_PLACES.search(str(name)):
             continue
-        is_list = name in _LISTS
-        found = [entry for entry in _listed(part) if is_list or _has_image(entry)]
-        yield from found or _within(part, depth + 1)
+        is_place = is_known and name in (*_LISTS, *_WRAPPINGS)
+        found = [entry for entry in _listed(part) if _is_image(entry) or (is_place and _may_be_image(entry))]
+        yield from found or _within(part, depth + 1, is_known=is_place)
 
 
-def _has_image(entry: Any) -> bool:
-    """Whether an entry is an image where it stands: any object may have an address, of whatever it is."""
+def _is_image(entry: Any) -> bool:
+    """Whether an entry is an image wherever it stands: any object may have an address, of whatever it is."""
     if isinstance(entry, str):
         return is_image_text(entry)
     if not isinstance(entry, Mapping):
         return False
-    texts = {name: text_of(entry.get(name)) for name in (*BASE64_FIELDS, *ADDRESS_FIELDS)}
-    is_named = any(text for name, text in texts.items() if name != "url")
-    return is_named or bool(texts["url"] and is_image_text(texts["url"]))
+    written = any(text_of(entry.get(name)) for name in BASE64_FIELDS)
+    return written or any(is_image_text(text_of(entry.get(name))) for name in ADDRESS_FIELDS)
 
 
 def _listed(message: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from .images import LONGEST_SIGNATURE, format_of
 
 _AT_ONCE = 256 * 1024
 """Bytes that are unpacked at a time: what a small text unpacks to may have no end, and is bounded where it is read."""
+_READ_AT_ONCE = 2048
 _GZIP = b"\x1f\x8b\x08"
 _PAGE_BEGINS = tuple(
     b"<" + word for word in (b"!do", b"!--", b"htm", b"hea", b"bod", b"tit", b"?xm", b"svg", b"err", b"div", b"cen")
@@ -71,6 +72,11 @@ class Unpacker:
         if self._inflating is None:
             yield chunk
             return
+        # In short pieces: what comes of one before it is found to be broken is lost.
+        for at in range(0, len(chunk), _READ_AT_ONCE):
+            yield from self._piece(chunk[at : at + _READ_AT_ONCE])
+
+    def _piece(self, chunk: bytes) -> Iterator[bytes]:
         try:
             while chunk:
                 if self._inflating.eof and not (chunk := self._next_member(chunk)):
