@@ -21,7 +21,8 @@ from .events import (
     texts,
     whole_numbers,
 )
-from .image_text import is_address
+from .image_text import bytes_of, is_address, is_data_url
+from .images import format_of
 from .reasons import reason_in
 from .tasks import FAILED_WORDS, is_pending, task_in
 from .text import clean
@@ -72,7 +73,7 @@ class Messages:
 
     def event(self, name: str, value: Any) -> Iterator[ImageGenStreamEvent]:
         """Yield what an event of a stream holds; `value` is its JSON, or its bytes where they are none."""
-        message = self._masked(value)
+        message = _as_entry(self._masked(value))
         said = message.get("type") if isinstance(message, Mapping) else None
         kind = said if isinstance(said, str) and said else name
         is_finished = kind in _UNTYPED or says_finished(kind)
@@ -245,6 +246,16 @@ class Messages:
 
 def _as_mapping(message: Any) -> Mapping[str, Any]:
     return message if isinstance(message, Mapping) else {"message": message}
+
+
+def _as_entry(message: Any) -> Any:
+    """Return an event that is the text of an image, and nothing else, as an entry that has it."""
+    text = message.decode("latin-1") if isinstance(message, bytes) else message
+    try:
+        is_image = isinstance(text, str) and (is_data_url(text) or bool(format_of(bytes_of(text))))
+    except ValueError:
+        is_image = False
+    return {"b64_json": text} if is_image else message
 
 
 def _last_word(kind: str) -> str:

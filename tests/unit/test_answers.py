@@ -175,6 +175,8 @@ NAMED: dict[str, list[tuple[str, Any]]] = {
         for name in ("image", "image_generation.image", "success", "end", "finish", "image.completion", "x")
     },
     "a list": [("x", {"data": [ENTRY]})],
+    "a text": [("image", text_of(BIG))],
+    "a data: URL": [("image", f"data:image/png;base64,{text_of(BIG)}")],
     "item": [("response.output_item.done", {"type": "response.output_item.done", "item": CALL})],
     "response": [("response.completed", {"type": "response.completed", "response": {"output": [CALL]}})],
     "both": [("response.output_item.done", {"item": CALL}), ("response.completed", {"response": {"output": [CALL]}})],

@@ -266,7 +266,10 @@ def test_images_that_nobody_asked_for_go_to_disk(pieces: Any, params: dict[str, 
             sum(slot.image_bytes is not None or bool(slot.event and slot.event.image_bytes) for slot in job._slots)
             == 11
         )
-        assert job.notes[-1] == "The service sent 59 images more than asked for: job.images has 10, 49 are in the history alone."
+        assert (
+            job.notes[-1]
+            == "The service sent 59 images more than asked for: job.images has 10, 49 are in the history alone."
+        )
         assert len(server.posts) == 1
     archive = get_default()
     assert isinstance(archive, Archive)
