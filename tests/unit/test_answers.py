@@ -298,7 +298,7 @@ def test_an_empty_answer_is_said_to_be(configured: Simulator, status: int) -> No
 def test_a_redirect_without_a_place_says_so(configured: Simulator) -> None:
     """It has no `elsewhere`."""
     configured.script([{"status": 307, "body_text": ""}])
-    assert "The endpoint redirects without saying where." in str(error_of(ended(PLAIN)))
+    assert "It does not say where to." in str(error_of(ended(PLAIN)))
 
 
 def test_a_reason_that_is_no_text_is_not_shown_as_python(configured: Simulator) -> None:

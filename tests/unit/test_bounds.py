@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import io
 import itertools
@@ -441,7 +442,8 @@ def test_settings_that_nobody_uses_leave_nothing_open() -> None:
         gn.generate("hills", settings=server.settings)
         before = open_files()
         for number in range(150):
-            gn.Client(settings=discover(endpoint=server.settings.endpoint, key=f"sk-do-{number}")).models.list()
+            with contextlib.suppress(gn.InvalidResponseError):  # the server knows one answer, which is no list
+                gn.Client(settings=discover(endpoint=server.settings.endpoint, key=f"sk-do-{number}")).models.list()
             gn.generate("hills", settings=server.settings)
         assert open_files() <= before + 4  # a thread of the server may be about to close the last
         assert len(server.posts) == 151

@@ -74,7 +74,9 @@ def test_more_than_asked_for_are_counted_by_their_images(
 ) -> None:
     """One that is not there is none of them, and nothing of what was asked for is missing then."""
     picture, gone = {"b64_json": base64_of((64, 64))}, {"url": f"{configured.url}/files/none.png"}
-    configured.script([{"body": {"data": [picture, picture]}}, {"body": {"data": [picture, gone]}}])
+    configured.script(
+        [{"body": {"data": [picture, {"b64_json": base64_of((48, 64))}]}}, {"body": {"data": [picture, gone]}}]
+    )
     assert notes() == ["The service sent 1 image more than asked for: job.images and the history have all."]
     assert notes() == []
     assert "What was sent beside what was asked for did not come: " in caplog.text
