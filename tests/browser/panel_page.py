@@ -125,6 +125,8 @@ class PanelPage:
         """Wait until each prompt has its finished image in the film."""
         for prompt in prompts:
             expect(self.thumb(prompt, "done").locator("img")).to_have_count(1)
+        # A picture is shown when it has been decoded: until then the one before it stands there.
+        expect(self.stage.locator("[data-loading=true]")).to_have_count(0)
 
     def make(self, *prompts: str) -> None:
         """Generate one after the other."""

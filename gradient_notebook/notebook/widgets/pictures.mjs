@@ -80,16 +80,19 @@ export class Place {
 
   clear() {
     this.wanted = "";
+    this.root.dataset.loading = "false";
     this.image.remove();
   }
 
   /** @param {string} url */
   async show(url) {
     this.wanted = url;
+    this.root.dataset.loading = "true";
     const next = new Image();
     next.src = url;
     await next.decode().catch(() => undefined);
     if (this.wanted !== url) return; // a newer one came meanwhile
+    this.root.dataset.loading = "false";
     this.image.src = url;
     if (!this.image.isConnected) this.root.prepend(this.image);
     this.image.dataset.pictures = String(Number(this.image.dataset.pictures ?? 0) + 1);
