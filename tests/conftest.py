@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import socket
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +65,19 @@ def held() -> Iterator[socket.socket]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held
+
+
+@pytest.fixture(autouse=True)
+def own_loops() -> Iterator[None]:
+    """`asyncio.run` is Python's in every test: what lets waits nest puts one in its place that closes no loop."""
+    run = asyncio.run
+    yield
+    if asyncio.run is not run:
+        asyncio.run = run
+        with contextlib.suppress(RuntimeError), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there may be no loop to close
+            asyncio.get_event_loop_policy().get_event_loop().close()
+            asyncio.set_event_loop(None)
 
 
 @pytest.fixture
