@@ -124,7 +124,9 @@ def gate(service: Simulator) -> Iterator[Gate]:
 @pytest.fixture
 def notebook(pages: Pages, gate: Gate, tmp_path: Path) -> Callable[..., NotebookPage]:
     """Open a notebook of these cells; the first, which loads the extension, has run, and nothing is left in the kernel."""
+    # What `%config` was told outlives the extension: it is the shell's.
     load = f"""%reset -f
+get_ipython().config.pop("ImageGen", None)
 %reload_ext gradient_notebook
 %config ImageGen.archive_dir = {str(tmp_path / "archive")!r}
 import os
