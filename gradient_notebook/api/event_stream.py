@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NoReturn, Protocol, Self
@@ -71,23 +70,18 @@ class _AsyncClosing:
 
 
 class _CameBefore:
-    """Tells what came before by its bytes; nearly always there is one image, and nothing to compare."""
+    """Tells what came before by a hash of its bytes, which are let go."""
 
     def __init__(self) -> None:
-        self._last: list[bytes] = []
-        self._hashes: set[bytes] = set()
-
-    def add(self, data: bytes) -> None:
-        self._last.append(data)
+        # Python's own hash takes 0.6 ms for 3 MB, a tenth of a digest, and nobody outside of the process knows its key.
+        self._seen: set[tuple[int, int]] = set()
 
     def has(self, data: bytes) -> bool:
         """Whether these bytes came before; from now on they have."""
-        self._hashes.update(hashlib.sha256(each).digest() for each in self._last)
-        self._last = [data]
-        return bool(self._hashes) and hashlib.sha256(data).digest() in self._hashes
-
-    def clear(self) -> None:
-        self._last.clear()
+        known = len(data), hash(data)
+        before = known in self._seen
+        self._seen.add(known)
+        return before
 
 
 class EventStream(_AsyncClosing):
@@ -168,7 +162,6 @@ class EventStream(_AsyncClosing):
     async def aclose(self) -> None:
         """Close the connection."""
         self._over = True
-        self._came_before.clear()
         await self._body.aclose()
 
     close = aclose
@@ -217,9 +210,8 @@ class EventStream(_AsyncClosing):
         what = event.image_bytes or (event.url or "").encode()
         if self._decoder.is_stream or self._finished >= self._image_count:
             return self._came_before.has(what)
-        # Each place of an answer has its image, whether it is like another or not.
-        self._came_before.add(what)
-        return False
+        self._came_before.has(what)
+        return False  # each place of an answer has its image, whether it is like another or not
 
     def _counted(self, event: ImageGenStreamEvent) -> ImageGenStreamEvent:
         # In a stream no event has an index: what comes after a finished image belongs to the next. In an answer each
