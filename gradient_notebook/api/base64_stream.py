@@ -67,7 +67,7 @@ class Base64Stream:
             return bytes_of(value)
         except (ValueError, TypeError, AttributeError) as error:
             what = "The response contains an image with invalid base64."
-            # It has been paid for: whoever can make something of it shall have it.
+            # It has been paid for: the caller may be able to use it.
             came = value.encode("utf-8", "replace") if isinstance(value, str) else b""
             raise InvalidResponseError(what, suggest=REPORT, received=came) from error
 

@@ -42,7 +42,7 @@ def own_context() -> ssl.SSLContext | None:
 
 
 _Places = tuple[tuple[str, bool, int], ...]
-"""Paths, whether each is a folder, and when it was changed: somebody may mend a file while this process runs."""
+"""Paths, whether each is a folder, and when it was changed: somebody may fix a file while this process runs."""
 
 
 def _places(variable: str, value: str) -> _Places:

@@ -219,7 +219,7 @@ RULES = (
 
 
 def broken_rule(values: Mapping[str, Any]) -> Rule | None:
-    """Return the first rule that the given values break, or None. Whoever writes a parameter into `extra` knows better."""
+    """Return the first rule that the given values break, or None. Who writes a parameter into `extra` knows better."""
     overruled = values.get("extra") or {}
     rules = (rule for rule in RULES if not {rule.parameter, rule.other} & overruled.keys())
     return next((rule for rule in rules if rule.broken(values)), None)

@@ -73,7 +73,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.key.check()
-        # The one way to change what is frozen: whoever makes settings need not know how an endpoint is written.
+        # The one way to change what is frozen: the caller need not know how an endpoint is written.
         object.__setattr__(self, "endpoint", tidy_endpoint(self.endpoint))
         if self.key.is_in(self.endpoint):
             raise InvalidSettingsError("The endpoint contains the key.", "Remove it: the key is sent in a header.")
@@ -105,7 +105,7 @@ class Settings:
         elif timeout is not None:
             changes = {"read_timeout_s": timeout, "connect_timeout_s": min(timeout, self.connect_timeout_s)}
         if (silence_s := changes.get("read_timeout_s")) is not None:
-            # Whoever allows a long silence does not mean it to be cut short.
+            # Somebody who allows a long silence does not mean it to be cut short.
             changes["max_request_s"] = max(silence_s, self.max_request_s)
         if max_retries is not None:
             changes["max_retries"] = max_retries

@@ -157,7 +157,7 @@ def _hear_signals() -> None:
 def _terminated(number: int, _frame: Any) -> None:
     # Without a wait: what sends it kills some seconds later.
     _give_up()
-    # And then as without us: whoever has sent it sees what it has done.
+    # And then as without us: the sender sees what it has done.
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

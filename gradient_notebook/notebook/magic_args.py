@@ -158,7 +158,7 @@ def asks_for_help(line: str) -> bool:
     try:
         return not {"--help", "-h"}.isdisjoint(words_of(line, PARSER))
     except InvalidRequestError:
-        return False  # told by whoever reads the line
+        return False  # told by what reads the line
 
 
 def parse(line: str, fill: Callable[[str], str] | None = None, parser: Parser = PARSER) -> MagicArgs:

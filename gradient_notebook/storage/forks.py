@@ -55,7 +55,7 @@ class _Gate:
         self._changed.release()
 
     def after_in_child(self) -> None:
-        """Begin anew with the one thread that there is: whoever else was inside, or waited, is the parent's."""
+        """Start again with the one thread that there is: who else was inside, or waited, is the parent's."""
         self._changed = threading.Condition()
         self._inside = getattr(self._mine, "depth", 0)
         self._forking = 0

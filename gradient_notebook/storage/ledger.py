@@ -384,7 +384,7 @@ class Ledger:
         try:
             with self._open("mode=rw") as connection:
                 if (version := _version(connection)) > VERSION:
-                    return True  # whatever it is, it is not ours to mend
+                    return True  # whatever it is, it is not ours to repair
                 there = [
                     {row["name"] for row in _rows(connection, f"PRAGMA table_info({table})")}
                     for table in ("generations", "images")

@@ -142,7 +142,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "endpoint": _TEXT,
     "owner": _or_none(_TEXT),
     "position": _is(int, lambda stored: stored >= 0),
-    # Whoever opens or deletes it takes the name only, and no way out of the folder.
+    # What opens or deletes it takes the name only, and no way out of the folder.
     "file": _or_none(_is(str, lambda stored: Path(stored).name not in ("", "..") and "\0" not in stored)),
     "is_partial": lambda stored: bool(_is(int, lambda value: value in (0, 1))(stored)),
     # More than an image can have would make `prune` delete everything older.
