@@ -225,11 +225,10 @@ class Form:
             values = self._others("")
             values |= values.pop("extra", None) or {}
             notes = value_notes(values)
+            unfit = {"stream": reason} if (reason := not_streamed(values)) else {}
             for name, field in self.fields.items():
                 field.offer(choices_of(field.parameter, str(values.get("model") or DEFAULT_MODEL)))
-                self._refresh(name, field, notes.get(name, ""))
-            if reason := not_streamed(values):
-                self.fields["stream"].say(self.fields["stream"].disable(reason))
+                self._refresh(name, field, notes.get(name, ""), unfit)
         finally:
             self._held = False
         self.interpolates.layout.display = "" if "{{" in self.controls["prompt"].value else "none"
@@ -244,11 +243,17 @@ class Form:
         else:
             self._estimate.value = html.escape(formatting.tokens(params, self._price))
 
-    def _refresh(self, name: str, field: Field, advice: str) -> None:
+    def _refresh(self, name: str, field: Field, advice: str, unfit: Mapping[str, str]) -> None:
+        """Enable or disable one control; `unfit` has what the chosen model does not go with, and why."""
         others = self._others(name)
-        why = field.limit(lambda value: _reason(_refusal(others, name, value)))
+        if name in unfit:
+            why = field.disable(unfit[name])
+        else:
+            why = field.limit(lambda value: _reason(_refusal(others, name, value)))
         needed = self.fields.get(field.parameter.only_with)
-        if needed and not needed.control.disabled and not needed.control.value:
+        # What another control has switched off can be switched on by this one.
+        is_off = needed and not needed.control.disabled and not needed.control.value
+        if needed and (is_off or needed.parameter.name in unfit):
             why = field.disable(f"only with {needed.parameter.label}")
         wrong = self._wrong.get(name) or self._mistake(name)
         field.say(wrong or why or advice, wrong=bool(wrong))  # at once: an alert that goes and comes is spoken again
