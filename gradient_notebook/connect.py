@@ -40,6 +40,7 @@ class Settings(api_settings.Settings):
         max_request_s: seconds allowed for a whole request, however busily it is answered; 1800 unless given.
         max_retries: how often a request that never reached the model is sent again, 4 unless given; no other ever is.
         max_wait_s: seconds of waiting before that, in all; 120 unless given.
+        service: which service it is, for the identity of a request; the endpoint without its scheme unless given.
 
     Raises:
         InvalidSettingsError: a key or an endpoint that cannot be used; a limit below 0.
@@ -137,6 +138,7 @@ def _simulated() -> dict[str, Any]:
         "key": Key("the-simulator-takes-any-key", SIMULATOR),
         "endpoint_source": SIMULATOR,
         "key_source": SIMULATOR,
+        "service": "simulator",  # whatever its port is this time: what it has painted answers the same request again
     }
 
 

@@ -56,6 +56,7 @@ class Settings:
         max_request_s: seconds allowed for a whole request, however busily it is answered.
         max_retries: how often a request that never reached the model is sent again; no other ever is.
         max_wait_s: seconds of waiting before that, in all.
+        service: which service it is, for the identity of a request; the endpoint without its scheme unless given.
 
     Raises:
         InvalidSettingsError: a key or an endpoint that cannot be used; a limit below 0.
@@ -70,6 +71,7 @@ class Settings:
     max_request_s: float = 1800.0
     max_retries: int = 4
     max_wait_s: float = 120.0
+    service: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         self.key.check()
@@ -110,6 +112,11 @@ class Settings:
         if max_retries is not None:
             changes["max_retries"] = max_retries
         return dataclasses.replace(self, **changes) if changes else self
+
+    @property
+    def known_as(self) -> str:
+        """What the service is called in the identity of a request."""
+        return self.service or self.endpoint.partition("://")[2].lower()
 
     @property
     def is_https(self) -> bool:

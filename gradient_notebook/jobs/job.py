@@ -38,7 +38,7 @@ def new_job(
     job.params = params
     job._slots = [ImageSlot() for _ in range(params.n)]
     job._settings = settings
-    job._recorder = Recorder(archive, params, settings.endpoint)
+    job._recorder = Recorder(archive, params, settings)
     job._notes_on_request = notes_on_request(params, settings.endpoint)
     job._observers = [observer] if observer else []
     job._callbacks = []

@@ -13,7 +13,9 @@ from typing import Any
 
 from ..api.errors import GradientNotebookError
 from ..api.events import REPORTED
+from ..api.identity import identity
 from ..api.params import ImageGenerateParams
+from ..api.settings import Settings
 from ..session import session
 from ..storage import clock
 from ..storage.archive import Archive
@@ -31,7 +33,7 @@ class Recorder:
     With `archive` None nothing is kept. Used from several threads.
     """
 
-    def __init__(self, archive: Archive | None, params: ImageGenerateParams, endpoint: str) -> None:
+    def __init__(self, archive: Archive | None, params: ImageGenerateParams, settings: Settings) -> None:
         self.notices: list[str] = []
         """What the disk has refused, each reason once."""
         self.is_begun = self.is_recorded = False
@@ -50,7 +52,8 @@ class Recorder:
             model=params.model,
             prompt=params.prompt,
             params=params.given(),
-            endpoint=endpoint,
+            endpoint=settings.endpoint,
+            identity=identity(params, settings.known_as),
         )
 
     @property

@@ -62,10 +62,18 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE images SET outcome = 'unknown' WHERE outcome = 'unfinished'",
     ),
     ("ALTER TABLE generations ADD COLUMN owner",),
+    (
+        "ALTER TABLE generations ADD COLUMN identity",
+        "ALTER TABLE generations ADD COLUMN run",
+        "CREATE INDEX generations_by_identity ON generations (identity, started_at)",
+        "CREATE INDEX generations_by_run ON generations (run)",
+    ),
 )
 """The statements that bring a ledger from each version to the next. What was released is never changed, only added to."""
 
 VERSION = len(_MIGRATIONS)
+_ADDED = frozenset(re.findall(r"ADD COLUMN (\w+)", str(_MIGRATIONS)))
+"""The columns that a ledger of an earlier version may lack."""
 
 
 def _upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
@@ -389,8 +397,10 @@ class Ledger:
                     {row["name"] for row in _rows(connection, f"PRAGMA table_info({table})")}
                     for table in ("generations", "images")
                 ]
-                added = {"owner"} if version < VERSION else set()
-                needed = [set(_GENERATION) - added, {*_IMAGE, "generation", "thumbnail"}] if version else [set(), set()]
+                lacking = _ADDED if version < VERSION else frozenset()
+                needed = (
+                    [set(_GENERATION) - lacking, {*_IMAGE, "generation", "thumbnail"}] if version else [set(), set()]
+                )
                 problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
                 return all(map(set.issuperset, there, needed)) and bool(version) == any(there) and problems == [("ok",)]
         except DamagedLedgerError:

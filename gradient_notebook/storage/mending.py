@@ -57,7 +57,10 @@ class Rows:
                 self.generations.setdefault(row["id"], _known(row, names))
 
 
-_GENERATION = ("id", "started_at", "ended_at", "outcome", "model", "prompt", "params", "endpoint", "owner")
+_GENERATION = (
+    *("id", "started_at", "ended_at", "outcome", "model", "prompt", "params", "endpoint", "owner"),
+    *("identity", "run"),
+)
 _IMAGE = (
     *("generation", "position", "outcome", "file", "is_partial", "byte_count", "request_id", "revised_prompt"),
     *("usage", "reported", "error", "thumbnail"),
@@ -66,7 +69,20 @@ _IMAGE = (
 
 
 _MISSING: Row = {
-    **dict.fromkeys(("ended_at", "outcome", "owner", "request_id", "revised_prompt", "usage", "error", "thumbnail")),
+    **dict.fromkeys(
+        (
+            "ended_at",
+            "outcome",
+            "owner",
+            "identity",
+            "run",
+            "request_id",
+            "revised_prompt",
+            "usage",
+            "error",
+            "thumbnail",
+        )
+    ),
     "reported": "{}",
 }
 """What stands for a column that is not there; a row without any of the others is none."""

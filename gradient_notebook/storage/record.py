@@ -55,6 +55,10 @@ class Record:
     endpoint: str
     owner: str | None = None
     """The process that it runs in; None where it does not run any more."""
+    identity: str | None = None
+    """What its images answer, whoever asks for it; None where an earlier version wrote it."""
+    run: str | None = None
+    """The id of the sweep that it is a part of, if it is one."""
     images: tuple[ImageRecord, ...] = ()
 
 
@@ -141,6 +145,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "params": _mapping,
     "endpoint": _TEXT,
     "owner": _or_none(_TEXT),
+    "identity": _or_none(_TEXT),
+    "run": _or_none(_TEXT),
     "position": _is(int, lambda stored: stored >= 0),
     # What opens or deletes it takes the name only, and no way out of the folder.
     "file": _or_none(_is(str, lambda stored: Path(stored).name not in ("", "..") and "\0" not in stored)),

@@ -34,6 +34,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import gradient_notebook as gn
 from gradient_notebook.api.events import ImageGenCompletedEvent
 from gradient_notebook.api.params import ImageGenerateParams
+from gradient_notebook.api.settings import Settings
 from gradient_notebook.jobs.image_slot import ImageSlot
 from gradient_notebook.jobs.recorder import Recorder
 from gradient_notebook.storage import archive as archive_module
@@ -55,7 +56,7 @@ class Request:
 
     def __init__(self, archive: Archive, number: int, n: int) -> None:
         self.params = ImageGenerateParams(prompt=f"picture {number}", n=n)
-        self.recorder = Recorder(archive, self.params, "http://e")
+        self.recorder = Recorder(archive, self.params, Settings(endpoint="http://127.0.0.1", key="k" * 20))
         self.slots = [ImageSlot() for _ in range(n)]
         self.is_over = False
         self.posts = 0
