@@ -76,6 +76,11 @@ class Session:
         default=True, text="Keep every finished image, and a record of its request, on disk.", kind=bool
     )
     archive_dir: str = _setting("", "Folder of the archive; empty for the system's default.")
+    reuse: bool = _setting(
+        default=False,
+        text="Serve a request that the archive has already answered from there: nothing is sent, nothing is billed.",
+        kind=bool,
+    )
     concurrency: int = _setting(
         4, "Requests that run at the same time at one endpoint, in the whole process.", kind=int, minimum=1
     )
@@ -193,6 +198,14 @@ class Session:
                 raise InvalidSettingsError(what, param=name) from None
         self.update(fresh)
         self.__dict__["_told"].clear()
+
+    def has_told(self, words: str) -> bool:
+        """Whether words have been said in this session.
+
+        Args:
+            words: what there is to say.
+        """
+        return words in self.__dict__["_told"]
 
     def is_first(self, words: str) -> bool:
         """Whether words have not been said in this session; from now on they have.

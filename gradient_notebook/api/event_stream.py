@@ -260,15 +260,16 @@ class EventStream(_AsyncClosing):
         return broken
 
 
-def requests_of(params: ImageGenerateParams) -> list[tuple[ImageGenerateParams, int]]:
-    """Return the requests that make n images, each with the index of its first image.
+def requests_of(params: ImageGenerateParams, first: int = 0) -> list[tuple[ImageGenerateParams, int]]:
+    """Return the requests that make n images, or those from the `first` on, each with the index of its first image.
 
     The service streams one image a request, so n streamed images are n requests; otherwise it is one for all.
     """
-    if not params.stream or params.n == 1:
-        return [(params, 0)]
+    left = params.n - first
+    if not params.stream or left <= 1:
+        return [(params.replace(n=left) if first else params, first)] if left else []
     one = params.replace(n=1)
-    return [(one, index) for index in range(params.n)]
+    return [(one, index) for index in range(first, params.n)]
 
 
 class MergedStream(_AsyncClosing):

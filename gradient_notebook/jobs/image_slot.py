@@ -48,6 +48,8 @@ class ImageSlot:
     error: Exception | None = None
     byte_count: int = 0
     """Length of the finished file, also when it has been let go."""
+    is_reused: bool = False
+    """Whether it comes from the archive: nothing was sent for it."""
     is_let_go: bool = False
     """Whether the finished image is in memory no more: nobody has asked for it, and there are many."""
     _dropped: int = field(default=0, repr=False)

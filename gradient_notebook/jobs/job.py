@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import ForkedError, JobCancelledError
+from ..api.errors import ForkedError, InvalidRequestError, JobCancelledError
 from ..api.events import Usage
+from ..api.identity import identity
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from ..display_hooks import hook
@@ -21,6 +22,7 @@ from ..storage.outcome import Outcome, outcome_of
 from .image_slot import ImageSlot, open_all
 from .notes import notes_on_images, notes_on_request
 from .recorder import Recorder
+from .reuse import Reuse, notes_on_reuse, numbers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,11 +33,23 @@ Observer = Callable[["Job"], None]
 
 
 def new_job(
-    params: ImageGenerateParams, settings: Settings, archive: Archive | None = None, observer: Observer | None = None
+    params: ImageGenerateParams,
+    settings: Settings,
+    archive: Archive | None = None,
+    observer: Observer | None = None,
+    *,
+    reuse: bool = False,
 ) -> Job:
-    """Return a job that has not begun; without an archive nothing is kept on disk."""
+    """Return a job that has not begun; without an archive nothing is kept on disk, and there is nothing to reuse."""
     job = Job.__new__(Job)
     job.params = params
+    if reuse and archive is None:
+        what = "reuse=True: this session keeps no images, so there are none to reuse"
+        raise InvalidRequestError(what, suggest=("keep_history",), param="reuse")
+    job._reuse = None
+    if reuse and archive:
+        same = identity(params, settings.known_as)
+        job._reuse = Reuse(archive, same, numbers.take(same, params.n))
     job._slots = [ImageSlot() for _ in range(params.n)]
     job._settings = settings
     job._recorder = Recorder(archive, params, settings)
@@ -72,6 +86,7 @@ class Job:
     _slots: list[ImageSlot]
     _settings: Settings
     _recorder: Recorder
+    _reuse: Reuse | None
     _notes_on_request: list[str]
     _observers: list[Observer]
     _callbacks: list[Observer]
@@ -122,7 +137,7 @@ class Job:
     @property
     def _advice(self) -> list[str]:
         """The notes on the request and on what came of it: nothing has failed."""
-        return [*self._notes_on_request, *notes_on_images(self.params, self._slots)]
+        return [*self._notes_on_request, *notes_on_images(self.params, self._slots), *notes_on_reuse(self._slots)]
 
     @property
     def status(self) -> Outcome:
@@ -138,6 +153,12 @@ class Job:
         if self.images:
             return "done"
         return "cancelled" if self._cancelled else outcome_of(self.errors[0])
+
+    @property
+    def reused(self) -> bool:
+        """Whether all its images come from the archive, so that nothing was sent and nothing is billed."""
+        came = [slot for slot in self._slots if slot.image is not None]
+        return bool(came) and all(slot.is_reused for slot in came)
 
     @property
     def images(self) -> list[Image]:
@@ -348,7 +369,7 @@ class Job:
         process_end.watch(self)  # what is cancelled before it has started as well: a loop holds its tasks weakly
         self._begun = True
         self._changed = asyncio.Event()
-        work = Runner(self.params, self._settings, self._recorder, self._slots, self._changed.set)
+        work = Runner(self.params, self._settings, self._recorder, self._slots, self._changed.set, reuse=self._reuse)
         self._runner_task = asyncio.ensure_future(work.run())
         self._run = asyncio.ensure_future(self._run_to_the_end())
 

@@ -23,6 +23,7 @@ from ..storage.ledger import ImageRecord, LedgerError, Record
 from ..storage.outcome import Outcome
 from ..storage.owner import this_process
 from .image_slot import ImageSlot
+from .reuse import answers_to, without_reused
 
 _logger = logging.getLogger("gradient_notebook")
 
@@ -42,6 +43,8 @@ class Recorder:
         # Images of one job end on several threads: without it an older state could be written over a newer one.
         self._lock = threading.Lock()
         self._has_failed = False
+        self._named = ""
+        """Id of the record that the images come from, where nothing is made."""
         self._slots: Sequence[ImageSlot] = ()
         self.began_s = time.monotonic()
         """When the first of it was sent, or before that was made (monotonic seconds)."""
@@ -59,10 +62,20 @@ class Recorder:
     @property
     def id(self) -> str:
         """The record's id in the ledger."""
-        return self._record.id
+        return self._named or self._record.id
 
-    def begin(self, slots: Sequence[ImageSlot]) -> None:
+    def is_answered(self) -> bool:
+        """Whether the archive has a finished image of this very request. Raises OSError where it cannot be read."""
+        same = self._record.identity
+        return bool(self._archive and same and answers_to(self._archive, same))
+
+    def stand_in(self, record: Record) -> None:
+        """Note that a record is there already for what was asked for: as long as nothing is made, nothing is written."""
+        self._named, self.is_recorded = record.id, True
+
+    def begin(self, slots: list[ImageSlot]) -> None:
         """Write down what is about to be asked for."""
+        self._named = ""
         # Even if the disk refuses what follows: the request is sent, and may be billed.
         self.is_begun, self._slots = True, slots
         if self._archive and (problem := self._archive.problem()):
@@ -73,7 +86,8 @@ class Recorder:
         self.began_s = time.monotonic()
         # From now on until the end the record is not deleted, by whatever process.
         owner = this_process() if self._archive else None
-        self._record = dataclasses.replace(self._record, owner=owner, started_at=clock.now())
+        record = dataclasses.replace(self._record, owner=owner, started_at=clock.now())
+        self._record = without_reused(record, slots)
         self.note()
 
     def note(self) -> None:
@@ -121,12 +135,13 @@ class Recorder:
     def _write_what_is_gone(self) -> None:
         """Write from memory what somebody has deleted since it was kept: from now on the record says that it is there."""
         for slot in self._slots:
-            if self._archive and slot.path and slot.original and not slot.path.exists():
+            if self._archive and not slot.is_reused and slot.path and slot.original and not slot.path.exists():
                 self._archive.write(slot.path, slot.original)
 
     def _note(self) -> None:
         if self._archive is not None:
-            images = tuple(_image_record(position, slot) for position, slot in enumerate(self._slots))
+            made = ((position, slot) for position, slot in enumerate(self._slots) if not slot.is_reused)
+            images = tuple(_image_record(position, slot) for position, slot in made)
             self._record = dataclasses.replace(self._record, images=images)
             self._archive.ledger.put(self._record)
             self.is_recorded, self._has_failed = True, False

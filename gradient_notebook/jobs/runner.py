@@ -19,6 +19,7 @@ from ..storage.outcome import Outcome
 from .concurrency import place
 from .image_slot import ImageSlot
 from .recorder import Recorder
+from .reuse import Reuse
 
 if TYPE_CHECKING:
     from ..api.client import AsyncClient
@@ -39,19 +40,38 @@ class Runner:
         recorder: Recorder,
         slots: list[ImageSlot],
         changed: Callable[[], None],
+        *,
+        reuse: Reuse | None = None,
     ) -> None:
         self._params = params
         self._settings = settings
         self._recorder = recorder
         self._slots = slots
+        self._reuse = reuse
         self._changed = changed
         self._recording: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         """Make n images: streaming they are n requests at once, and one that fails leaves the others alone."""
+        first = await self._take_from_archive() if self._reuse else 0
         async with asyncio.TaskGroup() as requests:  # cancelled, it cancels them all and lets them hang up
-            for one, first in requests_of(self._params):
-                requests.create_task(self._make(one, first))
+            for one, at in requests_of(self._params, first):
+                requests.create_task(self._make(one, at))
+
+    async def _take_from_archive(self) -> int:
+        """Serve what the archive has answered before; return the index of the first image that is to be made."""
+        try:
+            await finish_despite_cancel(in_a_thread(self._fill))
+        except Exception as error:  # noqa: BLE001 - also a bug of ours: what cannot be read is not paid for again unasked
+            for slot in self._slots:
+                if not slot.has_ended:
+                    slot.fail(error)
+        self._changed()
+        return sum(slot.has_ended for slot in self._slots)
+
+    def _fill(self) -> None:
+        if self._reuse and (records := self._reuse.fill(self._slots)):
+            self._recorder.stand_in(records[0])
 
     async def _make(self, params: ImageGenerateParams, first: int) -> None:
         """Send one request, and see to it that each of its slots ends with an image or with the reason why not."""

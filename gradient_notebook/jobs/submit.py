@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from ..api.credentials import refuse_key_in
+from ..api.errors import InvalidRequestError
 from ..api.options import GenerateOptions, StreamableOptions, with_parameters_in_sight
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
 
 @with_parameters_in_sight
-def submit(prompt: str, *, settings: Settings | None = None, **options: Unpack[GenerateOptions]) -> Job:
+def submit(
+    prompt: str, *, settings: Settings | None = None, reuse: bool | None = None, **options: Unpack[GenerateOptions]
+) -> Job:
     """Start making images in the background, and return at once. Each image costs.
 
     Args:
         prompt: description of the image, 1 to 32,000 characters.
         settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
+        reuse: serve what the archive has answered before from there; `session.reuse` unless given. The k-th identical
+            request of a process takes the k-th answer.
         **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
 
     Returns:
@@ -39,21 +44,33 @@ def submit(prompt: str, *, settings: Settings | None = None, **options: Unpack[G
     >>> job.result().size
     (1024, 1024)
     """
-    job = _job(prompt, settings, options)
+    job = _job(prompt, settings, options, reuse=reuse)
     job._start()
     return job
 
 
 @overload
 def generate(
-    prompt: str, *, settings: Settings | None = None, n: Literal[1] | None = None, **options: Unpack[StreamableOptions]
+    prompt: str,
+    *,
+    settings: Settings | None = None,
+    reuse: bool | None = None,
+    n: Literal[1] | None = None,
+    **options: Unpack[StreamableOptions],
 ) -> Image: ...
 @overload
 def generate(
-    prompt: str, *, settings: Settings | None = None, n: int, **options: Unpack[StreamableOptions]
+    prompt: str,
+    *,
+    settings: Settings | None = None,
+    reuse: bool | None = None,
+    n: int,
+    **options: Unpack[StreamableOptions],
 ) -> Image | list[Image]: ...
 @with_parameters_in_sight
-def generate(prompt: str, *, settings: Settings | None = None, **options: Unpack[GenerateOptions]) -> Any:
+def generate(
+    prompt: str, *, settings: Settings | None = None, reuse: bool | None = None, **options: Unpack[GenerateOptions]
+) -> Any:
     """Make images and return them: `submit` and `Job.result` in one. Each image costs.
 
     Works in a cell, in a script and in a thread; interrupting it cancels the request.
@@ -61,6 +78,8 @@ def generate(prompt: str, *, settings: Settings | None = None, **options: Unpack
     Args:
         prompt: description of the image, 1 to 32,000 characters.
         settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
+        reuse: serve what the archive has answered before from there; `session.reuse` unless given. The k-th identical
+            request of a process takes the k-th answer.
         **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
 
     Returns:
@@ -75,11 +94,13 @@ def generate(prompt: str, *, settings: Settings | None = None, **options: Unpack
     >>> generate("A red fox", quality="low", size="1536x1024").size
     (1536, 1024)
     """
-    return _job(prompt, settings, options).result()
+    return _job(prompt, settings, options, reuse=reuse).result()
 
 
-def _job(prompt: str, settings: Settings | None, options: Mapping[str, Any]) -> Job:
+def _job(prompt: str, settings: Settings | None, options: Mapping[str, Any], *, reuse: bool | None) -> Job:
+    if reuse not in (None, True, False):
+        raise InvalidRequestError(f"reuse={reuse!r}: expected True or False", param="reuse", sent=False)
     checked, where = ImageGenerateParams.of({"prompt": prompt, **session.with_model(options)}), settings or discover()
     # Before there is a job: its record would put the key on disk.
     refuse_key_in(checked.given(), where.key)
-    return new_job(checked, where, get_default())
+    return new_job(checked, where, get_default(), reuse=session.reuse if reuse is None else reuse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -137,8 +138,9 @@ class CellRun:
         """Return the job, of which nothing has been sent yet."""
         try:
             settings = discover(found=self._found)
-            job = new_job(self.params, settings, get_default(), observer)
-            job._notes_on_request += self._notes
+            reuse = session.reuse if self.args.reuse is None else self.args.reuse
+            job = new_job(self.params, settings, get_default(), observer, reuse=reuse)
+            job._notes_on_request += [*self._notes, *_note_on_reuse(job)]
             self.output.attach(job)
         except BaseException as error:
             # An interrupt, too: the card stands there already, and nothing else would take it away.
@@ -199,6 +201,21 @@ class CellRun:
         count = len(job.images) if job else 0
         finished = f"{self.args.name} holds the finished images: {count} of {self.params.n}."
         return finished if count else f"{self.args.name} was not assigned."
+
+
+def _note_on_reuse(job: Job) -> Iterator[str]:
+    """Yield, once a session, that a request which was answered before need not be made again."""
+    with contextlib.suppress(OSError):
+        if (
+            not job._reuse
+            and not session.has_told(_REUSABLE)
+            and job._recorder.is_answered()
+            and session.is_first(_REUSABLE)
+        ):
+            yield _REUSABLE
+
+
+_REUSABLE = "The archive has an image of this very request: with --reuse it is shown again, and nothing is sent."
 
 
 def _notes(name: str, prompt: str) -> Iterator[str]:

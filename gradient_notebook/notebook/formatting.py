@@ -122,6 +122,7 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
         f"{count} {first.width}×{first.height} {(first.format or '').lower()}".strip(),
         *([quality] if quality else []),
         seconds(job._working_s),
+        *(["reused, not billed"] if job.reused else []),
         *(
             [f"{job.usage.total_tokens:,} tokens{_of_them_partial(job)}"]
             if job.usage and job.usage.total_tokens is not None

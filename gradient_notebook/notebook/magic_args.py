@@ -32,6 +32,8 @@ _FLAGS: Mapping[str, str] = {
     "raw": "Send the prompt as it is: insert nothing for {{ }}.",
     "quiet": "Show nothing but errors.",
 }
+_REUSE = "Serve what the archive has answered before from there: nothing is sent or billed. --no-reuse overrules the session."
+
 _USAGE = """\
 %%imagegen [NAME] [options]        and the prompt in the lines below
        %imagegen [NAME] [options] -- prompt"""
@@ -53,6 +55,7 @@ class MagicArgs:
     dry_run: bool = False
     raw: bool = False
     quiet: bool = False
+    reuse: bool | None = None
 
     @property
     def own_options(self) -> set[str]:
@@ -103,6 +106,7 @@ def make_parser(magic: str, usage: str, description: str) -> Parser:
         metavar="PATH",
         help="Also save the original file there. An inserted value stays in the folder that is written before it.",
     )
+    parser.add_argument("--reuse", action=argparse.BooleanOptionalAction, help=_escaped(_REUSE))
     for flag, text in _FLAGS.items():
         parser.add_argument(f"--{flag}", action="store_true", help=_escaped(text))
     return parser
@@ -175,7 +179,7 @@ def parse(line: str, fill: Callable[[str], str] | None = None, parser: Parser = 
     given = {name: _value(name, values[name]) for name in PARAMETERS if values.get(name) is not None}
     if rest:
         raise unknown(_restored(rest[0], kept), parser)
-    own = {flag: values[flag] for flag in ("save", *(name.replace("-", "_") for name in _FLAGS))}
+    own = {flag: values[flag] for flag in ("save", "reuse", *(name.replace("-", "_") for name in _FLAGS))}
     return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, **own)
 
 

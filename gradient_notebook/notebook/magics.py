@@ -18,6 +18,7 @@ from ..api.error_words import SCRIPT, describe
 from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..connect import discover, simulator_notice, without_key
 from ..jobs import event_loop
+from ..jobs.reuse import numbers
 from ..jobs.runner import client_for
 from . import formatting
 from .cell_run import CellRun
@@ -166,6 +167,7 @@ class ImageGenMagics(Magics):
         """Note that what is transformed from now on is inside of a cell; a cell may run others."""
         if not self.in_cell:
             self.in_cell, self._outermost = True, info
+            numbers.begin_cell(getattr(info, "cell_id", None) or "")
 
     def cell_ends(self, result: Any) -> None:
         """Note that what is transformed from now on is a cell. There is no result where it was cancelled."""

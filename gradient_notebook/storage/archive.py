@@ -102,10 +102,14 @@ class Archive:
 
     def records(self, **between: float) -> list[Record]:
         """Return the records as `Ledger.records` does, with what a killed process had left half noted."""
+        self.adopt()
+        return self.ledger.records(**between)
+
+    def adopt(self) -> None:
+        """Note what killed processes had left half noted."""
         for path, found in self._arriving():
             with contextlib.suppress(OSError):  # its process lives, and was quicker; or nothing can be written here
                 self._adopt(path, found)
-        return self.ledger.records(**between)
 
     def _arriving(self) -> Iterator[tuple[Path, re.Match[str]]]:
         """Yield the files whose names still say whose they are."""

@@ -170,6 +170,22 @@ class Ledger:
             self._note(f"Damaged rows of the ledger are passed over: {_counted(damaged)}. The originals are kept.")
         return found
 
+    def answering(self, identity: str) -> list[Record]:
+        """Return the records of requests with this identity, the oldest first; none if there is no ledger."""
+        if not self.path.exists():
+            return []
+
+        def read(connection: Connection) -> tuple[list[Row], list[Row]]:
+            if not _version(connection):
+                return [], []
+            chosen = "FROM generations WHERE identity = ?"
+            images = f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY position"  # noqa: S608
+            by_time = f"SELECT * {chosen} ORDER BY started_at, id"
+            return _rows(connection, by_time, identity), _rows(connection, images, identity)
+
+        found, _ = _records(*self._read(read))
+        return found
+
     def thumbnails(self, files: Sequence[str]) -> dict[str, bytes]:
         """Return the small pictures of originals, by file, as far as they have been made."""
         # As one value, as in `delete`, which may get thousands: SQLite limits how many a statement takes.

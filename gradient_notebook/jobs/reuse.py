@@ -1,0 +1,136 @@
+"""A request that the archive has already answered is served from there: which answer, and whether it is still whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..api.errors import InvalidRequestError
+from ..api.events import REPORTED, ImageGenCompletedEvent
+from ..storage.archive import Archive, damage_of
+from ..storage.record import ImageRecord, Record
+from .image_slot import ImageSlot
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished image of the archive, with the record that names it."""
+
+    record: Record
+    image: ImageRecord
+    path: Path
+
+    def fill(self, slot: ImageSlot) -> None:
+        """Let a job's slot have it, as if the service had just sent it; without its tokens, which are not billed again."""
+        known: dict[str, Any] = {name: self.image.reported.get(name) for name in REPORTED}
+        data = self.path.read_bytes()
+        slot.event = ImageGenCompletedEvent(image_bytes=data, revised_prompt=self.image.revised_prompt, **known)
+        slot.image_bytes, slot.byte_count, slot.path = data, len(data), self.path
+        slot.request_id, slot.is_reused = self.image.request_id, True
+        slot.open()
+
+
+def answers_to(archive: Archive, identity: str) -> list[Answer]:
+    """Return what the archive has answered this request with, the oldest first."""
+    return [
+        Answer(record, image, archive.originals / Path(image.file).name)
+        for record in archive.ledger.answering(identity)
+        for image in record.images
+        if image.file and image.outcome == "done" and not image.is_partial
+    ]
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What a job is to take from the archive: the answers to its identity from `number` on, one for each image."""
+
+    archive: Archive
+    identity: str
+    number: int
+
+    def fill(self, slots: list[ImageSlot]) -> list[Record]:
+        """Fill slots from the first on, as far as there are answers; return the records that they come from.
+
+        Raises:
+            InvalidRequestError: an answer has lost its original, and nothing else is there in its place.
+        """
+        usable, lost = self._answers()
+        if lost or len(usable) < self.number + len(slots):
+            self.archive.adopt()  # an image whose process was killed is paid for as well
+            usable, lost = self._answers()
+        used = usable[self.number : self.number + len(slots)]
+        for slot, answer in zip(slots, used, strict=False):
+            answer.fill(slot)
+        if lost and len(used) < min(len(slots), len(usable) + len(lost) - self.number):
+            raise _lost(lost[0])
+        return [answer.record for answer in used]
+
+    def _answers(self) -> tuple[list[Answer], list[Answer]]:
+        """Return the answers that are whole, and those that have lost their original."""
+        found = answers_to(self.archive, self.identity)
+        lost = [answer for answer in found if damage_of(answer.path)]
+        return [answer for answer in found if answer not in lost], lost
+
+
+def _lost(answer: Answer) -> InvalidRequestError:
+    what = f"The original of the image that answers this request is missing or changed: {answer.path}"
+    advice = "Without reuse it is made again, and billed. Or put the file back, or delete its record."
+    error = InvalidRequestError(what, advice, sent=False)
+    error.record_id = answer.record.id
+    return error
+
+
+@dataclass
+class _Numbers:
+    """Which of several identical requests is which: the k-th of this process takes the k-th answer.
+
+    A cell that is run again asks for what it has asked for before. Where nobody says which cell it is, each request
+    is a new one.
+    """
+
+    _cell: str = ""
+    _asked: Counter[str] = field(default_factory=Counter)
+    """How often the cell that runs has asked for an identity."""
+    _given: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    _next: Counter[str] = field(default_factory=Counter)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def begin_cell(self, cell: str) -> None:
+        """Note that a cell begins."""
+        with self._lock:
+            self._cell = cell
+            self._asked.clear()
+
+    def take(self, identity: str, count: int) -> int:
+        """Return the number of the first of `count` images, from 0."""
+        with self._lock:
+            asked = self._asked[identity]
+            self._asked[identity] += 1
+            key = (identity, self._cell, asked)
+            if self._cell and key in self._given:
+                return self._given[key]
+            first = self._given[key] = self._next[identity]
+            self._next[identity] += count
+            return first
+
+
+numbers = _Numbers()
+"""Of this process."""
+
+
+def without_reused(record: Record, slots: list[ImageSlot]) -> Record:
+    """Return a record that asks only for what is not reused: what it lists was made, and billed, by its request."""
+    count = sum(not slot.is_reused for slot in slots)
+    return dataclasses.replace(record, params={**record.params, "n": count}) if count < len(slots) else record
+
+
+def notes_on_reuse(slots: list[ImageSlot]) -> Iterator[str]:
+    """Yield how many of several images were not made anew, where some were."""
+    reused, made = (sum(slot.image is not None and slot.is_reused is one for slot in slots) for one in (True, False))
+    if reused and made:
+        yield f"{reused} of {reused + made} images are reused, not billed."
