@@ -16,6 +16,13 @@ What has been made:
     HistoryEntry: one generation: request, outcome, images.
     show: look at images side by side, as previews.
 
+Many at once:
+    sweep: vary what you like, make them all.
+    Sweep: what a sweep makes: a grid to look at, a table to go on with.
+    Cells: some of its cells.
+    Cell: one cell: what was asked for, and what came of it.
+    Plan: what a sweep is about to do.
+
 What holds for this process:
     configure: set defaults, limits, prices, the archive.
     session: what is set now.
@@ -72,6 +79,8 @@ __all__ = [
     "AsyncClient",
     "AuthenticationError",
     "BadRequestError",
+    "Cell",
+    "Cells",
     "Client",
     "ContentPolicyError",
     "ForkedError",
@@ -92,10 +101,12 @@ __all__ = [
     "NotFoundError",
     "Panel",
     "PermissionDeniedError",
+    "Plan",
     "RateLimitError",
     "Session",
     "Settings",
     "StreamInterruptedError",
+    "Sweep",
     "UnprocessableEntityError",
     "Usage",
     "configure",
@@ -104,6 +115,7 @@ __all__ = [
     "session",
     "show",
     "submit",
+    "sweep",
 ]
 
 # For type checkers and editors, which do not see what `__getattr__` below loads.
@@ -141,23 +153,33 @@ if TYPE_CHECKING:
     from .notebook.sheet import show
     from .notebook.widgets.panel import Panel
     from .session import Session, configure, session
+    from .sweeps.cell import Cell
+    from .sweeps.cells import Cells
+    from .sweeps.plan import Plan
+    from .sweeps.start import sweep
+    from .sweeps.sweep import Sweep
 
 _MODULES = {
     "AsyncClient": "clients",
+    "Cell": "sweeps.cell",
+    "Cells": "sweeps.cells",
     "Client": "clients",
     "History": "history.query",
     "HistoryEntry": "history.entry",
     "ImageGenerateParams": "api.params",
     "Job": "jobs.job",
     "Panel": "notebook.widgets.panel",
+    "Plan": "sweeps.plan",
     "Session": "session",
     "Settings": "connect",
+    "Sweep": "sweeps.sweep",
     "configure": "session",
     "generate": "jobs.submit",
     "history": "history.query",
     "session": "session",
     "show": "notebook.sheet",
     "submit": "jobs.submit",
+    "sweep": "sweeps.start",
     **dict.fromkeys(
         (
             "ImageGenCompletedEvent",
@@ -208,6 +230,7 @@ def __dir__() -> list[str]:
 
 register("show_history", "gradient_notebook.notebook.history_view:show_history")
 register("show_job", "gradient_notebook.notebook.job_view:show_job")
+register("show_sweep", "gradient_notebook.notebook.sweep_view:show_sweep")
 register("as_cell", "gradient_notebook.notebook.codegen:as_cell")
 register("as_python", "gradient_notebook.notebook.codegen:as_python")
 

@@ -21,7 +21,7 @@ from ..storage.forks import without_forks
 from ..storage.outcome import Outcome, outcome_of
 from .image_slot import ImageSlot, open_all
 from .notes import notes_on_images, notes_on_request
-from .recorder import Recorder
+from .recorder import Part, Recorder
 from .reuse import Reuse, notes_on_reuse, numbers
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def new_job(
     observer: Observer | None = None,
     *,
     reuse: bool = False,
+    part: Part | None = None,
 ) -> Job:
     """Return a job that has not begun; without an archive nothing is kept on disk, and there is nothing to reuse."""
     job = Job.__new__(Job)
@@ -52,7 +53,7 @@ def new_job(
         job._reuse = Reuse(archive, same, numbers.take(same, params.n))
     job._slots = [ImageSlot() for _ in range(params.n)]
     job._settings = settings
-    job._recorder = Recorder(archive, params, settings)
+    job._recorder = Recorder(archive, params, settings, part)
     job._notes_on_request = notes_on_request(params, settings.endpoint)
     job._observers = [observer] if observer else []
     job._callbacks = []
@@ -329,11 +330,20 @@ class Job:
         return self._value_or_error()
 
     @property
+    def _is_begun(self) -> bool:
+        """Whether its request may have gone out, and may be billed."""
+        return self._recorder.is_begun
+
+    @property
+    def _is_recorded(self) -> bool:
+        return self._recorder.is_recorded
+
+    @property
     def _failure(self) -> Exception | None:
         """Why `result` has nothing to return, once the job has ended; None where it has."""
         if self._cancelled:
             # The recorder begins right before the first request goes out: from then on it may have been billed.
-            return self._cancellation(sent=self._recorder.is_begun)
+            return self._cancellation(sent=self._is_begun)
         return None if self.images else self.errors[0]
 
     def _cancellation(self, *, sent: bool) -> JobCancelledError:

@@ -22,19 +22,20 @@ from ..api.params import ImageGenerateParams
 from ..api.text import clean, shortened
 from ..session import session
 from . import event_loop
-from .recorder import Recorder
 
 _PROMPT_CHARACTERS = 40
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
 
 
 class Job(Protocol):
-    """What is asked here of a job."""
+    """What is asked here of a job, or of a sweep, which has jobs of its own."""
 
-    params: ImageGenerateParams
-    _recorder: Recorder
     _started_s: float
     _unwanted: bool
+
+    @property
+    def params(self) -> ImageGenerateParams:
+        """What was asked for."""
 
     @property
     def id(self) -> str:
@@ -47,6 +48,14 @@ class Job(Protocol):
     @property
     def _failure(self) -> Exception | None:
         """Why no image came, if it has ended."""
+
+    @property
+    def _is_begun(self) -> bool:
+        """Whether it may be billed."""
+
+    @property
+    def _is_recorded(self) -> bool:
+        """Whether the ledger has its record."""
 
     def done(self) -> bool:
         """Whether it has ended."""
@@ -122,10 +131,10 @@ def _give_up() -> None:
 
 def _billed(jobs: Collection[Job]) -> str:
     # From the record on: whether the request has left is not known here.
-    begun = [job for job in jobs if job._recorder.is_begun and not job.images]
+    begun = [job for job in jobs if job._is_begun and not job.images]
     if not begun:
         return "Their images came at the last moment." if any(job.images for job in jobs) else "Nothing was sent."
-    records = ", ".join(f"history({job.id!r})" for job in begun if job._recorder.is_recorded)
+    records = ", ".join(f"history({job.id!r})" for job in begun if job._is_recorded)
     return f"{len(begun)} may have been billed{f': {records}' if records else '.'}"
 
 

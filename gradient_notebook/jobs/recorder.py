@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..api.errors import GradientNotebookError
 from ..api.events import REPORTED
@@ -28,13 +28,22 @@ from .reuse import answers_to, without_reused
 _logger = logging.getLogger("gradient_notebook")
 
 
+class Part(NamedTuple):
+    """Which cell of which sweep a job makes."""
+
+    run: str
+    cell: int
+
+
 class Recorder:
     """A job's record on disk. What the disk refuses is a notice, and never costs the image.
 
     With `archive` None nothing is kept. Used from several threads.
     """
 
-    def __init__(self, archive: Archive | None, params: ImageGenerateParams, settings: Settings) -> None:
+    def __init__(
+        self, archive: Archive | None, params: ImageGenerateParams, settings: Settings, part: Part | None = None
+    ) -> None:
         self.notices: list[str] = []
         """What the disk has refused, each reason once."""
         self.is_begun = self.is_recorded = False
@@ -57,6 +66,8 @@ class Recorder:
             params=params.given(),
             endpoint=settings.endpoint,
             identity=identity(params, settings.known_as),
+            run=part and part.run,
+            cell=part and part.cell,
         )
 
     @property
@@ -138,11 +149,15 @@ class Recorder:
             if self._archive and not slot.is_reused and slot.path and slot.original and not slot.path.exists():
                 self._archive.write(slot.path, slot.original)
 
+    @property
+    def record(self) -> Record:
+        """What is known by now: what the ledger has, or would have if there was one."""
+        made = ((position, slot) for position, slot in enumerate(self._slots) if not slot.is_reused)
+        return dataclasses.replace(self._record, images=tuple(_image_record(position, slot) for position, slot in made))
+
     def _note(self) -> None:
         if self._archive is not None:
-            made = ((position, slot) for position, slot in enumerate(self._slots) if not slot.is_reused)
-            images = tuple(_image_record(position, slot) for position, slot in made)
-            self._record = dataclasses.replace(self._record, images=images)
+            self._record = self.record
             self._archive.ledger.put(self._record)
             self.is_recorded, self._has_failed = True, False
             self.notices += [note for note in self._archive.ledger.notes if note not in self.notices]

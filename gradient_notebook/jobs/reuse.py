@@ -14,6 +14,7 @@ from ..api.errors import InvalidRequestError
 from ..api.events import REPORTED, ImageGenCompletedEvent
 from ..storage.archive import Archive, damage_of
 from ..storage.record import ImageRecord, Record
+from ..storage.runs import images_of
 from .image_slot import ImageSlot
 
 
@@ -39,8 +40,7 @@ def answers_to(archive: Archive, identity: str) -> list[Answer]:
     """Return what the archive has answered this request with, the oldest first."""
     return [
         Answer(record, image, archive.originals / Path(image.file).name)
-        for record in archive.ledger.answering(identity)
-        for image in record.images
+        for record, image in images_of(archive.ledger, [identity]).get(identity, ())
         if image.file and image.outcome == "done" and not image.is_partial
     ]
 

@@ -68,6 +68,15 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX generations_by_identity ON generations (identity, started_at)",
         "CREATE INDEX generations_by_run ON generations (run)",
     ),
+    (
+        "ALTER TABLE generations ADD COLUMN cell",
+        "CREATE TABLE runs (id, digest, started_at, fresh, service, plan, PRIMARY KEY (id)) WITHOUT ROWID",
+        "CREATE INDEX runs_by_digest ON runs (digest, started_at)",
+        "CREATE TABLE ratings (generation, position, stars, tags, note, "  # noqa: ISC004
+        "PRIMARY KEY (generation, position)) WITHOUT ROWID",
+        "CREATE TABLE votes (run, winner, loser, voted_at)",
+        "CREATE TABLE scores (file, name, value, PRIMARY KEY (file, name)) WITHOUT ROWID",
+    ),
 )
 """The statements that bring a ledger from each version to the next. What was released is never changed, only added to."""
 
@@ -105,7 +114,7 @@ class Ledger:
 
     def put(self, record: Record) -> None:
         """Write a record whole, in place of the one that is there: writing it again repairs what has failed."""
-        self._write(lambda connection: _put(connection, record))
+        self.write(lambda connection: _put(connection, record))
 
     def adopt(
         self,
@@ -144,7 +153,7 @@ class Ledger:
             return there
 
         # Its first name says whose it is, and goes only when the record is on disk for good: a full disk may refuse that.
-        return self._write(adopt) and self._write(move_if_named)
+        return self.write(adopt) and self.write(move_if_named)
 
     def records(self, *, since: float = -math.inf, until: float = math.inf) -> list[Record]:
         """Return the records that began between two times (Unix seconds), newest first; none if there is no ledger."""
@@ -155,35 +164,19 @@ class Ledger:
             chosen += " WHERE started_at >= :since AND started_at < :until"
 
         def read(connection: Connection) -> tuple[list[Row], list[Row]]:
-            if not _version(connection):
-                if _rows(connection, "SELECT name FROM sqlite_master"):
+            if not version_of(connection):
+                if select(connection, "SELECT name FROM sqlite_master"):
                     msg = f"{self.path}: no version"
                     raise DamagedLedgerError(msg)
                 return [], []  # the process that made it has died before anything was written
             images = f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY position"  # noqa: S608
-            return _rows(connection, f"SELECT * {chosen} ORDER BY started_at DESC", between), _rows(
+            return select(connection, f"SELECT * {chosen} ORDER BY started_at DESC", between), select(
                 connection, images, between
             )
 
-        found, damaged = _records(*self._read(read))
+        found, damaged = _records(*self.read(read))
         if damaged:
             self._note(f"Damaged rows of the ledger are passed over: {_counted(damaged)}. The originals are kept.")
-        return found
-
-    def answering(self, identity: str) -> list[Record]:
-        """Return the records of requests with this identity, the oldest first; none if there is no ledger."""
-        if not self.path.exists():
-            return []
-
-        def read(connection: Connection) -> tuple[list[Row], list[Row]]:
-            if not _version(connection):
-                return [], []
-            chosen = "FROM generations WHERE identity = ?"
-            images = f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY position"  # noqa: S608
-            by_time = f"SELECT * {chosen} ORDER BY started_at, id"
-            return _rows(connection, by_time, identity), _rows(connection, images, identity)
-
-        found, _ = _records(*self._read(read))
         return found
 
     def thumbnails(self, files: Sequence[str]) -> dict[str, bytes]:
@@ -191,15 +184,15 @@ class Ledger:
         # As one value, as in `delete`, which may get thousands: SQLite limits how many a statement takes.
         wanted = json.dumps(list(files))
         chosen = "typeof(thumbnail) = 'blob' AND file IN (SELECT value FROM json_each(?))"
-        found = self._read(
-            lambda connection: _rows(connection, f"SELECT file, thumbnail FROM images WHERE {chosen}", wanted)  # noqa: S608
+        found = self.read(
+            lambda connection: select(connection, f"SELECT file, thumbnail FROM images WHERE {chosen}", wanted)  # noqa: S608
         )
         return {row["file"]: row["thumbnail"] for row in found}
 
     def put_thumbnails(self, thumbnails: Mapping[str, bytes]) -> None:
         """Keep small pictures, which take some 25 ms to make."""
         rows = [(thumbnail, file) for file, thumbnail in thumbnails.items()]
-        self._write(lambda connection: connection.executemany("UPDATE images SET thumbnail = ? WHERE file = ?", rows))
+        self.write(lambda connection: connection.executemany("UPDATE images SET thumbnail = ? WHERE file = ?", rows))
 
     def delete(
         self, ids: Sequence[str], clear: Callable[[Sequence[str], Sequence[str]], None], unended: Collection[str] = ()
@@ -212,30 +205,31 @@ class Ledger:
         """
 
         def delete(connection: Connection) -> tuple[list[str], list[str]]:
-            there = _rows(connection, "SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(?))", given)
+            there = select(connection, "SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(?))", given)
             left = [str(row["id"]) for row in there if _is_arriving(row, unended)]
             chosen = (json.dumps([one for one in ids if one not in left]),)
             of_these = "WHERE generation IN (SELECT value FROM json_each(?))"
             named = connection.execute(f"SELECT DISTINCT file FROM images {of_these} AND file IS NOT NULL", chosen)  # noqa: S608
             files = [str(file) for (file,) in named]
             connection.execute(f"DELETE FROM images {of_these}", chosen)  # noqa: S608
+            connection.execute(f"DELETE FROM ratings {of_these}", chosen)  # noqa: S608
             connection.execute("DELETE FROM generations WHERE id IN (SELECT value FROM json_each(?))", chosen)
             return left, files
 
         def sweep(connection: Connection) -> None:
-            kept = {str(row["file"]) for row in _rows(connection, "SELECT file FROM images")}
-            there = {str(row["id"]) for row in _rows(connection, "SELECT id FROM generations")}
+            kept = {str(row["file"]) for row in select(connection, "SELECT file FROM images")}
+            there = {str(row["id"]) for row in select(connection, "SELECT id FROM generations")}
             clear([one for one in ids if one not in there], [file for file in files if file not in kept])
 
         given = json.dumps(list(ids))
-        left, files = self._write(delete)
+        left, files = self.write(delete)
         # Only now that the records are gone for good: a disk that refused that must not have lost their files.
-        self._write(sweep)
+        self.write(sweep)
         return left
 
     # How it is opened
 
-    def _write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T]) -> T:
         """Do all of it or nothing; a damaged ledger is mended first."""
         try:
             with self._writing() as connection:
@@ -258,7 +252,7 @@ class Ledger:
                 # IMMEDIATE waits for its turn here. A transaction that reads the version first and writes then is
                 # refused without any wait where somebody else has written in between: two kernels that begin a ledger.
                 connection.execute("BEGIN IMMEDIATE")
-                if (version := _version(connection)) > VERSION:
+                if (version := version_of(connection)) > VERSION:
                     msg = f"{self.path}: version {version}, of a newer gradient_notebook: it is only read. Update to write."
                     raise LedgerError(msg)
                 _migrate(connection)
@@ -293,7 +287,7 @@ class Ledger:
         except OSError as error:
             raise LedgerError(f"{self.path}: {error.strerror}") from error
 
-    def _read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` reads, all of one moment, whatever is deleted or added meanwhile; nothing is left behind."""
         # Where nothing can be written, SQLite must not look for others who write.
         if self._is_a_copy or (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
@@ -320,7 +314,7 @@ class Ledger:
                 copy._is_a_copy = True
                 with without_forks():
                     _copy(self.path, copy.path)
-                read = copy._read(work)
+                read = copy.read(work)
                 for note in copy.notes:
                     self._note(note)
                 return read
@@ -334,7 +328,7 @@ class Ledger:
     @contextlib.contextmanager
     def _reading(self, mode: str) -> Iterator[Connection]:
         with without_forks(), self._open(mode) as connection:
-            version = _version(connection)
+            version = version_of(connection)
             if 0 < version < VERSION:
                 # The next write brings the file to this version; until then what is read is a copy that is.
                 with self._open("mode=memory") as copy:
@@ -407,10 +401,10 @@ class Ledger:
     def _is_sound(self) -> bool:
         try:
             with self._open("mode=rw") as connection:
-                if (version := _version(connection)) > VERSION:
+                if (version := version_of(connection)) > VERSION:
                     return True  # whatever it is, it is not ours to repair
                 there = [
-                    {row["name"] for row in _rows(connection, f"PRAGMA table_info({table})")}
+                    {row["name"] for row in select(connection, f"PRAGMA table_info({table})")}
                     for table in ("generations", "images")
                 ]
                 lacking = _ADDED if version < VERSION else frozenset()
@@ -443,7 +437,7 @@ def _put_rows(connection: Connection, rows: mending.Rows) -> int:
     return len(rows.generations)
 
 
-def _rows(connection: Connection, statement: str, values: Any = ()) -> list[Row]:
+def select(connection: Connection, statement: str, values: Any = ()) -> list[Row]:
     cursor = connection.execute(statement, (values,) if isinstance(values, str) else values)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
@@ -522,13 +516,13 @@ def _copy(path: Path, to: Path) -> None:
 
 def _migrate(connection: Connection) -> None:
     """Bring the ledger to this version; each record is kept."""
-    for statements in _MIGRATIONS[_version(connection) :]:
+    for statements in _MIGRATIONS[version_of(connection) :]:
         for statement in statements:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _version(connection: Connection) -> int:
+def version_of(connection: Connection) -> int:
     """Return the version of the ledger, 0 for an empty one."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)

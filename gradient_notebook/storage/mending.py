@@ -59,7 +59,7 @@ class Rows:
 
 _GENERATION = (
     *("id", "started_at", "ended_at", "outcome", "model", "prompt", "params", "endpoint", "owner"),
-    *("identity", "run"),
+    *("identity", "run", "cell"),
 )
 _IMAGE = (
     *("generation", "position", "outcome", "file", "is_partial", "byte_count", "request_id", "revised_prompt"),
@@ -76,6 +76,7 @@ _MISSING: Row = {
             "owner",
             "identity",
             "run",
+            "cell",
             "request_id",
             "revised_prompt",
             "usage",

@@ -59,6 +59,8 @@ class Record:
     """What its images answer, whoever asks for it; None where an earlier version wrote it."""
     run: str | None = None
     """The id of the sweep that it is a part of, if it is one."""
+    cell: int | None = None
+    """Where it stands in that, from 0."""
     images: tuple[ImageRecord, ...] = ()
 
 
@@ -147,6 +149,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "owner": _or_none(_TEXT),
     "identity": _or_none(_TEXT),
     "run": _or_none(_TEXT),
+    "cell": _or_none(_is(int, lambda stored: stored >= 0)),
     "position": _is(int, lambda stored: stored >= 0),
     # What opens or deletes it takes the name only, and no way out of the folder.
     "file": _or_none(_is(str, lambda stored: Path(stored).name not in ("", "..") and "\0" not in stored)),

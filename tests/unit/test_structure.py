@@ -34,6 +34,7 @@ LAYERS = (
     "jobs",
     "clients",
     "history",
+    "sweeps",
     "notebook",
 )
 ALONE = {"simulator": {"simulator", "api.params", "api.parameter", "api.models"}}
@@ -57,6 +58,7 @@ IMPORTERS = {
     "traitlets": {"notebook"},
     "gradient_notebook.simulator": {"connect"},
     "sqlite3": {"storage.ledger"},
+    "narwhals": {"sweeps.table"},
 }
 """Who may import what: one package, or one module of it."""
 OPTIONAL = {

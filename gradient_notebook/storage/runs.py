@@ -1,0 +1,124 @@
+"""Runs in the ledger: which sweeps there were, what each was to make, and what the archive has of it by now."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .ledger import Ledger, Row, select, version_of
+from .record import DamagedRowError, ImageRecord, Record, image_of, record_of
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+_AT_A_TIME = 500
+"""How many identities one look asks for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A sweep as the ledger has it; `digest` is the same for whatever asks for the same."""
+
+    id: str
+    digest: str
+    started_at: float
+    """Unix seconds."""
+    fresh: bool
+    """Whether it was to make all of it, whatever there was already."""
+    service: str
+    plan: Mapping[str, Any]
+
+
+def put_run(ledger: Ledger, run: Run) -> None:
+    """Write down a run before any of it is sent."""
+    values = (run.id, run.digest, run.started_at, run.fresh, run.service, json.dumps(run.plan))
+    ledger.write(lambda connection: connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?)", values))
+
+
+def runs(ledger: Ledger, where: str = "", *values: Any) -> list[Run]:
+    """Return the runs, newest first."""
+
+    def read(connection: Connection) -> list[Row]:
+        if not version_of(connection):
+            return []
+        statement = f"SELECT * FROM runs {where} ORDER BY started_at DESC"  # noqa: S608 - our own words
+        return select(connection, statement, values)
+
+    found = ledger.read(read) if ledger.path.exists() else []
+    return [Run(**{**row, "fresh": bool(row["fresh"]), "plan": json.loads(row["plan"])}) for row in found]
+
+
+def newest_run(ledger: Ledger, digest: str) -> Run | None:
+    """Return the newest run that asked for the same."""
+    return next(iter(runs(ledger, "WHERE digest = ?", digest)), None)
+
+
+Kept = tuple[Record, ImageRecord]
+"""One image that there is, or is not: its request and itself."""
+
+
+def images_of(ledger: Ledger, identities: Collection[str], since: float = 0.0) -> dict[str, list[Kept]]:
+    """Return all images that were asked for, by identity, the oldest first; those that never came, too."""
+    found: dict[str, list[Kept]] = defaultdict(list)
+    if not ledger.path.exists():
+        return found
+    distinct = list(dict.fromkeys(identities))
+    for at in range(0, len(distinct), _AT_A_TIME):
+        for record, image in _some(ledger, distinct[at : at + _AT_A_TIME], since):
+            found[record.identity or ""].append((record, image))
+    return {same: _in_order(images) for same, images in found.items()}
+
+
+def _in_order(images: list[Kept]) -> list[Kept]:
+    """Return images of one identity run by run, each in the order of its cells: they may have come in another."""
+    began: dict[str, float] = {}
+    for record, _ in images:
+        began.setdefault(record.run or record.id, record.started_at)
+    return sorted(images, key=lambda kept: (began[kept[0].run or kept[0].id], kept[0].cell or 0))
+
+
+def _some(ledger: Ledger, identities: list[str], since: float) -> Iterator[Kept]:
+    chosen = "FROM generations WHERE identity IN (SELECT value FROM json_each(?)) AND started_at >= ?"
+    values = (json.dumps(identities), since)
+
+    def read(connection: Connection) -> tuple[list[Row], list[Row]]:
+        if not version_of(connection):
+            return [], []
+        images = f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY generation, position"  # noqa: S608
+        return select(connection, f"SELECT * {chosen} ORDER BY started_at, id", values), select(
+            connection, images, values
+        )
+
+    generations, images = ledger.read(read)
+    of: dict[str, list[Row]] = defaultdict(list)
+    for row in images:
+        of[row["generation"]].append(row)
+    for row in generations:
+        try:
+            record = record_of(row, ())
+            yield from ((record, image_of(image)) for image in of[row["id"]])
+        except DamagedRowError:  # `history` names it
+            continue
+
+
+def typical(ledger: Ledger, model: str, quality: str | None) -> tuple[float, int] | None:
+    """Return how long an image took lately, in seconds, and its bytes; None where there was none."""
+    if not ledger.path.exists():
+        return None
+
+    def read(connection: Connection) -> list[Row]:
+        if not version_of(connection):
+            return []
+        lately = (
+            "SELECT g.ended_at - g.started_at AS took, i.byte_count AS size FROM generations g JOIN images i "
+            "ON i.generation = g.id WHERE g.model = ? AND g.outcome = 'done' AND i.outcome = 'done' "
+            "AND json_valid(g.params) AND json_extract(g.params, '$.quality') IS ? ORDER BY g.started_at DESC LIMIT 20"
+        )
+        average = f"SELECT avg(took) AS took, avg(size) AS size FROM ({lately}) WHERE took >= 0"  # noqa: S608
+        return select(connection, average, (model, quality))
+
+    found = ledger.read(read)
+    return (found[0]["took"], round(found[0]["size"])) if found and found[0]["took"] is not None else None

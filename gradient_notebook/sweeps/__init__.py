@@ -1,0 +1,1 @@
+"""Sweeps: many requests as one table, from axes to results."""

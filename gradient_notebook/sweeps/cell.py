@@ -1,0 +1,175 @@
+"""One cell of a sweep: what was asked for, and what came of it. Its image is opened when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..api.events import Usage
+from ..api.params import ImageGenerateParams
+from ..api.text import shortened
+from ..jobs.job import Job
+from ..storage.archive import Archive
+from ..storage.outcome import ENDED, Outcome
+from ..storage.record import ImageRecord, Record
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Cell:
+    """One cell of a sweep: what it is on each axis, what was asked for, and what came of it.
+
+    Its image is opened from the archive when it is asked for, so that thousands of cells take little memory.
+
+    >>> from gradient_notebook import sweep
+    >>> study = sweep("A red fox in {{style}}", style=["ink", "oil"], quality="low", size="1024x1024").result()
+    >>> cell = study[0]
+    >>> cell.axes, cell.prompt, cell.outcome, cell.image.size
+    ({'style': 'ink'}, 'A red fox in ink', 'done', (1024, 1024))
+    """
+
+    # Many thousands of them: no dictionary for each.
+    __slots__ = (
+        "_archive",
+        "_data",
+        "_images",
+        "_record",
+        "_values",
+        "axes",
+        "elapsed_s",
+        "error",
+        "identity",
+        "index",
+        "outcome",
+        "prompt",
+        "reused",
+        "sent",
+    )
+
+    axes: Mapping[str, Any]
+    """Its label on each axis."""
+    index: int
+    """Where it stands in the sweep, from 0."""
+    prompt: str
+    """The prompt as it is sent."""
+    identity: str
+    """What it asks for, whoever asks."""
+    outcome: Outcome
+    """`queued`, `running`, `done`, `refused`, `failed`, `cancelled`, or `unknown`: it may have been billed."""
+    error: str | None
+    """Why there is no image."""
+    sent: bool | None
+    """Where there is no image: whether the request may have reached the model; None where nobody knows."""
+    reused: bool
+    """Whether the archive had its image before this run."""
+    elapsed_s: float | None
+    """Seconds that its request took, without its time in the queue."""
+
+    def __init__(
+        self, index: int, axes: Mapping[str, Any], params: ImageGenerateParams, identity: str, archive: Archive | None
+    ) -> None:
+        self.index, self.axes, self.prompt, self.identity = index, axes, params.prompt, identity
+        # Not the parameters themselves, which hold all of them, given or not.
+        self._values = params.given()
+        self._archive = archive
+        self._images: tuple[ImageRecord, ...] = ()
+        self._data: tuple[bytes, ...] = ()
+        self._record: str | None = None
+        self.reused = False
+        self._reset()
+
+    def _reset(self) -> None:
+        """Make it as if it had not been asked for."""
+        self.outcome, self.error, self.elapsed_s, self.sent = "queued", None, None, None
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={value!r}" for name, value in self.axes.items())
+        return f"<Cell {self.index}: {self.outcome}, {told or repr(shortened(self.prompt, 40))}>"
+
+    @property
+    def params(self) -> ImageGenerateParams:
+        """All that is asked for."""
+        return ImageGenerateParams.of(self._values)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes."""
+        return self.outcome in ENDED
+
+    @property
+    def record_id(self) -> str | None:
+        """The id of its record: `history(id)` finds it."""
+        return self._record
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where its originals lie."""
+        if self._archive is None:
+            return []
+        return [self._archive.originals / Path(image.file).name for image in self._images if image.file]
+
+    @property
+    def image(self) -> Image | None:
+        """The PIL image at full size, decoded on each access; None where none came."""
+        return next(iter(self.images), None)
+
+    @property
+    def images(self) -> list[Image]:
+        """All its images: services may send more than was asked for."""
+        from ..imaging import open_image
+
+        if self._data:
+            return [open_image(data) for data in self._data]
+        if self.outcome != "done":
+            return []
+        opened: list[Image] = [open_image(path.read_bytes()) for path in self.paths]
+        for image, path in zip(opened, self.paths, strict=True):
+            image.filename = str(path)  # type: ignore[attr-defined]
+        return opened
+
+    @property
+    def bytes(self) -> bytes | None:
+        """The original as the service sent it; None where none came."""
+        if self._data:
+            return self._data[0]
+        return self.paths[0].read_bytes() if self.paths and self.outcome == "done" else None
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of its originals."""
+        return sum(map(len, self._data)) or sum(image.byte_count for image in self._images)
+
+    @property
+    def revised_prompt(self) -> str | None:
+        """The prompt as the service rewrote it, if it says so."""
+        return next((image.revised_prompt for image in self._images if image.revised_prompt), None)
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens that it used, if the service said; those of a reused one were billed by an earlier run."""
+        used = [usage for image in self._images if (usage := Usage.of(image.usage))]
+        return sum(used[1:], used[0]) if used else None
+
+    def _take(self, job: Job) -> None:
+        """Note what came of its job, and let the job go with all that it holds."""
+        record = job._recorder.record
+        self._record = job.id if job._recorder.is_recorded else None
+        self.elapsed_s = job._working_s
+        self._images = tuple(image for image in record.images if image.outcome == "done" and not image.is_partial)
+        if failure := job._failure:
+            self.error, self.sent = str(getattr(failure, "summary", failure)), getattr(failure, "sent", None)
+        if self._archive is None or not all(image.file for image in self._images):
+            # As files: decoded they would take twice as much, and more.
+            self._data = tuple(slot.image_bytes for slot in job._slots if slot.image and slot.image_bytes)
+        self.outcome = job.status
+
+    def _take_kept(self, record: Record, image: ImageRecord) -> None:
+        """Note what the archive has of it."""
+        self._record = record.id
+        self.elapsed_s = max(0.0, record.ended_at - record.started_at) if record.ended_at else None
+        self._images = (image,)
+        self.outcome = image.outcome
+        if image.error:
+            self.error, self.sent = image.error["what"], image.error.get("sent")

@@ -1,0 +1,112 @@
+"""`sweep`: what it is to make, from a prompt or a table, held against how much one call may make unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..api.errors import InvalidRequestError
+from ..api.settings import Settings
+from ..api.text import SHORT, clean
+from ..connect import discover
+from ..storage.archive import get_default
+from .axes import Axes, axes_of
+from .sweep import Sweep, new_sweep
+from .table import is_table, rows_of
+
+MAX_IMAGES = 50
+"""How many images a sweep makes that nobody has agreed to."""
+_MAX_CELLS = 1_000_000
+
+
+def sweep(
+    prompt: Any,
+    template: str | None = None,
+    /,
+    *,
+    columns: Mapping[str, str] | None = None,
+    repeat: int = 1,
+    pair: bool = False,
+    start: bool = True,
+    yes: bool = False,
+    fresh: bool = False,
+    max_images: int = MAX_IMAGES,
+    settings: Settings | None = None,
+    **axes: Any,
+) -> Sweep:
+    """Make many images: one for each combination of what varies. Each image costs.
+
+    The same sweep again makes what is missing, also in another kernel, and shows the rest.
+
+    Args:
+        prompt: the prompt, in which `{{name}}` stands for an axis; a list or a dict of prompts; or a DataFrame of any library.
+        template: with a DataFrame the prompt, in which `{{name}}` stands for a column.
+        columns: with a DataFrame, which column has the values of which parameter: `{"quality": "q"}`.
+        repeat: how many images of each combination.
+        pair: take the first values of all axes together, then the second, instead of all combinations.
+        start: start immediately; otherwise `study.start()` does, or waiting for it.
+        yes: agree to more than `max_images`.
+        fresh: make everything anew, whatever the archive has.
+        max_images: how many images may be made without `yes`, 50 unless given.
+        settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
+        **axes: parameters of the API and names in the prompt. A list is an axis; a dict is one whose keys are labels; a
+            single value holds for all cells.
+
+    Returns:
+        The sweep, which runs: `await study` or `study.result()` waits for it.
+
+    Raises:
+        InvalidRequestError: what makes no sense, a value that cannot be sent, or more images than are agreed to; nothing
+            is sent then.
+        InvalidSettingsError: a key or an endpoint that cannot be used.
+
+    >>> from gradient_notebook import sweep
+    >>> study = sweep("A {{animal}} in {{style}}", animal=["fox", "otter"], style=["ink", "oil"], quality="low")
+    >>> [cell.prompt for cell in study.result().sel(animal="otter")]
+    ['A otter in ink', 'A otter in oil']
+    """
+    chosen = _axes(prompt, template, axes, columns=columns, repeat=repeat, pair=pair)
+    limit = _limit(max_images)
+    if chosen.count > _MAX_CELLS or (chosen.count > limit and not yes and chosen.count > _MANY):
+        raise _too_many(chosen.count, limit)
+    made = new_sweep(chosen, settings or discover(), get_default(), fresh=fresh)
+    if made.plan.to_make > limit and not yes:
+        raise _too_many(made.plan.to_make, limit, str(made.plan))
+    return made.start() if start and made.plan.to_make else made
+
+
+_MANY = 20_000
+"""From here on it is not even looked what the archive has of them, unless somebody has agreed."""
+
+
+def _axes(prompt: Any, template: str | None, axes: Mapping[str, Any], **how: Any) -> Axes:
+    if is_table(prompt):
+        if not isinstance(template, str):
+            what = "A table needs a prompt after it"
+            raise InvalidRequestError(what, "sweep(df, 'a {{animal}}')", param="prompt", sent=False)
+        return axes_of(template, axes, rows=rows_of(prompt), **how)
+    if template is not None:
+        what = f"{clean(type(prompt).__name__, SHORT)} is no table: expected a DataFrame before the prompt"
+        raise InvalidRequestError(what, "Or give the prompt alone.", param="prompt", sent=False)
+    if how["columns"]:
+        raise InvalidRequestError(
+            "columns= needs a table", "sweep(df, 'a {{animal}}', columns=…)", param="columns", sent=False
+        )
+    return axes_of(prompt, axes, **how)
+
+
+def _limit(max_images: Any) -> int:
+    if type(max_images) is not int or max_images < 0:
+        what = f"max_images={max_images!r}: expected a whole number, 0 or more"
+        raise InvalidRequestError(what, param="max_images", sent=False)
+    return max_images
+
+
+def _too_many(count: int, limit: int, plan: str = "") -> InvalidRequestError:
+    what = f"This would make {count:,} images; without a word of yours at most {limit:,} are made"
+    advice = (
+        f"Pass yes=True, or max_images={count}."
+        if count <= _MAX_CELLS
+        else f"A sweep has at most {_MAX_CELLS:,} cells."
+    )
+    return InvalidRequestError(what, f"{advice}\n{plan}".strip(), param="max_images", sent=False)

@@ -1,0 +1,257 @@
+"""Sweeps: each cell is accounted for, none is sent twice, and what the archive has is not made again."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from gradient_notebook import InvalidRequestError, Sweep, configure, history, session, sweep
+from gradient_notebook.simulator import Simulator
+from gradient_notebook.sweeps.cell import Cell
+
+from .test_reuse import restart
+
+REFUSED = {"status": 400, "body": {"error": {"code": "moderation_blocked", "message": "No."}}}
+FAILED = {"status": 400, "body": {"id": "bad_request", "message": "Not this one."}}
+UNKNOWN = {"status": 500, "body": {"id": "server_error", "message": "Oh."}}
+
+
+def numbered(count: int, **how: Any) -> Sweep:
+    return sweep("hill {{i}}", i=range(count), **{"quality": "low", "yes": True, **how})
+
+
+def files(cells: Any) -> list[str]:
+    return [path.name for cell in cells for path in cell.paths]
+
+
+def prompts(simulator: Simulator) -> list[str]:
+    return sorted(post.body["prompt"] for post in simulator.posts)
+
+
+@pytest.fixture
+def misbehaving(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
+    """Start a service with a script of faults, and use it: `misbehaving([...])`."""
+
+    def start(faults: list[Any]) -> Simulator:
+        simulator = Simulator(seconds_per_image=0, faults=faults)
+        simulator.__enter__()
+        request.addfinalizer(lambda: simulator.__exit__(None, None, None))
+        monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", simulator.url)
+        monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-for-tests-only")
+        return simulator
+
+    return start
+
+
+def test_all_cells_are_made_each_once_and_in_their_places(configured: Simulator) -> None:
+    """However many run at a time; each image lies in the archive, and its record names the run."""
+    configure(concurrency=3)
+    study = numbered(9).result()
+    assert (study.outcomes, study.status, study.done()) == ({"done": 9}, "done", True)
+    assert prompts(configured) == [f"hill {i}" for i in range(9)]
+    assert [cell.axes for cell in study] == [{"i": i} for i in range(9)]
+    assert [cell.prompt for cell in study] == [cell.params.prompt for cell in study] == [f"hill {i}" for i in range(9)]
+    assert len(set(files(study))) == 9
+    assert {entry.record.run for entry in history()} == {study.id}
+    assert [history(cell.record_id)[0].prompt for cell in study] == [cell.prompt for cell in study]
+    assert [image.size for image in study.images] == [(1024, 1024)] * 9
+    assert study[4].bytes == study[4].paths[0].read_bytes()
+    assert study.usage
+    assert study.usage.total_tokens == history().usage.total_tokens  # type: ignore[union-attr]
+
+
+def test_the_same_sweep_makes_what_is_missing(configured: Simulator) -> None:
+    """A value more on an axis makes its cells only; the k-th of identical cells is the k-th image."""
+    first = sweep("hill", quality=["low"], repeat=2).result()
+    more = sweep("hill", quality=["low", "high"], repeat=3, start=False)
+    assert (more.plan.count, more.plan.to_make, more.plan.outcomes) == (6, 4, {"done": 2, "queued": 4})
+    more.result()
+    assert files(more)[:2] == files(first)
+    assert [cell.reused for cell in more] == [True, True, False, False, False, False]
+    assert len(configured.posts) == len(set(files(more))) == 6
+    again = sweep("hill", quality=["low", "high"], repeat=3)
+    assert (again.id, again.status, files(again), len(configured.posts)) == (more.id, "done", files(more), 6)
+
+
+def test_another_kernel_continues_after_a_kill(configured: Simulator) -> None:
+    """Killed in the middle, whatever had come is there; the rest is made, and none twice."""
+    code = (
+        "import os\n"
+        "from gradient_notebook import sweep\n"
+        "study = sweep('hill {{i}}', i=range(12), quality='low')\n"
+        "study._observe(lambda s, _: s.outcomes.get('done', 0) >= 5 and os._exit(9))\n"
+        "study.result()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    sent = len(configured.posts)
+    assert sent < 12
+    study = numbered(12).result()
+    unknown = [cell for cell in study if cell.outcome == "unknown"]
+    assert sum(cell.reused for cell in study) >= 5
+    assert study.outcomes.get("done", 0) + len(unknown) == 12
+    assert prompts(configured) == sorted({post.body["prompt"] for post in configured.posts})
+
+
+def test_fresh_makes_all_of_it_and_is_what_continues(configured: Simulator) -> None:
+    """A new run; without `fresh` it is shown from then on, and the older one no more."""
+    first = numbered(2).result()
+    second = numbered(2, fresh=True).result()
+    assert (len(configured.posts), first.id != second.id) == (4, True)
+    assert set(files(first)).isdisjoint(files(second))
+    assert files(numbered(2)) == files(second)
+    assert len(configured.posts) == 4
+
+
+def test_an_image_that_was_made_for_a_cell_of_the_notebook_counts(configured: Simulator) -> None:
+    """Whoever asked: the same request has the same answer, streamed or not."""
+    from gradient_notebook import generate
+
+    generate("hill 0", quality="low", stream=True, partial_images=1)
+    assert [cell.reused for cell in numbered(2).result()] == [True, False]
+
+
+def test_what_fails_is_a_cell_and_why_is_told(misbehaving: Any) -> None:
+    """A refusal and a failure leave the others alone; what failed can be made again, what was refused is not."""
+    configure(concurrency=1)
+    service = misbehaving([REFUSED, FAILED, UNKNOWN])
+    study = numbered(5).result()
+    assert [cell.outcome for cell in study] == ["refused", "failed", "failed", "done", "done"]
+    assert [bool(cell.error) for cell in study] == [True, True, True, False, False]
+    assert "Not this one." in str(study[1].error)
+    assert (study[0].image, study[0].images, study[0].bytes) == (None, [], None)
+    study.retry().result()
+    assert [cell.outcome for cell in study] == ["refused", "done", "done", "done", "done"]
+    assert study.notes == ["1 refused, not made again: change their prompts."]
+    assert len(service.posts) == 7
+
+
+def test_what_may_be_billed_is_made_again_only_if_one_says_so(misbehaving: Any) -> None:
+    """Neither by `retry`, nor by the same sweep in another kernel."""
+    configure(concurrency=1)
+    service = misbehaving([{"cut": "before_headers"}])
+    study = numbered(2).result()
+    assert [cell.outcome for cell in study] == ["unknown", "done"]
+    study.retry().result()
+    assert "may have been billed" in study.notes[0]
+    again = numbered(2)
+    assert ([cell.outcome for cell in again], len(service.posts)) == (["unknown", "done"], 2)
+    again.retry(unknown=True).result()
+    assert (again.outcomes, len(service.posts)) == ({"done": 2}, 3)
+
+
+def test_cancelled_it_sends_nothing_more(configured: Simulator) -> None:
+    """What has come stays, and the rest can be made later."""
+    configure(concurrency=1)
+    study, seen = numbered(20, start=False), threading.Event()
+    study._observe(lambda study, _: study.outcomes.get("done") and seen.set())
+    study.start()
+    assert seen.wait(30)
+    assert study.cancel()
+    study.result()
+    assert (study.status, study.cancelled(), study.cancel()) == ("cancelled", True, False)
+    assert set(study.outcomes) == {"done", "cancelled"}
+    assert len(configured.posts) < 20
+    study.retry().result()
+    assert study.outcomes == {"done": 20}
+    assert study.status == "done"
+
+
+def test_interrupting_the_wait_cancels(configured: Simulator) -> None:
+    """As it does for a job."""
+    configured.seconds_per_image = 600
+    study = numbered(3)
+
+    async def give_up() -> None:
+        await asyncio.wait_for(study, 0.5)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(give_up())
+    assert study.result().status == "cancelled"
+    with pytest.raises(TimeoutError, match="goes on"):
+        numbered(3, fresh=True).result(timeout=0.2)
+
+
+def test_paused_it_sends_nothing_until_it_goes_on(configured: Simulator) -> None:
+    """What runs comes to its end."""
+    configure(concurrency=1)
+    study = numbered(8, start=False).start().pause()
+    assert study.status == "paused"
+    sent = len(configured.posts)
+    with pytest.raises(TimeoutError):
+        study.result(timeout=0.5)
+    assert len(configured.posts) <= sent + 3
+    assert study.resume().result().outcomes == {"done": 8}
+    assert len(configured.posts) == 8
+
+
+def test_without_an_archive_the_images_are_kept_in_memory(configured: Simulator) -> None:
+    """As files; nothing is reused, since nothing is there."""
+    session.archive = False
+    study = numbered(2).result()
+    assert [image.size for image in study.images] == [(1024, 1024)] * 2
+    assert (study[0].paths, study[0].record_id, bool(study[0].bytes)) == ([], None, True)
+    assert numbered(2, start=False).plan.to_make == 2
+
+
+def test_an_original_that_is_gone_is_made_again(configured: Simulator) -> None:
+    """The plan counts it."""
+    numbered(2).result()[0].paths[0].unlink()
+    again = numbered(2, start=False)
+    assert again.plan.to_make == 1
+    assert (again.result().outcomes, len(configured.posts)) == ({"done": 2}, 3)
+
+
+def test_cells_hold_little(configured: Simulator) -> None:
+    """No cell keeps an image, or a job: thousands of them fit in memory."""
+    study = numbered(3).result()
+    assert study._jobs == {}
+    for cell in study:
+        held = [getattr(cell, name) for name in Cell.__slots__]
+        assert not any(isinstance(value, (bytes, bytearray)) and len(value) > 1000 for value in held)
+        assert cell._data == ()
+
+
+def test_selecting(configured: Simulator) -> None:
+    """By one label or several; what is not there is named with the nearest."""
+    study = sweep("{{animal}} {{b}}", animal=["fox", "owl"], b={"x": "1", "y": "2", 3: "3"}, start=False)
+    assert [cell.prompt for cell in study.sel(animal="owl", b=["x", 3])] == ["owl 1", "owl 3"]
+    assert [cell.prompt for cell in study[1:3]] == ["fox 2", "fox 3"]
+    assert study[-1].index == 5
+    for wrong, words in (
+        ({"animals": 1}, "Did you mean animal"),
+        ({"animal": "foxx"}, "Did you mean fox"),
+        ({"b": "zzzz"}, "It has 'x', 'y', 3"),
+    ):
+        with pytest.raises(InvalidRequestError, match=f"(?s){words}"):
+            study.sel(**wrong)
+
+
+def test_one_that_runs_is_not_retried(configured: Simulator) -> None:
+    """It says so."""
+    configured.seconds_per_image = 600
+    study = numbered(2)
+    with pytest.raises(InvalidRequestError, match="still runs"):
+        study.retry()
+    study.cancel()
+    study.result()
+
+
+def test_a_script_that_ends_waits_for_it(configured: Simulator) -> None:
+    """As for a job: what was started is wanted."""
+    code = "from gradient_notebook import sweep\nsweep('hill {{i}}', i=range(6), quality='low')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "waiting for" in ended.stderr
+    assert [entry.outcome for entry in history()] == ["done"] * 6
+
+
+def test_a_key_in_an_axis_is_refused(configured: Simulator) -> None:
+    """Before it reaches a request, or the ledger."""
+    with pytest.raises(InvalidRequestError) as caught:
+        sweep("{{a}}", a=["fox", "sk-do-for-tests-only"])
+    assert "sk-do-for-tests-only" not in f"{caught.value}{vars(caught.value)}"
+    restart()
