@@ -38,9 +38,9 @@ _seconds.__name__ = "number of seconds"
 _port.__name__ = "port (0 to 65535)"
 
 
-def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+def _arguments(arguments: list[str] | None, prog: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m gradient_notebook.simulator",
+        prog=prog,
         description="Simulate the image generation service on 127.0.0.1. Its URL is printed when it is ready.",
         epilog=f"What a fault can say: {', '.join(declared.name for declared in fields(Fault))}; null behaves.",
         allow_abbrev=False,
@@ -53,9 +53,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m gradient_notebook.simulator") -> int:
     """Serve until SIGINT or SIGTERM; return the exit status."""
-    given = _arguments(arguments)
+    given = _arguments(arguments, prog)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -36,6 +36,7 @@ LAYERS = (
     "history",
     "sweeps",
     "notebook",
+    "cli",
 )
 ALONE = {"simulator": {"simulator", "api.params", "api.parameter", "api.models"}}
 """Packages that take less than the layers allow: the simulator reads the protocol for itself."""
@@ -56,7 +57,7 @@ IMPORTERS = {
     "pybase64": {"api", "notebook.history_view", "notebook.sheet", "notebook.static_output", "simulator.generations"},
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
-    "gradient_notebook.simulator": {"connect"},
+    "gradient_notebook.simulator": {"cli", "connect"},
     "sqlite3": {"storage.ledger"},
     "narwhals": {"sweeps.table"},
 }

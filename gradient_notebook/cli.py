@@ -1,0 +1,111 @@
+"""`gradient-notebook`: the quickstart in the current folder, the simulator alone, and the history, from a shell."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from .api.errors import GradientNotebookError
+from .api.text import clean, shortened
+
+_HERE = Path(__file__).parent
+_NOTEBOOKS = (_HERE / "notebooks", _HERE.parent / "notebooks")
+"""Where the notebooks lie: in a wheel, and in a checkout."""
+QUICKSTART = "quickstart"
+_PROMPT_CHARACTERS = 60
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what a command line asks for; return the exit status."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["simulator"]:
+        from .simulator.__main__ import main as simulate
+
+        return simulate(given[1:], prog="gradient-notebook simulator")
+    chosen = _parser().parse_args(given)
+    try:
+        return int(chosen.run(chosen))
+    except GradientNotebookError as error:
+        _say(str(error))
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gradient-notebook", description=__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--version", action="version", version=f"gradient-notebook {metadata.version('gradient-notebook')}"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="copy a notebook here, and open it in JupyterLab", allow_abbrev=False)
+    demo.add_argument("name", nargs="?", default=QUICKSTART, metavar="NAME", help=f"one of {', '.join(_named())}")
+    demo.add_argument("--no-open", action="store_true", help="copy it, and open nothing")
+    demo.set_defaults(run=_demo)
+    commands.add_parser("simulator", help="run the simulated service alone; --help shows its options")
+    history = commands.add_parser("history", help="list what has been made, newest first", allow_abbrev=False)
+    history.add_argument("words", nargs="*", help="words of the prompt, or the beginning of a record's ID")
+    history.add_argument("--since", metavar="DATE", help="2026-11-21, today, yesterday, 7d")
+    history.add_argument("--until", metavar="DATE", help="latest day or time")
+    history.add_argument("--outcome", help="done, refused, failed, cancelled, unknown or running")
+    history.add_argument("--limit", type=int, default=20, metavar="N", help="how many are listed at most (20)")
+    history.set_defaults(run=_history)
+    return parser
+
+
+def _named() -> dict[str, Path]:
+    """Return the notebooks by their names, in their order."""
+    folder = next((folder for folder in _NOTEBOOKS if any(folder.glob("*.ipynb"))), _HERE)
+    return {path.stem.partition("-")[2]: path for path in sorted(folder.glob("*.ipynb"))}
+
+
+def _demo(chosen: argparse.Namespace) -> int:
+    notebooks = _named()
+    source = notebooks.get(chosen.name)
+    if source is None:
+        _say(f"demo {chosen.name}: expected one of {', '.join(notebooks) or 'none: the installation is not whole'}")
+        return 2
+    target = Path.cwd() / source.name
+    try:
+        # Never over what somebody has worked in.
+        with target.open("xb") as file:
+            file.write(source.read_bytes())
+        print(f"{target.name} is in {target.parent}.")
+    except FileExistsError:
+        print(f"{target.name} was here already, and stays as it is.")
+    except OSError as error:
+        _say(f"{target.name} cannot be written to {target.parent} ({error.strerror}). Go to a folder of your own.")
+        return 1
+    if chosen.no_open:
+        return 0
+    if importlib.util.find_spec("jupyterlab") is None:
+        print(
+            f"JupyterLab is not installed here. Install and open it:\n  pip install jupyterlab && jupyter lab {target.name}"
+        )
+        return 0
+    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    try:
+        return subprocess.run([sys.executable, "-m", "jupyterlab", target.name, *as_root], check=False).returncode
+    except KeyboardInterrupt:  # it was ended, as JupyterLab says itself
+        return 0
+
+
+def _history(chosen: argparse.Namespace) -> int:
+    from .history.query import history
+
+    found = history(" ".join(chosen.words), since=chosen.since, until=chosen.until, outcome=chosen.outcome)
+    for entry in found[: max(0, chosen.limit)]:
+        prompt = shortened(clean(entry.prompt), _PROMPT_CHARACTERS)
+        print(f"{entry.id}  {entry.started:%Y-%m-%d %H:%M}  {entry.outcome:<9}  {prompt}")
+        for path in entry.paths:
+            print(f"    {path}")
+    print(f"{len(found):,} generation{'' if len(found) == 1 else 's'}, {found.byte_count / 1e6:,.1f} MB")
+    return 0
+
+
+def _say(words: str) -> None:
+    print(f"gradient-notebook: {words}", file=sys.stderr)
