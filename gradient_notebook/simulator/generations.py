@@ -133,6 +133,7 @@ class Generations(Handler):
         paintings = [cache(partial(_picture, self.service.painter, asked, variation)) for variation in variations]
         pictures = await asyncio.gather(*[self._last_picture(asked, painting) for painting in paintings])
         await self._until(started, asked, 1)
+        self.service.records.note(self.received, usage=asked.usage())
         self.set_header("content-type", "application/json")
         body = self._response(asked, pictures)
         self.set_header("content-length", str(len(body)))
@@ -162,6 +163,7 @@ class Generations(Handler):
                 return
         data = await self._last_picture(asked, painting)
         await self._until(started, asked, 1)
+        self.service.records.note(self.received, usage=asked.usage())
         event = self._event(COMPLETED, asked, self._base64(data), usage=asked.usage())
         await self._send_or_cut(event, *CUTS_IN_FINAL)
 

@@ -30,6 +30,8 @@ class Received:
     """Whether the whole answer went out."""
     disconnected: bool = False
     """Whether the client left before that."""
+    usage: dict[str, Any] | None = None
+    """The tokens of what was made for it; None where nothing was."""
 
 
 class Records:
@@ -54,7 +56,7 @@ class Records:
             self._changed.notify_all()
         return received
 
-    def note(self, received: Received, **changes: bool) -> None:
+    def note(self, received: Received, **changes: Any) -> None:
         """Say what became of `received`."""
         with self._changed:
             for name, value in changes.items():

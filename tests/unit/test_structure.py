@@ -28,6 +28,7 @@ LAYERS = (
     "simulator",
     "session",
     "connect",
+    "testing",
     "display_hooks",
     "imaging",
     "storage",
@@ -57,7 +58,7 @@ IMPORTERS = {
     "pybase64": {"api", "notebook.history_view", "notebook.sheet", "notebook.static_output", "simulator.generations"},
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
-    "gradient_notebook.simulator": {"cli", "connect"},
+    "gradient_notebook.simulator": {"cli", "connect", "testing"},
     "sqlite3": {"storage.ledger"},
     "narwhals": {"sweeps.table"},
 }
