@@ -45,6 +45,8 @@ def test_two_generations_at_once(panel: Panels) -> None:
     seen.done("first", "second")
     seen.generate("third")
     expect(seen.thumb("third", "running")).to_have_count(1)
+    # The script goes by the order of the requests, and each has a connection of its own: the silence is for this one.
+    assert seen.simulator.wait_for(lambda: len(seen.simulator.posts) == 3, 30)
     seen.generate("fourth")
     seen.thumb("third").click()
     expect(seen.words).to_have_text("third")
