@@ -73,6 +73,8 @@ class Settings(api_settings.Settings):
         argument = first_given(key)
         # Before anything else can raise: a traceback can show locals, and from here on the key is wrapped.
         del key
+        if session.replay and argument is None and endpoint is None:
+            return cls(**_replayed(), **given)
         found = Found(argument) if argument else found or find_key()
         place, where = _found_endpoint(endpoint, found)
         if found.key is None and place is None:
@@ -106,6 +108,8 @@ def _found_endpoint(argument: str | None, found: Found) -> tuple[str | None, str
 
 def without_key() -> bool:
     """Whether neither a key nor an endpoint is configured, so that the simulator is used."""
+    if session.replay:
+        return False
     # The keyring's marker is enough: the keyring itself may ask back.
     if _remembered or _first(os.getenv, "{}") or _in_colab() or _in_dotenv().key or _is_noted():
         return False
@@ -139,6 +143,36 @@ def _simulated() -> dict[str, Any]:
         "endpoint_source": SIMULATOR,
         "key_source": SIMULATOR,
         "service": "simulator",  # whatever its port is this time: what it has painted answers the same request again
+    }
+
+
+_replaying: tuple[tuple[str, int, float], Any] | None = None
+
+
+def _replayed() -> dict[str, Any]:
+    """Start what plays the session's recording, and return its endpoint and key as fields of `Settings`."""
+    global _replaying
+    path = Path(session.replay)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    which = (session.replay, changed, session.replay_speed)
+    if _replaying is None or _replaying[0] != which:
+        from . import recording, simulator
+
+        requests = recording.read(path)
+        _replaying = which, simulator.Simulator(replay=requests, speed=session.replay_speed).start()
+        for request in requests:
+            hear(_replaying[1].url, str(request.body.get("model", "")), None)
+        _logger.warning(
+            "gradient_notebook: Replaying %s: nothing is sent to the service, nothing is billed.", path.name
+        )
+    where = f"the recording {path.name}"
+    key = Key("the-recording-takes-any-key", where)
+    return {
+        "endpoint": _replaying[1].url,
+        "key": key,
+        "endpoint_source": where,
+        "key_source": where,
+        "service": "a recording",
     }
 
 

@@ -120,6 +120,12 @@ class Session:
     seconds_per_image: float | None = _setting(
         None, "Seconds that the built-in simulator takes for an image; by quality if None.", kind=float, minimum=0
     )
+    replay: str = _setting(
+        "", "File of a recorded run, which answers all requests instead of the service; empty for none."
+    )
+    replay_speed: float = _setting(
+        1.0, "How fast a recorded run is played: 2 in half of its time, 0 without any wait.", kind=float, minimum=0
+    )
     debug: bool = _setting(default=False, text="Show full tracebacks for all errors.", kind=bool)
 
     def __post_init__(self) -> None:
@@ -158,7 +164,13 @@ class Session:
         try:
             checked = parameter.check(value)
             # Absolute from now on: the archive stays the same, wherever the process goes afterwards.
-            return str(Path(checked).expanduser().absolute()) if name == "archive_dir" and checked else checked
+            if name in ("archive_dir", "replay") and checked:
+                checked = str(Path(checked).expanduser().absolute())
+            if name == "replay" and checked:
+                from .recording import read
+
+                read(checked)  # what is none is refused now, and not with the first request
+            return checked
         except GradientNotebookError as error:
             raise InvalidSettingsError(error.summary, param=name) from None
         except RuntimeError as error:  # there is no such user

@@ -9,6 +9,8 @@ import threading
 from dataclasses import fields
 from pathlib import Path
 
+from ..api.errors import InvalidRequestError
+from ..recording import RecordedRequest, read
 from .faults import Fault, read_script
 from .server import Simulator
 
@@ -34,6 +36,13 @@ def _faults(text: str) -> list[Fault]:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
+def _recording(text: str) -> list[RecordedRequest]:
+    try:
+        return read(text)
+    except InvalidRequestError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 _seconds.__name__ = "number of seconds"
 _port.__name__ = "port (0 to 65535)"
 
@@ -49,6 +58,10 @@ def _arguments(arguments: list[str] | None, prog: str) -> argparse.Namespace:
     parser.add_argument("--seconds-per-image", type=_seconds, help="time of one image; by quality if not given")
     parser.add_argument("--faults", type=_faults, default=[], metavar="FILE", help="JSON list, one fault for each POST")
     parser.add_argument("--seed", help="another seed is another set of pictures")
+    parser.add_argument("--replay", type=_recording, metavar="FILE", help="play a recording instead of painting")
+    parser.add_argument(
+        "--speed", type=_seconds, default=1.0, help="of the recording: 2 in half of the time, 0 without a wait"
+    )
     parser.add_argument("--strict", action="store_true", help="refuse what leaves out a field that the API requires")
     return parser.parse_args(arguments)
 
@@ -65,6 +78,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m gradient_not
         port=given.port,
         seed=given.seed,
         strict=given.strict,
+        replay=given.replay,
+        speed=given.speed,
     )
     try:
         simulator.start()

@@ -7,7 +7,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache, partial
 from itertools import cycle, islice
 from typing import Any, NoReturn, cast
@@ -16,15 +16,19 @@ import pybase64
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
+from ..api.params import PARAMETERS
+from ..recording import ERROR, RecordedRequest
 from . import validation
 from .faults import CUTS, CUTS_IN_FINAL, Fault
 from .handlers import ClientGoneError, Handler
 from .painter.painting import Painter, Picture
+from .replay import Replay
 from .validation import ResolvedRequest
 
 SECONDS_PER_IMAGE = {"low": 1.5, "medium": 2.5, "high": 4.0, "xhigh": 6.0, "max": 8.0}
 """Lively, for a demonstration: the real service takes ten times as long."""
 
+MOST_IMAGES = int(PARAMETERS["n"].maximum or 1)
 PARTIAL_IMAGE = "image_generation.partial_image"
 COMPLETED = "image_generation.completed"
 
@@ -112,6 +116,9 @@ class Generations(Handler):
                 self.set_header(name, str(value))
 
     async def _generate(self) -> None:
+        if self.service.replay:
+            await self._play(self.service.replay)
+            return
         asked = validation.resolve_request(self.request.body, strict=self.service.strict)
         request = json.dumps(self.received.body, sort_keys=True)
         which = f"{self.service.seed}{asked.model} {self.service.records.repetition(request)}"
@@ -121,6 +128,51 @@ class Generations(Handler):
             await self._stream(asked, seeds[0], started)
         else:
             await self._whole(asked, seeds, started)
+
+    async def _play(self, replay: Replay) -> None:
+        """Answer as the recording has it: with its images, at its times."""
+        body = self.received.body if isinstance(self.received.body, dict) else {}
+        count, stream = body.get("n") or 1, bool(body.get("stream"))
+        played = replay.take(body, count if type(count) is int and 0 < count <= MOST_IMAGES else 1)
+        started = asyncio.get_running_loop().time()
+
+        async def until(at_s: float) -> None:
+            await self.pause(started + replay.seconds(at_s) - asyncio.get_running_loop().time())
+
+        failed = next((one.last for one in played if one.last.type == ERROR), None)
+        if failed and not (stream and len(played[0].events) > 1):
+            await until(failed.at_s)
+            raise validation.RequestRefusedError(failed.said["status"], {"error": dict(failed.said["error"])})
+        if stream:
+            await self._play_stream(played[0], int(body.get("partial_images") or 0), until)
+            return
+        await until(max(one.last.at_s for one in played))
+        self.set_header("content-type", "application/json")
+        items = [
+            _with_picture(
+                {"b64_json": "", "revised_prompt": one.last.said.get("revised_prompt")}, self._base64(one.last.image)
+            )
+            for one in played
+        ]
+        said = {name: value for name, value in played[-1].last.said.items() if name not in ("revised_prompt", "usage")}
+        used = [one.last.said.get("usage") for one in played]
+        tail = {"created": int(time.time()), **said, "usage": added_usage(used)}
+        await self._send(b'{"data": [' + b", ".join(items) + b"], " + json.dumps(tail).removeprefix("{").encode())
+
+    async def _play_stream(self, played: RecordedRequest, most: int, until: Callable[[float], Awaitable[None]]) -> None:
+        self.set_header("content-type", "text/event-stream; charset=utf-8")
+        await self.flush()
+        *partials, last = played.events
+        for index, event in enumerate(partials[:most]):
+            await until(event.at_s)
+            values = {"type": PARTIAL_IMAGE, "b64_json": "", "created_at": int(time.time()), **event.said}
+            await self._send(_named_event({**values, "partial_image_index": index}, pybase64.b64encode(event.image)))
+        await until(last.at_s)
+        if last.type == ERROR:
+            await self._send(b"data: " + json.dumps({"error": last.said["error"]}).encode() + b"\n\n")
+            return
+        values = {"type": COMPLETED, "b64_json": "", "created_at": int(time.time()), **last.said}
+        await self._send(_named_event(values, self._base64(last.image)))
 
     async def _whole(self, asked: ResolvedRequest, variations: list[str], started: float) -> None:
         """Answer with JSON when the last image is done."""
@@ -200,7 +252,7 @@ class Generations(Handler):
     def _event(self, kind: str, asked: ResolvedRequest, base64: bytes, **more: Any) -> bytes:
         """Return one event: its name on a line, its data on a line, and an empty line."""
         values = {"type": kind, "b64_json": "", "created_at": int(time.time()), **asked.look, **more}
-        return b"event: " + kind.encode() + b"\ndata: " + _with_picture(values, base64) + b"\n\n"
+        return _named_event(values, base64)
 
     def _base64(self, picture: bytes) -> bytes:
         """Return a last picture's base64, broken if the script says so."""
@@ -250,6 +302,26 @@ class Generations(Handler):
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         stream.close()
         raise ClientGoneError
+
+
+def _named_event(values: dict[str, Any], base64: bytes) -> bytes:
+    """Return one event: its name on a line, its data on a line, and an empty line."""
+    return b"event: " + str(values["type"]).encode() + b"\ndata: " + _with_picture(values, base64) + b"\n\n"
+
+
+def added_usage(used: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """Return the tokens of several images together; None where those of one are not known."""
+    if not used or not all(used):
+        return None
+    first, *others = [dict(one) for one in used if one]
+    return {
+        name: added_usage([value, *(one.get(name) for one in others)])
+        if isinstance(value, dict)
+        else value + sum(one.get(name) or 0 for one in others)
+        if isinstance(value, int)
+        else value
+        for name, value in first.items()
+    }
 
 
 def _with_picture(values: dict[str, Any], base64: bytes) -> bytes:

@@ -22,6 +22,7 @@ from .dialects import Packer, spoken
 from .faults import Fault
 from .painter.painting import Painter
 from .records import RateLimit, Received, Records
+from .replay import Replay
 
 Result = TypeVar("Result")
 
@@ -45,6 +46,8 @@ class Service:
     strict: bool
     seed: str
     """What all pictures depend on beside their requests."""
+    replay: Replay | None = None
+    """What is played instead of painting."""
     stopping: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
     """Pictures that were sent as addresses, by name."""

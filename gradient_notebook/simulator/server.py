@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
@@ -14,12 +14,14 @@ from typing import Any, Self
 import tornado.httpserver
 import tornado.web
 
+from ..recording import RecordedRequest
 from . import faults as faults_module
 from .faults import Fault
 from .generations import Generations
 from .handlers import FILES, Files, Handler, Models, NotFound, Service
 from .painter.painting import Painter, Painting
 from .records import REQUESTS_PER_HOUR, RateLimit, Received, Records
+from .replay import Replay
 
 HOST = "127.0.0.1"
 PAINTERS = 2
@@ -38,6 +40,8 @@ class Simulator:
         requests_per_hour: the rate limit.
         strict: refuse what leaves out a field that the description requires, where the service takes its default.
         seed: another seed is another set of pictures; with the same one, the same requests get the same pictures.
+        replay: a recording's requests, which are played instead of painting; see `recording.read`.
+        speed: how fast they are played: 1 as they came, 2 in half of the time, 0 without any wait.
         painter: what makes the pictures; `noise.Noise` costs a fortieth of `Painting`, where nobody looks at them.
 
     Attributes:
@@ -64,6 +68,8 @@ class Simulator:
         requests_per_hour: int = REQUESTS_PER_HOUR,
         strict: bool = False,
         seed: int | str | None = None,
+        replay: Sequence[RecordedRequest] | None = None,
+        speed: float = 1.0,
         painter: Painter | None = None,
     ) -> None:
         self._records = Records(faults_module.script(faults))
@@ -71,6 +77,7 @@ class Simulator:
         self._limit = RateLimit(requests_per_hour)
         self._strict = strict
         self._seed = "" if seed is None else f"{seed} "
+        self._replay = Replay(replay, speed) if replay else None
         self._service: Service | None = None
         self._painter = painter or type(self).default_painter
         self._port = port
@@ -164,6 +171,7 @@ class Simulator:
             seconds_per_image=self._seconds_per_image,
             strict=self._strict,
             seed=self._seed,
+            replay=self._replay,
         )
         self._service = service
         server = tornado.httpserver.HTTPServer(_application(service))

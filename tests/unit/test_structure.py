@@ -25,6 +25,7 @@ PACKAGE = ROOT / "gradient_notebook"
 # From the bottom up: a module imports from its own package and from those before it.
 LAYERS = (
     "api",
+    "recording",
     "simulator",
     "session",
     "connect",
@@ -39,7 +40,7 @@ LAYERS = (
     "notebook",
     "cli",
 )
-ALONE = {"simulator": {"simulator", "api.params", "api.parameter", "api.models"}}
+ALONE = {"simulator": {"simulator", "api.params", "api.parameter", "api.models", "api.errors", "recording"}}
 """Packages that take less than the layers allow: the simulator reads the protocol for itself."""
 IMPORTERS = {
     "IPython": {"notebook"},

@@ -1,0 +1,193 @@
+"""Recordings: what was recorded is played as it was, and what is no recording is refused, whatever it is."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gradient_notebook import (
+    BadRequestError,
+    Client,
+    InvalidRequestError,
+    InvalidSettingsError,
+    configure,
+    generate,
+    session,
+)
+from gradient_notebook.recording import COMPLETED, ERROR, PARTIAL, RecordedEvent, RecordedRequest, append, read
+from gradient_notebook.simulator import Simulator
+
+from .recorded import png
+
+USAGE = {
+    "input_tokens": 2,
+    "output_tokens": 272,
+    "total_tokens": 274,
+    "input_tokens_details": {"text_tokens": 2, "image_tokens": 0},
+}
+
+
+def recorded(prompt: str, *colors: str, at_s: float = 0.0, **more: Any) -> RecordedRequest:
+    """A request whose images have these colors; the last one is finished."""
+    *partial, last = [
+        RecordedEvent(at_s=at_s * place, type=PARTIAL, image=png(color)) for place, color in enumerate(colors, 1)
+    ]
+    done = RecordedEvent(at_s=last.at_s, type=COMPLETED, image=last.image, said={"quality": "low", "usage": USAGE})
+    return RecordedRequest(body={"prompt": prompt, "model": "openai-gpt-image-2", **more}, events=(*partial, done))
+
+
+REFUSED = RecordedRequest(
+    body={"prompt": "gore", "model": "openai-gpt-image-2"},
+    events=(
+        RecordedEvent(
+            at_s=0, type=ERROR, said={"status": 400, "error": {"code": "moderation_blocked", "message": "No."}}
+        ),
+    ),
+)
+LESSON = [
+    recorded("A fox", "red", "green", "blue"),
+    recorded("A fox", "white"),
+    recorded("An owl", "black", n=3),
+    REFUSED,
+]
+
+
+@pytest.fixture
+def lesson(tmp_path: Path) -> Path:
+    """A recording of four requests, which was written in two steps."""
+    path = tmp_path / "lesson.imagegen"
+    append(path, LESSON[:1])
+    append(path, LESSON[1:])
+    return path
+
+
+@pytest.fixture
+def client(lesson: Path) -> Any:
+    """A client of a simulator that plays it."""
+    with Simulator(replay=read(lesson)) as service:
+        yield Client(model_access_key="any", base_url=service.url)
+
+
+def test_what_is_read_is_what_was_written(lesson: Path) -> None:
+    """In the order of the requests, however many steps it took."""
+    assert read(lesson) == LESSON
+    assert [path.name for path in lesson.parent.glob(".gradient*")] == []
+
+
+def test_it_is_played_as_it_was(client: Any) -> None:
+    """The same bytes, in the same order, as a stream or whole; the k-th time the k-th answer, and then from the first."""
+    ask = {"prompt": "A fox", "model": "openai-gpt-image-2"}
+    events = list(client.images.generate(**ask, stream=True, partial_images=2))
+    assert [event.image_bytes for event in events] == [png("red"), png("green"), png("blue")]
+    assert [event.type.partition(".")[2] for event in events] == ["partial_image", "partial_image", "completed"]
+    assert (events[-1].usage.output_tokens, events[-1].quality) == (272, "low")
+    whole = [client.images.generate(**ask).data[0].image_bytes for _ in range(2)]
+    assert whole == [png("white"), png("blue")]
+
+
+def test_no_more_partial_images_are_played_than_are_asked_for(client: Any) -> None:
+    """As the service does."""
+    ask = {"prompt": "A fox", "model": "openai-gpt-image-2", "stream": True}
+    assert len(list(client.images.generate(**ask, partial_images=1))) == 2
+
+
+def test_several_images_are_several_answers(client: Any) -> None:
+    """With the tokens of all of them."""
+    response = client.images.generate(prompt="A fox", model="openai-gpt-image-2", n=2)
+    assert [image.image_bytes for image in response.data] == [png("blue"), png("white")]
+    assert response.usage.total_tokens == 2 * USAGE["total_tokens"]
+
+
+def test_an_error_is_played_too(client: Any) -> None:
+    """With its status and its words."""
+    with pytest.raises(BadRequestError, match=r"No\."):
+        client.images.generate(prompt="gore", model="openai-gpt-image-2")
+
+
+def test_what_was_not_recorded_is_told(client: Any) -> None:
+    """By what there is: another prompt, or the same with other parameters."""
+    with pytest.raises(BadRequestError, match="It has 'A fox', 'An owl', 'gore'"):
+        client.images.generate(prompt="A cat", model="openai-gpt-image-2")
+    with pytest.raises(BadRequestError, match="this prompt with other parameters: model='openai-gpt-image-2'"):
+        client.images.generate(prompt="A fox", model="openai-gpt-image-2", quality="high")
+
+
+@pytest.mark.parametrize(("speed", "least_s", "most_s"), [(1.0, 0.4, 60), (0.0, 0, 60), (2.0, 0.2, 60)])
+def test_it_is_played_at_its_times(speed: float, least_s: float, most_s: float) -> None:
+    """No event comes before its time, at whatever speed."""
+    import time
+
+    with Simulator(replay=[recorded("A fox", "red", "blue", at_s=0.2)], speed=speed) as service:
+        began_s = time.monotonic()
+        Client(model_access_key="any", base_url=service.url).images.generate(prompt="A fox", model="openai-gpt-image-2")
+        assert least_s <= time.monotonic() - began_s < most_s
+
+
+def test_the_session_replays(lesson: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever key is set: nothing reaches the service, and one line says so."""
+    monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-for-tests-only")
+    configure(replay=str(lesson), replay_speed=0, model="openai-gpt-image-2")
+    images = [generate("A fox") for _ in range(2)]
+    assert [image.getpixel((0, 0)) for image in images] == [(0, 0, 255), (255, 255, 255)]
+    assert caplog.text.count("nothing is sent to the service") == 1
+
+
+def written(path: Path, **entries: Any) -> None:
+    """A zip file with these entries."""
+    with zipfile.ZipFile(path, "w") as whole:
+        for name, content in entries.items():
+            whole.writestr(name, content if isinstance(content, (str, bytes)) else json.dumps(content))
+
+
+HEAD = {"recording.json": {"format": "gradient_notebook recording", "version": 1}}
+NAME = f"images/{'0' * 64}.png"
+ONE = {"body": {"prompt": "A fox"}, "events": [{"at_s": 1, "type": "completed", "image": NAME}]}
+REQUEST = "requests/000001.json"
+NO_RECORDING: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-50]),
+    "cut in the middle": lambda path: path.write_bytes(path.read_bytes()[:200] + path.read_bytes()[260:]),
+    "text": lambda path: path.write_text("a recording"),
+    "another zip": lambda path: written(path, readme="hello"),
+    "a newer version": lambda path: written(path, **{"recording.json": {**HEAD["recording.json"], "version": 2}}),
+    "another format": lambda path: written(path, **{"recording.json": {"format": "x", "version": 1}}),
+    "no requests": lambda path: written(path, **HEAD),
+    "a path that leads outside": lambda path: written(path, **HEAD, **{"../../evil.png": b"x", REQUEST: ONE}),
+    "an image that leads outside": lambda path: written(
+        path, **HEAD, **{REQUEST: {**ONE, "events": [{**ONE["events"][0], "image": "../x.png"}]}}
+    ),
+    "an image that is not there": lambda path: written(path, **HEAD, **{REQUEST: ONE}),
+    "an image that was changed": lambda path: written(path, **HEAD, **{REQUEST: ONE, NAME: png("red")}),
+    "an entry of a newer version": lambda path: written(path, **HEAD, **{REQUEST: ONE, "notes.txt": "hi"}),
+    "a field of a newer version": lambda path: written(path, **HEAD, **{REQUEST: {**ONE, "seed": 1}}),
+    "no end": lambda path: written(path, **HEAD, **{REQUEST: {**ONE, "events": []}}),
+    "a time before the request": lambda path: written(
+        path, **HEAD, **{REQUEST: {**ONE, "events": [{**ONE["events"][0], "at_s": -1}]}}
+    ),
+    "a status that is none": lambda path: written(
+        path, **HEAD, **{REQUEST: {**ONE, "events": [{"at_s": 0, "type": "error", "status": 200, "error": {}}]}}
+    ),
+    "no object": lambda path: written(path, **HEAD, **{REQUEST: [1]}),
+}
+
+
+@pytest.mark.parametrize("damage", NO_RECORDING.values(), ids=NO_RECORDING)
+def test_what_is_no_recording_is_refused(lesson: Path, damage: Callable[[Path], object]) -> None:
+    """When it is set, and when it is read; it is not written over either."""
+    damage(lesson)
+    with pytest.raises(InvalidRequestError, match="recording"):
+        read(lesson)
+    with pytest.raises(InvalidSettingsError, match="recording"):
+        configure(replay=str(lesson))
+    assert session.replay == ""
+    if lesson.exists():
+        before = lesson.read_bytes()
+        with pytest.raises(InvalidRequestError):
+            append(lesson, LESSON)
+        assert lesson.read_bytes() == before
