@@ -6,6 +6,7 @@ What stays in the notebook is an ordinary image, never a widget: a widget's view
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from IPython.display import DisplayHandle
@@ -14,7 +15,8 @@ from ..api.params import ImageGenerateParams
 from ..jobs.job import Job
 from ..session import session
 from . import formatting, html
-from .static_output import image_of, show
+from .enlarging import disclosure
+from .static_output import MimeBundle, image_of, show
 
 if TYPE_CHECKING:
     from .widgets.live import LiveJob, LiveView
@@ -26,6 +28,8 @@ class Output:
     def __init__(self, name: str, params: ImageGenerateParams) -> None:
         self.name = name
         self.params = params
+        self.saved: list[Path] = []
+        """Files that the images have been written to, beside those of the archive."""
 
     def begin(self) -> None:
         """Show that the work begins, before it does."""
@@ -129,20 +133,39 @@ class Card(Output):
         """Put the image in the card's place and the line under it, and what went wrong under that."""
         with self._lock:
             self._finished = True
-        said = [html.caption(self.caption(job))] if job and job.images else []
-        said += [html.box(formatting.Box.of(error))] if error else []
-        said += [html.box(box) for box in formatting.problems(job)]
-        # In the widget's own output: a saved notebook keeps the last data of a display id, and needs no kernel for it.
-        if picture := image_of(job, session.preview_px):
-            data, metadata = picture
-            self._picture.update(data, metadata=metadata, raw=True)
-        elif said:
-            self._picture.update(said.pop(0), raw=True)
-        if self._line:  # the cell is over: what is shown from now on would land in another
-            self._line.update(html.joined(said), raw=True)
-        else:
-            for words in said:
-                show(words)
+        self._show_end(
+            image_of(job, session.preview_px), self._words(job, error), picture_first=bool(job and job.images)
+        )
         # Last: closing removes the view at once, and the place would be empty until the image is there.
         self._live.close()
         return True
+
+    def _words(self, job: Job | None, error: BaseException | None) -> list[dict[str, str]]:
+        """Return what is said beside the picture."""
+        said = []
+        if job and job.images:
+            said.append(html.caption(self.caption(job), disclosure(self.name, job, self.saved)))
+        said += [html.box(formatting.Box.of(error))] if error else []
+        return [*said, *(html.box(box) for box in formatting.problems(job))]
+
+    def _show_end(self, picture: MimeBundle | None, said: list[dict[str, str]], *, picture_first: bool) -> None:
+        """Show the picture and the words, the first of them in the widget's own output.
+
+        A saved notebook keeps the last data of a display id, and needs no kernel for it. Why there is no finished image
+        stands above the partial one: below it nobody with a low window would see it.
+        """
+        outputs: list[MimeBundle] = [(words, {}) for words in said]
+        if picture and self._line and not picture_first:
+            outputs = [(html.joined(said), {}), picture]
+        elif picture:
+            outputs.insert(0 if picture_first else len(outputs), picture)
+        if outputs:
+            data, metadata = outputs.pop(0)
+            self._picture.update(data, metadata=metadata, raw=True)
+        if not self._line:
+            for data, metadata in outputs:
+                show(data, metadata)
+        elif len(outputs) == 1:  # the cell is over: what is shown from now on would land in another
+            self._line.update(outputs[0][0], metadata=outputs[0][1], raw=True)
+        else:
+            self._line.update(html.joined([data for data, _ in outputs]), raw=True)

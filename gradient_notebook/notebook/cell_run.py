@@ -193,6 +193,7 @@ class CellRun:
             path = numbered(self.save, index, max(self.params.n, len(finished)))
             try:
                 write_atomic(path, data, default_file_mode(), replaces=self.args.overwrite)
+                self.output.saved.append(path)
             except OSError as error:
                 job._recorder.notices.append(f"save={str(path)!r} failed ({error}); {self.args.name} holds the image.")
 

@@ -32,17 +32,17 @@ _CAPTION = f"{QUIET};min-height:51.5px"
 """A caption and its image are as high as the card before them, whose words have two lines: nothing below them moves."""
 
 
-def caption(parts: Sequence[str]) -> dict[str, str]:
-    """Return the line under finished images as something to display."""
-    return line(parts, _CAPTION)
+def caption(parts: Sequence[str], more: str = "") -> dict[str, str]:
+    """Return the line under finished images as something to display; `more` is HTML at its end."""
+    return line(parts, _CAPTION, more)
 
 
-def line(parts: Sequence[str], style: str = QUIET) -> dict[str, str]:
-    """Return a line of facts as something to display."""
+def line(parts: Sequence[str], style: str = QUIET, more: str = "") -> dict[str, str]:
+    """Return a line of facts as something to display; `more` is HTML at its end."""
     parts = [clean(part) for part in parts]
     name, *rest = [html.escape(part) for part in parts]
     strong = f'<b style="{STRONG}">{name}</b>'
-    return {"text/html": f'<div style="{style}">{DOT.join([strong, *rest])}</div>', "text/plain": DOT.join(parts)}
+    return {"text/html": f'<div style="{style}">{DOT.join([strong, *rest])}{more}</div>', "text/plain": DOT.join(parts)}
 
 
 _ALONE = (

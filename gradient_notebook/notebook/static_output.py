@@ -15,6 +15,9 @@ from ..jobs.job import Job
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MimeBundle = tuple[dict[str, str], dict[str, Any]]
+"""Data by type, and its metadata."""
+
 
 def show(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> DisplayHandle:
     """Show an output, and return the handle that changes it."""
@@ -25,7 +28,7 @@ def show(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> Displa
     return handle
 
 
-def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] | None:
+def image_of(job: Job | None, px: int) -> MimeBundle | None:
     """Return a job's finished images as one image output, at most `px` pixels wide for each, and its metadata.
 
     Where none has come it is the newest partial images, and where there are none either, None. The prompt is the
@@ -35,7 +38,7 @@ def image_of(job: Job | None, px: int) -> tuple[dict[str, str], dict[str, Any]] 
     return picture_of(images, job.params.prompt, px) if job and images else None
 
 
-def picture_of(images: Sequence[Image], alt: str, px: int) -> tuple[dict[str, str], dict[str, Any]]:
+def picture_of(images: Sequence[Image], alt: str, px: int) -> MimeBundle:
     """Return images as one image output, at most `px` pixels wide, and its metadata; `alt` is its text."""
     alt = clean(alt, LONGEST_PROMPT, lines=True)
     from ..imaging import contact_sheet, preview, tiling

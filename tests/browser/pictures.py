@@ -148,8 +148,6 @@ class Studio:
             generate(f"A hen, {name}")
             panel.locator(f".gradient-gallery [title='A hen, {name}']:not([data-status=running])").wait_for()
             take(f"panel-{name}")
-        opened.save()
-        self.lab.write("elsewhere.ipynb", ())
         self.page.get_by_title("Restart the kernel").first.click()
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
         opened.idle()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 from gate import Gate
 from lab import NotebookPage
-from panel_page import PanelPage
+from panel_page import EMPTY, PanelPage
 from playwright.sync_api import Locator, expect
 
 from gradient_notebook.simulator import Simulator
@@ -148,3 +149,80 @@ def test_a_tall_picture_and_what_can_be_done_with_it_are_in_view(panel: Panels, 
         seen.control("size").fill(shape)
         seen.make("a tall tree")
         assert is_in_view(seen.picture, seen.thumb("a tall tree"), seen.button("Copy")) == [True] * 3
+
+
+OUT_OF_SIGHT = """() => {
+  const shown = document.querySelector(".gradient-stage");
+  return !shown || shown.getBoundingClientRect().bottom < 0;
+}"""
+AWAY = "document.querySelector('.jp-WindowedPanel-outer').scrollTop = {top}"
+
+
+def test_a_picture_is_shown_large_by_a_click_or_a_key(notebook: Opener, gate: Gate) -> None:
+    """The card's is on top of all, is followed by newer ones, and Escape leads back to where one was; then the cell's own."""
+    gate.close()
+    opened = notebook(f"%%imagegen {KEPT.format(size='1024x1536', n=1)}\nA fox", "# below")
+    dialog = opened.page.get_by_role("dialog")
+    with window(opened, PROJECTOR):
+        opened.begin(1)
+        tile = opened.output(1).locator(".gradient-grid .gradient-tile")
+        expect(tile).to_be_disabled()
+        gate.allow(1)
+        expect(tile).to_be_enabled()
+        tile.focus()
+        opened.page.keyboard.press("Enter")
+        expect(dialog).to_have_attribute("aria-label", "A fox")
+        expect(dialog.get_by_role("img", name="A fox")).to_have_attribute("src", re.compile("blob:"))
+        assert is_in_view(dialog.get_by_role("img"), dialog.get_by_role("button", name="Close")) == [True] * 2
+        opened.page.keyboard.press("Escape")
+        expect(tile).to_be_focused()
+        assert opened.is_running(1)
+        gate.open()
+        opened.ended(1)
+        picture, words = opened.output(1).locator(".jp-RenderedImage img"), opened.output(1).locator("summary")
+        before = picture.bounding_box()
+        words.focus()
+        opened.page.keyboard.press("Enter")
+        after = picture.bounding_box()
+        assert before
+        assert after
+        assert after["width"] > before["width"] * 1.2
+        assert abs(after["width"] / after["height"] - 2 / 3) < 0.01
+
+
+def test_the_original_is_one_more_click_away_in_the_panel(panel: Panels) -> None:
+    """Large, then pixel by pixel; a partial image that is looked back at stays one."""
+    seen = panel()
+    seen.control("size").fill("1536x1024")
+    seen.make("a wide lake")
+    seen.picture.click()
+    dialog = seen.page.get_by_role("dialog")
+    actual = dialog.get_by_role("button", name="Actual size")
+    actual.click()
+    expect(actual).to_have_attribute("aria-pressed", "true")
+    assert dialog.get_by_role("img").evaluate("e => [e.naturalWidth, e.offsetWidth]") == [1536, 1536]
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_have_count(0)
+
+
+def test_what_ends_out_of_sight_is_told_with_a_way_to_it(panel: Panels) -> None:
+    """In the window's corner, until it is seen; nothing is told of what one sees."""
+    seen = panel()
+    notice = seen.page.locator(".gradient-notice")
+    with window(seen.opened, PROJECTOR):
+        seen.make("in view")
+        seen.gate.close()
+        seen.generate("out of sight")
+        expect(seen.button("Cancel")).to_be_visible()
+        expect(notice).to_have_count(0)
+        seen.opened.cell(EMPTY).locator(".cm-content").fill("# a long cell" + "\n" * 60)
+        seen.page.evaluate(AWAY.format(top=99_999))
+        seen.page.wait_for_function(OUT_OF_SIGHT)
+        seen.gate.open()
+        expect(notice).to_contain_text("Image done")
+        expect(notice).to_contain_text("out of sight")
+        notice.get_by_role("button", name="Show").click()
+        expect(notice).to_have_count(0)
+        expect(seen.thumb("out of sight", "done")).to_be_focused()
+        assert is_in_view(seen.words) == [True]
+        seen.opened.cell(EMPTY).locator(".cm-content").fill("")

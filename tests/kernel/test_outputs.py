@@ -194,7 +194,7 @@ def test_a_refusal_is_a_result(kernel: Kernel, simulator: Simulator) -> None:
 def test_the_last_partial_image_stays_when_no_finished_one_comes(
     kernel: Kernel, simulator: Simulator, prompt: str
 ) -> None:
-    """A stream that breaks or is refused at its end leaves what was seen, with the box under it."""
+    """A stream that breaks or is refused at its end leaves what was seen, under the box: a low window shows what is on top."""
     kernel.run("image = 'before'")
     if "refuse" not in prompt:
         simulator.script([{"cut": "between_events"}])
@@ -203,7 +203,7 @@ def test_the_last_partial_image_stays_when_no_finished_one_comes(
 
     _failed(kernel, cell)
     assert [output["output_type"] for output in cell.outputs] == ["display_data", "display_data", "error"]
-    assert image_types(cell.outputs[0]) == ["image/jpeg"]
+    assert image_types(cell.outputs[1]) == ["image/jpeg"]
 
 
 @_hears_while_awaiting
@@ -225,7 +225,7 @@ def test_cancel_stops_an_awaiting_cell(kernel: Kernel, slow: Simulator, code: st
 
 @_hears_while_awaiting
 def test_cancel_keeps_what_has_come(kernel: Kernel, simulate: Callable[..., Simulator]) -> None:
-    """The last partial image stays under a cancelled cell, with the box under it."""
+    """The last partial image stays under a cancelled cell, with the box above it."""
     paced = simulate(faults=[{"cut": "between_events", "silence": True}])
     kernel.use(paced)
     kernel.run("image = 'before'")

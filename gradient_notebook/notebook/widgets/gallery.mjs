@@ -64,7 +64,8 @@ class Gallery extends View {
   use = makeButton("Use these settings", this.tools);
   copy = makeButton("Copy", this.tools);
   download = makeButton("Download", this.tools);
-  boxes = make("div", "boxes", this.card);
+  middle = make("div", "middle");
+  boxes = make("div", "boxes");
 
   /** @param {Model<GalleryTraits>} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
   constructor(model, el, pictures, signal) {
@@ -74,7 +75,8 @@ class Gallery extends View {
     this.card.className = "gradient-stage";
     this.card.setAttribute("aria-label", "Results");
     this.hint.textContent = "Describe an image and press Generate.";
-    this.grid.before(this.hint);
+    this.grid.before(this.hint, this.middle);
+    this.middle.append(this.grid, this.boxes);
     this.tools.prepend(this.scrubber);
     this.range.type = "range";
     this.range.setAttribute("aria-label", "Partial images of this image");
@@ -111,7 +113,6 @@ class Gallery extends View {
       [this.use, () => model.send({ type: "use", job: this.inView?.job.id })],
       [this.copy, () => this.copyImage()],
       [this.download, () => this.downloadImage()],
-      [this.grid, (event) => this.choose(event)],
       [this.thumbs, (event) => this.choose(event)],
     ];
     for (const [element, clicked] of handlers) element.addEventListener("click", clicked, { signal });
@@ -119,6 +120,16 @@ class Gallery extends View {
     const counted = () => this.form.acknowledged();
     model.on("change:clicks", counted);
     signal.addEventListener("abort", () => model.off("change:clicks", counted));
+  }
+
+  get anchor() {
+    return this.card;
+  }
+
+  /** @param {Job} job */
+  arrive(job) {
+    this.select(job.id);
+    this.strip.get(`${job.id}.0`)?.root.focus({ preventScroll: true });
   }
 
   lost() {
@@ -146,6 +157,25 @@ class Gallery extends View {
     if (place) this.select(place.dataset.name ?? "");
   }
 
+  /** Of several it brings the one into view; one alone it shows large. @param {number} at */
+  choosePicture(at) {
+    const seen = this.inView;
+    if (seen && seen.tile < 0) this.select(`${seen.job.id}.${at}`);
+    else super.choosePicture(at);
+  }
+
+  /** @param {Job} job @param {number} tile */
+  originalOf(job, tile) {
+    const isThere = this.connected && !this.back && job.tiles[tile]?.status === "done";
+    return isThere ? this.kernel.original(job.id, tile).then(({ blob }) => blob) : undefined;
+  }
+
+  /** @param {Job} job @param {number} tile */
+  nameOf(job, tile) {
+    const one = super.nameOf(job, tile);
+    return this.inView?.tile === -1 ? one.replace(" large:", " alone:") : one;
+  }
+
   /** @param {string} name */
   select(name) {
     this.model.set("selected", name);
@@ -166,7 +196,7 @@ class Gallery extends View {
     this.looked = looked;
     this.hint.hidden = Boolean(seen);
     for (const part of [this.head, this.bar, this.grid, this.tools]) part.hidden = !seen;
-    // What went wrong comes first where there is no picture to look at.
+    // What went wrong stands in the place of a picture where there is none to look at.
     const failed = seen !== null && hasEnded(seen.job.status) && seen.job.tiles.every(({ keys }) => !keys.length);
     this.card.dataset.failed = String(failed);
     super.update();
@@ -179,10 +209,6 @@ class Gallery extends View {
   updateTools(job, tile) {
     const one = job.tiles[tile];
     const several = job.tiles.length > 1;
-    this.places.forEach(({ root }, index) => {
-      if (several && tile < 0) root.dataset.name = `${job.id}.${index}`;
-      else delete root.dataset.name;
-    });
     this.copy.hidden = this.download.hidden = !this.connected || one?.status !== "done";
     this.use.hidden = !this.connected || !hasEnded(job.status);
     this.all.hidden = !several || tile < 0;
@@ -237,10 +263,10 @@ class Gallery extends View {
     const chosen = seen?.job.id === job.id && [index, -1].includes(seen.tile);
     const label = cameToNothing(tile) ? tile.label : "";
     place.update({ ...tile, label }, this.pictures.url(tile.keys.at(-1)), "");
-    root.setAttribute("type", "button");
     root.setAttribute("aria-label", `${job.prompt.slice(0, 80)}, ${tile.status}`);
     root.setAttribute("aria-pressed", String(chosen));
     root.dataset.name = name;
+    root.dataset.follows = String(index > 0);
     root.title = job.prompt.slice(0, 200);
     root.style.setProperty("--gradient-shape", String(job.shape));
     root.style.setProperty("--gradient-done", `${fraction(job.steps_done, job.steps) * 100}%`);

@@ -3,6 +3,8 @@
 // where relative imports cannot work.
 
 import { make, makeButton } from "./dom.mjs";
+import { Large } from "./large.mjs";
+import { Spot, notify, watch } from "./notice.mjs";
 import { Pictures, Place } from "./pictures.mjs";
 
 /**
@@ -51,6 +53,7 @@ import { Pictures, Place } from "./pictures.mjs";
 /** @typedef {{ job: Job, tile: number }} InView a job and one of its tiles, or -1 for all of them */
 
 const TICK_MS = 100;
+const NAME_CHARACTERS = 80;
 
 /**
  * @param {number} seconds
@@ -116,6 +119,13 @@ export class View {
   stopping = new Set();
   /** @type {Place[]} */
   places = [];
+  large = new Large();
+  /** @type {InView | null} what is shown large */
+  enlarged = null;
+  isSeen = true;
+  spot = new Spot();
+  /** @type {Set<string>} */
+  unfinished = new Set();
 
   card = make("section", "card");
   head = make("div", "head", this.card);
@@ -186,6 +196,71 @@ export class View {
     const timer = setInterval(() => this.tick(), TICK_MS);
     signal.addEventListener("abort", () => clearInterval(timer));
     this.cancel.addEventListener("click", () => this.stop(), { signal });
+    watch(this.card, signal, (isSeen) => (this.isSeen = isSeen));
+    this.grid.addEventListener("click", (event) => this.pressedPicture(event), { signal });
+    // On the window, before the notebook's own shortcuts: to them Enter means the cell, whatever has the focus.
+    window.addEventListener("keydown", (event) => this.keepKey(event), { capture: true, signal });
+  }
+
+  /** Where the result will be: a card is replaced at its end. @returns {Element} */
+  get anchor() {
+    return this.el.closest(".jp-OutputArea") ?? this.el;
+  }
+
+  /** What has ended and is out of sight is told in the window's corner. */
+  tellEnds() {
+    for (const job of this.jobs) {
+      if (!hasEnded(job.status)) this.unfinished.add(job.id);
+      else if (this.unfinished.delete(job.id) && !this.isSeen && job.status !== "cancelled") {
+        const what = job.tiles.length > 1 ? job.note : announcement(job);
+        notify({ what, prompt: job.prompt, element: this.anchor, spot: this.spot, then: () => this.arrive(job) });
+      }
+    }
+  }
+
+  /** Somebody has come back to what has ended. @param {Job} _job */
+  arrive(_job) {}
+
+  /** @param {KeyboardEvent} event */
+  keepKey(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (["Enter", " "].includes(event.key) && target.matches("button") && this.card.contains(target)) event.stopPropagation();
+  }
+
+  /** @param {Event} event */
+  pressedPicture({ target }) {
+    const at = this.places.findIndex(({ root }) => root.contains(/** @type {Node} */ (target)));
+    if (at >= 0) this.choosePicture(at);
+  }
+
+  /** Do what a click on a picture does. @param {number} at of those in view */
+  choosePicture(at) {
+    const seen = this.inView;
+    if (seen) this.enlarge(seen.job, seen.tile < 0 ? at : seen.tile);
+  }
+
+  /** Show a picture as large as the window is. @param {Job} job @param {number} tile */
+  enlarge(job, tile) {
+    this.enlarged = { job, tile };
+    this.large.open(this.originalOf(job, tile));
+    this.updateLarge();
+  }
+
+  /** The file of a finished image, where it can be had. @param {Job} _job @param {number} _tile @returns {Promise<Blob> | undefined} */
+  originalOf(_job, _tile) {
+    return undefined;
+  }
+
+  /** Follow what is shown large: newer partial images may come. */
+  updateLarge() {
+    if (!this.enlarged || !this.large.isOpen) return;
+    const { job: before, tile } = this.enlarged;
+    const job = this.jobs.find(({ id }) => id === before.id);
+    const one = job?.tiles[tile];
+    if (!job || !one) return;
+    const number = job.tiles.length > 1 ? one.label || String(tile + 1) : "";
+    const words = job.caption.length ? job.caption : [...(number ? [] : [job.note]), job.settings];
+    this.large.update(this.pictures.url(this.keyOf(one)), job.prompt, [...(number ? [number] : []), ...words].join(" · "));
   }
 
   /** The kernel is gone. */
@@ -202,6 +277,7 @@ export class View {
   }
 
   tick() {
+    if (this.isSeen) this.spot.note(this.card);
     const job = this.inView?.job;
     if (!job || !this.connected) return;
     const passed = !hasEnded(job.status) ? (performance.now() - this.since) / 1000 : 0;
@@ -213,6 +289,8 @@ export class View {
     const seen = this.inView;
     this.card.dataset.connected = String(this.connected);
     if (seen) this.updateJob(seen.job, seen.tile);
+    this.updateLarge();
+    this.tellEnds();
     this.tick();
   }
 
@@ -230,7 +308,8 @@ export class View {
     this.bar.setAttribute("aria-valuenow", String(Math.round(done * 100)));
     this.updateCancel(running && this.connected, this.stopping.has(job.id));
     const lost = running && !this.connected;
-    this.say(lost ? "The kernel has stopped; this image will not arrive." : announcement(job));
+    const words = lost ? "The kernel has stopped; this image will not arrive." : announcement(job);
+    this.say(running || this.isSeen ? words : ""); // out of sight the corner says it
   }
 
   /** @param {Job} job @param {boolean} running */
@@ -261,16 +340,22 @@ export class View {
     const shown = tile < 0 ? job.tiles : job.tiles.slice(tile, tile + 1);
     for (const { root } of this.places.splice(shown.length)) root.remove();
     shown.forEach((one, index) => {
-      const place = (this.places[index] ??= new Place(this.grid));
+      const place = (this.places[index] ??= new Place(this.grid, "button"));
       const alone = shown.length === 1 && !cameToNothing(one);
       const label = !alone ? one.label : one.keys.length ? "" : waitingFor(job);
       place.update({ ...one, label }, this.pictures.url(this.keyOf(one)), job.prompt);
+      place.name(this.nameOf(job, tile < 0 ? index : tile));
     });
     const all = tile < 0;
     const { style } = this.card;
     style.setProperty("--gradient-shape", String(job.shape));
     style.setProperty("--gradient-columns", String(all ? job.columns : 1));
     style.setProperty("--gradient-lines", String(all ? job.lines : 1));
+  }
+
+  /** What a click on a picture does. @param {Job} job @param {number} tile */
+  nameOf(job, tile) {
+    return `Show ${job.tiles.length > 1 ? `image ${tile + 1}` : "the image"} large: ${job.prompt.slice(0, NAME_CHARACTERS)}`;
   }
 
   /** The picture that a tile shows. @param {Tile} tile @returns {string | undefined} */

@@ -65,6 +65,14 @@ export class Place {
     /** @type {HTMLElement} */
     this.root = make(tag, "tile", parent);
     this.badge = make("span", "badge", this.root);
+    if (this.root instanceof HTMLButtonElement) this.root.type = "button";
+  }
+
+  /** Say what a click does; there is nothing to click before there is a picture. @param {string} words */
+  name(words) {
+    this.root.setAttribute("aria-label", words);
+    this.root.title = words;
+    this.root.toggleAttribute("disabled", this.root.dataset.empty === "true");
   }
 
   /** @param {Tile} tile @param {string} url @param {string} alt */
