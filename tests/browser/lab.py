@@ -58,10 +58,11 @@ _ARE_SHOWN = """(count) => {
 
 # The front end lays itself out on the window's resize event: that comes in the frame after the one in which
 # `innerWidth` is the new one, and in between everything stands over the edge.
-_EXPECT_RESIZE = """(width) => {
-  window.resized = innerWidth === width ? Promise.resolve() : new Promise((done) => {
+_EXPECT_RESIZE = """([width, height]) => {
+  const isThere = () => innerWidth === width && innerHeight === height;
+  window.resized = isThere() ? Promise.resolve() : new Promise((done) => {
     const resize = () => {
-      if (innerWidth !== width) return;
+      if (!isThere()) return;
       removeEventListener("resize", resize);
       requestAnimationFrame(() => setTimeout(done));
     };
@@ -222,8 +223,12 @@ class NotebookPage:
         """Make the window so wide, and wait until the front end has laid itself out in it."""
         size = self.page.viewport_size
         assert size
-        self.page.evaluate(_EXPECT_RESIZE, width)
-        self.page.set_viewport_size({"width": width, "height": size["height"]})
+        self.set_size(width, size["height"])
+
+    def set_size(self, width: int, height: int) -> None:
+        """Make the window so large, and wait until the front end has laid itself out in it."""
+        self.page.evaluate(_EXPECT_RESIZE, [width, height])
+        self.page.set_viewport_size({"width": width, "height": height})
         self.page.evaluate("resized")
 
     def save(self) -> None:

@@ -27,12 +27,11 @@ def window(opened: NotebookPage, size: tuple[int, int]) -> Iterator[None]:
     """Make the window so large, and as large as before afterwards."""
     before = opened.page.viewport_size
     assert before
-    opened.page.set_viewport_size({"width": before["width"], "height": size[1]})
-    opened.set_width(size[0])
+    opened.set_size(*size)
     try:
         yield
     finally:
-        opened.page.set_viewport_size(before)
+        opened.set_size(before["width"], before["height"])
 
 
 def is_in_view(*shown: Locator) -> list[bool]:

@@ -27,23 +27,26 @@ function isShortcut(event, target) {
   return !target.matches(":read-write") && event.key.length === 1 && event.key !== " ";
 }
 
-/** A slider of the notebook's is not labelled, and says its step in the place of its value. @param {Element} handle */
+/** Set attributes, and leave those alone that are so: a screen reader would say them again. @param {Element} element @param {Record<string, string>} wanted */
+function setAttributes(element, wanted) {
+  for (const [attribute, value] of Object.entries(wanted)) {
+    if (element.getAttribute(attribute) !== value) element.setAttribute(attribute, value);
+  }
+}
+
+/** A slider of the notebook's is not labelled, nor is the number beside it, and it says its step in the place of its value. @param {Element} handle */
 function nameSlider(handle) {
   const row = handle.closest(".widget-inline-hbox");
-  const names = { "aria-label": ".widget-label", "aria-valuetext": ".widget-readout" };
-  for (const [attribute, part] of Object.entries(names)) {
-    const words = row?.querySelector(part)?.textContent ?? "";
-    if (handle.getAttribute(attribute) !== words) handle.setAttribute(attribute, words);
-  }
+  const name = row?.querySelector(".widget-label")?.textContent ?? "";
+  const number = row?.querySelector(".widget-readout");
+  setAttributes(handle, { "aria-label": name, "aria-valuetext": number?.textContent ?? "" });
+  if (number) setAttributes(number, { role: "textbox", "aria-label": `${name}, number` });
 }
 
 /** The notebook's folded box opens by a click only: nobody without a mouse would reach what is in it. @param {Element} header */
 function nameFold(header) {
   const open = String(header.parentElement?.classList.contains("jupyter-widget-Collapse-open") ?? false);
-  const wanted = { role: "button", tabindex: "0", "aria-expanded": open };
-  for (const [attribute, value] of Object.entries(wanted)) {
-    if (header.getAttribute(attribute) !== value) header.setAttribute(attribute, value);
-  }
+  setAttributes(header, { role: "button", tabindex: "0", "aria-expanded": open });
 }
 
 /** @param {Event} event */
@@ -90,6 +93,7 @@ export class PanelForm {
   nameParts() {
     for (const handle of this.panel?.querySelectorAll(".noUi-handle") ?? []) nameSlider(handle);
     for (const header of this.panel?.querySelectorAll(FOLD) ?? []) nameFold(header);
+    for (const text of this.panel?.querySelectorAll("textarea") ?? []) text.dir = "auto"; // as it is written
   }
 
   get panel() {

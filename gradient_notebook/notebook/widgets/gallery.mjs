@@ -6,8 +6,9 @@ import { asPng, copy, copyText, download } from "./clipboard.mjs";
 import { make, makeButton } from "./dom.mjs";
 import { PanelForm } from "./form.mjs";
 import { Kernel } from "./kernel.mjs";
-import { View, cameToNothing, fraction, hasEnded, widgetOf } from "./live.mjs";
+import { View, widgetOf } from "./live.mjs";
 import { Place } from "./pictures.mjs";
+import { cameToNothing, fraction, hasEnded } from "./words.mjs";
 
 /** @import { Box, InView, Job, LiveTraits, Model, Tile } from "./live.mjs" */
 /** @import { Pictures } from "./pictures.mjs" */

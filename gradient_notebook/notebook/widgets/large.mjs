@@ -23,6 +23,7 @@ export class Large {
 
   constructor() {
     this.close.autofocus = true;
+    this.prompt.dir = "auto";
     this.actual.title = "Show the original image pixel by pixel";
     this.close.addEventListener("click", () => this.root.close());
     this.actual.addEventListener("click", () => this.resize(this.actual.ariaPressed !== "true"));

@@ -6,6 +6,7 @@ import { make, makeButton } from "./dom.mjs";
 import { Large } from "./large.mjs";
 import { Spot, notify, watch } from "./notice.mjs";
 import { Pictures, Place } from "./pictures.mjs";
+import { announcement, cameToNothing, countdown, duration, fraction, hasEnded, waitingFor } from "./words.mjs";
 
 /**
  * What Python sends (`LiveJob.state` and the traits in `live.py`).
@@ -56,59 +57,6 @@ const TICK_MS = 100;
 const NAME_CHARACTERS = 80;
 
 /**
- * @param {number} seconds
- * @returns {string} as `7.4 s` or `1 min 7 s`
- */
-export function duration(seconds) {
-  const tenths = Math.floor(seconds * 10) / 10;
-  if (tenths < 60) return `${tenths.toFixed(1)} s`;
-  return `${Math.floor(tenths / 60)} min ${Math.floor(tenths % 60)} s`;
-}
-
-/**
- * How far the work is, 0 to 1. The last picture takes as long as the others, so the bar never stands at its end.
- * @param {number} done
- * @param {number} steps
- */
-export function fraction(done, steps) {
-  return Math.min(1, (done + 0.25) / (steps + 0.25));
-}
-
-/**
- * Why nothing happens, counted down.
- * @param {Wait} wait
- * @param {number} passed seconds since it was told
- */
-export function countdown({ words, seconds }, passed) {
-  return seconds > 0 ? `${words} ${duration(Math.max(0, seconds - passed))}` : words;
-}
-
-/**
- * What a screen reader says about the state of things.
- * @param {Pick<Job, "status" | "tiles" | "steps" | "steps_done" | "note" | "wait">} job
- */
-export function announcement({ status, tiles, steps, steps_done, note, wait }) {
-  if (hasEnded(status)) return `Image ${status === "unknown" ? "failed" : status}`;
-  if (wait?.words) return countdown(wait, 0);
-  if (tiles.length > 1) return note;
-  const partials = Math.min(steps_done, steps - 1); // the last step is the image itself, told at the end
-  return partials ? `Partial image ${partials} of ${steps - 1}` : "Waiting for the first image";
-}
-
-/**
- * Whether nothing more comes.
- * @param {Status} status
- */
-export function hasEnded(status) {
-  return status !== "queued" && status !== "running";
-}
-
-/** @param {Tile} tile */
-export function cameToNothing({ status }) {
-  return hasEnded(status) && status !== "done";
-}
-
-/**
  * One view of the widget: a card with one job.
  * @template {LiveTraits} Traits
  */
@@ -155,6 +103,7 @@ export class View {
     this.bar.setAttribute("aria-label", "Progress");
     this.spoken.setAttribute("role", "status");
     this.dots.setAttribute("aria-hidden", "true");
+    this.prompt.dir = "auto"; // from the right, where it is written so
     el.append(this.card);
     this.listen();
   }
@@ -367,11 +316,6 @@ export class View {
   say(words) {
     if (this.spoken.textContent !== words) this.spoken.textContent = words;
   }
-}
-
-/** What an empty place says that is alone. @param {Job} job */
-function waitingFor(job) {
-  return job.partial_images ? "waiting for the first partial image" : "waiting for the image";
 }
 
 /** @param {Job} job */

@@ -77,7 +77,9 @@ export function notify({ what, prompt, element, spot, then }) {
   const root = make("div", "notice", place);
   const words = make("div", "words", root);
   make("div", "prompt", words).textContent = what;
-  make("div", "line", words).textContent = prompt;
+  const line = make("div", "line", words);
+  line.textContent = prompt;
+  line.dir = "auto";
   const show = makeButton("Show", root);
   const dismiss = makeButton("Dismiss", root);
   const over = new AbortController();
