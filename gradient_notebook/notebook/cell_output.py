@@ -130,7 +130,7 @@ class Card(Output):
                 self._live.running = [self._shown.state(job)]
 
     def finish(self, job: Job | None, error: BaseException | None) -> bool:
-        """Put the image in the card's place and the line under it, and what went wrong under that."""
+        """Put the image in the card's place and the line under it, or why there is none above what came of it."""
         with self._lock:
             self._finished = True
         self._show_end(

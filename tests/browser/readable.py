@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from lab import NotebookPage
+from playwright.sync_api import Locator
+
 # The contrast of the text of one element.
 CONTRAST = """(selector) => {
   const element = document.querySelector(selector);
@@ -44,3 +47,18 @@ OVER_THE_EDGE = """(root) => {
     .filter((e) => e.getBoundingClientRect().right > edge || e.getBoundingClientRect().left < root.getBoundingClientRect().left - 0.5)
     .map((e) => `${e.tagName} ${e.className}: ${e.textContent.slice(0, 30)}`);
 }"""
+
+
+LEAST_CONTRAST = 4.5
+"""Of text in the size of ours (WCAG 2.2, 1.4.3)."""
+
+
+def faint(opened: NotebookPage, *shown: Locator) -> list[tuple[str, float, str]]:
+    """Return the texts that are hard to read, with the theme and the contrast; the theme is light afterwards."""
+    found = []
+    for theme in ("Dark", "Light"):
+        opened.set_theme(theme)
+        for one in shown:
+            measured = one.evaluate(CONTRASTS)
+            found += [(theme, round(ratio, 2), what) for ratio, what in measured if ratio < LEAST_CONTRAST]
+    return found

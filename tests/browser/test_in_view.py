@@ -11,6 +11,7 @@ from gate import Gate
 from lab import NotebookPage
 from panel_page import EMPTY, PanelPage
 from playwright.sync_api import Locator, expect
+from readable import faint
 
 from gradient_notebook.simulator import Simulator
 
@@ -200,6 +201,7 @@ def test_the_original_is_one_more_click_away_in_the_panel(panel: Panels) -> None
     actual.click()
     expect(actual).to_have_attribute("aria-pressed", "true")
     assert dialog.get_by_role("img").evaluate("e => [e.naturalWidth, e.offsetWidth]") == [1536, 1536]
+    assert faint(seen.opened, dialog) == []
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_have_count(0)
 
@@ -220,6 +222,7 @@ def test_what_ends_out_of_sight_is_told_with_a_way_to_it(panel: Panels) -> None:
         seen.gate.open()
         expect(notice).to_contain_text("Image done")
         expect(notice).to_contain_text("out of sight")
+        assert faint(seen.opened, notice) == []
         notice.get_by_role("button", name="Show").click()
         expect(notice).to_have_count(0)
         expect(seen.thumb("out of sight", "done")).to_be_focused()

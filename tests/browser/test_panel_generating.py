@@ -125,7 +125,7 @@ def test_a_mistake_stands_beside_its_control(panel: Panels) -> None:
     assert seen.python("print(owl.size)") == "(1024, 1024)"
 
 
-def test_a_refusal_stands_under_the_picture(panel: Panels) -> None:
+def test_a_refusal_stands_above_the_picture(panel: Panels) -> None:
     """The box says why and what to do, the thumbnail says refused, and Generate works again."""
     seen = panel()
     seen.generate("[refuse-output] a fight")
@@ -135,7 +135,7 @@ def test_a_refusal_stands_under_the_picture(panel: Panels) -> None:
     picture, box = seen.stage.locator(".gradient-grid").bounding_box(), seen.boxes.bounding_box()
     assert picture
     assert box
-    assert box["y"] >= picture["y"] + picture["height"]
+    assert box["y"] + box["height"] <= picture["y"]
     expect(seen.thumbs).to_have_attribute("data-status", "refused")
     expect(seen.thumbs.locator(".gradient-badge")).to_be_visible()
     expect(seen.thumbs.locator(".gradient-badge")).to_have_text("refused")

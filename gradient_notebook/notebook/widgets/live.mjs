@@ -151,20 +151,24 @@ export class View {
     window.addEventListener("keydown", (event) => this.keepKey(event), { capture: true, signal });
   }
 
-  /** Where the result will be: a card is replaced at its end. @returns {Element} */
+  /** Where the result will be, if that is known: a card is replaced at its end. @returns {Element | null} */
   get anchor() {
-    return this.el.closest(".jp-OutputArea") ?? this.el;
+    return this.el.closest(".jp-OutputArea");
   }
 
   /** What has ended and is out of sight is told in the window's corner. */
   tellEnds() {
     for (const job of this.jobs) {
       if (!hasEnded(job.status)) this.unfinished.add(job.id);
-      else if (this.unfinished.delete(job.id) && !this.isSeen && job.status !== "cancelled") {
-        const what = job.tiles.length > 1 ? job.note : announcement(job);
-        notify({ what, prompt: job.prompt, element: this.anchor, spot: this.spot, then: () => this.arrive(job) });
-      }
+      else if (this.unfinished.delete(job.id) && !this.isSeen && job.status !== "cancelled") this.tellEnd(job);
     }
+  }
+
+  /** @param {Job} job */
+  tellEnd(job) {
+    const { anchor: element, spot } = this;
+    const what = job.tiles.length > 1 ? job.note : announcement(job);
+    if (element) notify({ what, prompt: job.prompt, element, spot, then: () => this.arrive(job) });
   }
 
   /** Somebody has come back to what has ended. @param {Job} _job */

@@ -264,7 +264,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self._gallery.answer(content, [data], mime=f"image/{suffix[1:]}", name=f"{name}-{number}-{slot + 1}{suffix}")
 
     def _show_error(self, error: Exception) -> None:
-        """Say what is wrong beside the control that it is about, or else under the picture."""
+        """Say what is wrong beside the control that it is about, or else above the picture."""
         if not (isinstance(error, InvalidRequestError) and self.form.show_error(error.param, f"{error}")):
             self._gallery.boxes = [formatting.Box.of(error).plain()]
 
