@@ -37,10 +37,13 @@ def window(opened: NotebookPage, size: tuple[int, int]) -> Iterator[None]:
 
 def is_in_view(*shown: Locator) -> list[bool]:
     """Whether each lies in the window as a whole, and nothing of the front end's lies over it."""
+    # By the pieces of it: words that go on in another line have a box around both that is not all theirs.
     inside = """(e) => {
-      const { left, top, right, bottom } = e.getBoundingClientRect();
-      const corners = [[left + 2, top + 2], [right - 2, bottom - 2], [(left + right) / 2, (top + bottom) / 2]];
-      return corners.every(([x, y]) => e.contains(document.elementFromPoint(x, y)));
+      const pieces = [...e.getClientRects()].filter(({ width }) => width > 4);
+      return pieces.length > 0 && pieces.every(({ left, top, right, bottom }) => {
+        const corners = [[left + 2, top + 2], [right - 2, bottom - 2], [(left + right) / 2, (top + bottom) / 2]];
+        return corners.every(([x, y]) => e.contains(document.elementFromPoint(x, y)));
+      });
     }"""
     return [bool(one.evaluate(inside)) for one in shown]
 
