@@ -118,3 +118,17 @@ def test_a_widget_without_a_default_is_refused(modules: Modules) -> None:
     """It would show nothing, and say so in the browser's console only."""
     with pytest.raises(ValueError, match="has no default export"):
         joined(modules(top="export const x = 1;\n"))
+
+
+def test_comments_of_whole_lines_are_left_out_and_all_else_stays(modules: Modules) -> None:
+    """They would be saved with each notebook; what only looks like one, or shares its line with code, is kept."""
+    code = [
+        'const address = "https://example.com"; // kept',
+        "const cast = /** @type {Node} */ (address);",
+        "/** @type {Node} */ (cast).of;",
+        "export default 1 / 2;",
+    ]
+    first = modules(
+        first="\n".join(["// @ts-check", "/**", " * About. */", code[0], "  // More.", "/** One. */", *code[1:]])
+    )
+    assert lines(joined(first)) == code

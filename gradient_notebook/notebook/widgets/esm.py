@@ -1,7 +1,7 @@
 """The browser's side of a widget as one text: anywidget imports it from a blob URL, where relative imports cannot work.
 
 Each `.mjs` file is a module that node and TypeScript understand alone. `joined` puts a module behind those that it
-imports, in one scope. It knows as much of JavaScript as these modules need, and refuses the rest: what is at the top
+imports, in one scope, without their comments. It knows as much of JavaScript as these modules need, and refuses the rest: what is at the top
 level begins in the first column, imports are `import { a, b } from "./other.mjs";`, and only declarations and a default
 on one line are exported.
 """
@@ -16,6 +16,8 @@ from typing import NamedTuple
 _IMPORT = re.compile(r'\nimport \{([\w$,\s]+)\} from "\./([\w.]+)";(?=\n)')
 _DEFAULT = re.compile(r"\nexport default .+;(?=\n)")
 _DECLARATION = re.compile(r"\n(export )?((?:async )?(?:function\*?|class|const|let|var) ([\w$]+))")
+# Comments of whole lines. What is for people and for type checkers would be saved with each notebook that has a widget.
+_COMMENT = re.compile(r"\n *(?://.*|/\*\*(?:(?!\*/)[\s\S])*\*/)(?=\n)")
 # Imports and exports that were not understood are left over by then; names in a pattern `_DECLARATION` does not see.
 _REFUSED = re.compile(r"\n(?:(?:import|export)\b|(?:const|let|var) *[\[{]).*")
 
@@ -71,7 +73,7 @@ def _read(path: Path) -> _Module:
     imports = [(other, {*re.split(r"\s*,\s*", names.strip(" \n,"))}) for names, other in _IMPORT.findall(source)]
     declarations = _DECLARATION.findall(source)
     # Nothing but the default stays exported: anywidget takes an exported `render` for its deprecated form.
-    text = _DECLARATION.sub(r"\n\2", _DEFAULT.sub("", _IMPORT.sub("", source)))
+    text = _DECLARATION.sub(r"\n\2", _DEFAULT.sub("", _IMPORT.sub("", _COMMENT.sub("", source))))
     if refused := _REFUSED.search(text):
         raise ValueError(f"{path.name} cannot be joined: {refused.group().strip()}")
     return _Module(
