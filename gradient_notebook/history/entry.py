@@ -16,9 +16,8 @@ from ..api.text import shortened
 from ..display_hooks import hook
 from ..session import session
 from ..storage.archive import Archive, is_intact
-from ..storage.ledger import ImageRecord, Record
 from ..storage.outcome import Outcome
-from ..storage.owner import is_running
+from ..storage.record import ImageRecord, Record, outcome_now
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,12 +81,7 @@ class HistoryEntry:
     @property
     def outcome(self) -> Outcome:
         """`done`, `refused`, `failed`, `cancelled`, `running` in a process that lives, or `unknown`: it may have been billed."""
-        images = self.record.images
-        if self.record.outcome == "unknown" and is_running(self.record.owner, self.record.started_at):
-            return "running"
-        if self.record.outcome == "unknown" and images and all(image.outcome == "done" for image in images):
-            return "done"  # its process died after the last image was kept
-        return self.record.outcome
+        return outcome_now(self.record)
 
     @property
     def started(self) -> dt.datetime:
@@ -174,7 +168,7 @@ class HistoryEntry:
 
         What runs is left alone, which is logged.
         """
-        self._archive.delete([self.id], unended([self]))
+        self._archive.delete([self.id], [self.id] if self.record.ended_at is None else [])
 
     @property
     def _kept(self) -> list[ImageRecord]:
@@ -185,11 +179,6 @@ class HistoryEntry:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return dict(hook("show_history")([self], self._archive, first=self._at))
-
-
-def unended(entries: Iterable[HistoryEntry]) -> list[str]:
-    """Return the ids of those that had no end when they were read: an image may come that nobody has seen."""
-    return [entry.id for entry in entries if entry.record.ended_at is None]
 
 
 def _all_opened(paths: Iterable[Path]) -> Iterator[Image]:

@@ -17,6 +17,7 @@ from ..api.images import extension
 from ..session import session
 from .files import default_file_mode, fill, make_private_folder, write_atomic
 from .ledger import Ledger, Record
+from .search import Found, Query
 
 __all__ = ["Archive", "damage_of", "default_file_mode", "default_folder", "get_default", "is_intact", "write_atomic"]
 
@@ -105,6 +106,11 @@ class Archive:
         self.adopt()
         return self.ledger.records(**between)
 
+    def find(self, query: Query) -> Found:
+        """Return what a query finds, as `Ledger.find` does, with what a killed process had left half noted."""
+        self.adopt()
+        return self.ledger.find(query)
+
     def adopt(self) -> None:
         """Note what killed processes had left half noted."""
         for path, found in self._arriving():
@@ -113,9 +119,11 @@ class Archive:
 
     def _arriving(self) -> Iterator[tuple[Path, re.Match[str]]]:
         """Yield the files whose names still say whose they are."""
-        for path in self.originals.glob(".temporary-*"):
-            if found := _TEMPORARY.fullmatch(path.name):
-                yield path, found
+        names: list[str] = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.originals) as there:
+            # Not `glob`: of 100,000 originals that takes half as long again.
+            names = [entry.name for entry in there if entry.name.startswith(".temporary-")]
+        yield from ((self.originals / name, found) for name in names if (found := _TEMPORARY.fullmatch(name)))
 
     def _adopt(self, path: Path, found: re.Match[str]) -> None:
         """Note an original under the record that its name says; a file that is not whole is none."""

@@ -11,14 +11,17 @@ import json
 import math
 import os
 import re
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import mending, owner
+from . import mending, owner, reading, search
 from .files import make_private_folder, move_to_free
 from .forks import without_forks
-from .record import DamagedRowError, ImageRecord, Record, columns, image_of, record_of, row_of
+from .reading import PassOver, select
+from .record import ImageRecord, Record, columns, row_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["VERSION", "DamagedLedgerError", "ImageRecord", "Ledger", "LedgerError", "Record"]
 
 T = TypeVar("T")
-Row = dict[str, Any]
 
 _BUSY_S = 5.0
 """How long others that are writing are waited for, in seconds; each of them takes milliseconds."""
@@ -47,6 +49,13 @@ class DamagedLedgerError(LedgerError):
 
 _GENERATION = columns(Record)
 _IMAGE = columns(ImageRecord)
+
+
+def _forgetting(change: str, table: str, ids: str, columns: str = "") -> str:
+    """Return the trigger by which a record that is changed counts as not seen yet."""
+    name = f"{table}_{change.lower()}_text"
+    return f"CREATE TRIGGER {name} AFTER {change} {columns}ON {table} BEGIN DELETE FROM texts WHERE id IN ({ids}); END"  # noqa: S608 - our own names
+
 
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -77,12 +86,30 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE votes (run, winner, loser, voted_at)",
         "CREATE TABLE scores (file, name, value, PRIMARY KEY (file, name)) WITHOUT ROWID",
     ),
+    (  # what is searched, and what is added up, stands in one place each
+        "CREATE TABLE texts (id NOT NULL UNIQUE, text)",
+        _forgetting("INSERT", "generations", "new.id"),
+        _forgetting("UPDATE", "generations", "old.id, new.id"),
+        _forgetting("DELETE", "generations", "old.id"),
+        _forgetting("INSERT", "images", "new.generation"),
+        # All but the small picture, which says nothing that was checked.
+        _forgetting(
+            "UPDATE",
+            "images",
+            "old.generation, new.generation",
+            "OF generation, position, outcome, file, is_partial, byte_count, request_id, revised_prompt, usage, "
+            "reported, error ",
+        ),
+        _forgetting("DELETE", "images", "old.generation"),
+        "DROP INDEX generations_by_time",
+        "CREATE INDEX generations_by_time ON generations (started_at, ended_at, outcome, model)",
+        "DROP INDEX images_by_file",
+        "CREATE INDEX images_by_file ON images (file, byte_count)",
+    ),
 )
 """The statements that bring a ledger from each version to the next. What was released is never changed, only added to."""
 
 VERSION = len(_MIGRATIONS)
-_ADDED = frozenset(re.findall(r"ADD COLUMN (\w+)", str(_MIGRATIONS)))
-"""The columns that a ledger of an earlier version may lack."""
 
 
 def _upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
@@ -109,8 +136,11 @@ class Ledger:
         self.path = path
         self.notes: list[str] = []
         """What was found damaged, was mended, or is only read, each once."""
+        self.mended = 0
+        """How often it had to be mended: what was known of its records before may be lost, or new."""
+        self._damaged: list[str] = []
         self._originals = originals
-        self._is_a_copy = False
+        self._is_a_copy = self._is_read_in_a_copy = False
 
     def put(self, record: Record) -> None:
         """Write a record whole, in place of the one that is there: writing it again repairs what has failed."""
@@ -155,29 +185,47 @@ class Ledger:
         # Its first name says whose it is, and goes only when the record is on disk for good: a full disk may refuse that.
         return self.write(adopt) and self.write(move_if_named)
 
-    def records(self, *, since: float = -math.inf, until: float = math.inf) -> list[Record]:
-        """Return the records that began between two times (Unix seconds), newest first; none if there is no ledger."""
+    def look(self, work: Callable[[Connection, PassOver], T], nothing: T) -> T:
+        """Return what `work` reads, all of one moment, and note what it passes over; `nothing` if there is no ledger."""
         if not self.path.exists():
-            return []
-        chosen, between = "FROM generations", {"since": since, "until": until}
-        if (since, until) != (-math.inf, math.inf):  # without bounds, what has no time at all is found, and named
-            chosen += " WHERE started_at >= :since AND started_at < :until"
+            return nothing
 
-        def read(connection: Connection) -> tuple[list[Row], list[Row]]:
+        def read(connection: Connection) -> tuple[T, list[str]]:
             if not version_of(connection):
                 if select(connection, "SELECT name FROM sqlite_master"):
                     msg = f"{self.path}: no version"
                     raise DamagedLedgerError(msg)
-                return [], []  # the process that made it has died before anything was written
-            images = f"SELECT * FROM images WHERE generation IN (SELECT id {chosen}) ORDER BY position"  # noqa: S608
-            return select(connection, f"SELECT * {chosen} ORDER BY started_at DESC", between), select(
-                connection, images, between
-            )
+                return nothing, []  # the process that made it has died before anything was written
+            damaged: list[str] = []
+            return work(connection, damaged.append), damaged
 
-        found, damaged = _records(*self.read(read))
-        if damaged:
-            self._note(f"Damaged rows of the ledger are passed over: {_counted(damaged)}. The originals are kept.")
+        found, damaged = self.read(read)
+        self._note_damage(damaged)
         return found
+
+    def records(self, *, since: float = -math.inf, until: float = math.inf) -> list[Record]:
+        """Return the records that began between two times (Unix seconds), newest first; none if there is no ledger."""
+        query = search.Query(since=since, until=until)
+
+        def read(connection: Connection, pass_over: PassOver) -> list[Record]:
+            return reading.records(connection, search.find(connection, query, pass_over).ids, pass_over)
+
+        return self.look(read, [])
+
+    def find(self, query: search.Query) -> search.Found:
+        """Return what a query finds. What had to be looked at one by one is found more quickly the next time."""
+        found = self.look(lambda connection, pass_over: search.find(connection, query, pass_over), search.Found())
+        if found.unseen and self._can_be_written:
+            with contextlib.suppress(LedgerError):  # they can be looked at again
+                self._keep_texts(found.unseen)
+        return found
+
+    def _keep_texts(self, ids: Sequence[str]) -> None:
+        with without_forks(), self._open("mode=rw") as connection:
+            if version_of(connection) != VERSION:
+                return  # looking changes nothing of an earlier version's
+        for piece in reading.pieces(ids):  # nobody has to wait for all of them
+            self.write(partial(search.keep_texts, ids=piece))
 
     def thumbnails(self, files: Sequence[str]) -> dict[str, bytes]:
         """Return the small pictures of originals, by file, as far as they have been made."""
@@ -185,7 +233,7 @@ class Ledger:
         wanted = json.dumps(list(files))
         chosen = "typeof(thumbnail) = 'blob' AND file IN (SELECT value FROM json_each(?))"
         found = self.read(
-            lambda connection: select(connection, f"SELECT file, thumbnail FROM images WHERE {chosen}", wanted)  # noqa: S608
+            lambda connection: select(connection, f"SELECT file, thumbnail FROM images WHERE {chosen}", (wanted,))  # noqa: S608
         )
         return {row["file"]: row["thumbnail"] for row in found}
 
@@ -205,9 +253,15 @@ class Ledger:
         """
 
         def delete(connection: Connection) -> tuple[list[str], list[str]]:
-            there = select(connection, "SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(?))", given)
-            left = [str(row["id"]) for row in there if _is_arriving(row, unended)]
-            chosen = (json.dumps([one for one in ids if one not in left]),)
+            asked = (
+                "SELECT id, ended_at, owner, started_at FROM generations WHERE id IN (SELECT value FROM json_each(?))"
+            )
+            left = [
+                str(one)
+                for one, ended_at, name, began in connection.execute(asked, (given,))
+                if _is_arriving(ended_at, name, began, one in unended)
+            ]
+            chosen = (json.dumps(list(set(ids).difference(left))),)
             of_these = "WHERE generation IN (SELECT value FROM json_each(?))"
             named = connection.execute(f"SELECT DISTINCT file FROM images {of_these} AND file IS NOT NULL", chosen)  # noqa: S608
             files = [str(file) for (file,) in named]
@@ -217,8 +271,8 @@ class Ledger:
             return left, files
 
         def sweep(connection: Connection) -> None:
-            kept = {str(row["file"]) for row in select(connection, "SELECT file FROM images")}
-            there = {str(row["id"]) for row in select(connection, "SELECT id FROM generations")}
+            kept = _those_in(connection, "images", "file", files)
+            there = _those_in(connection, "generations", "id", ids)
             clear([one for one in ids if one not in there], [file for file in files if file not in kept])
 
         given = json.dumps(list(ids))
@@ -287,10 +341,14 @@ class Ledger:
         except OSError as error:
             raise LedgerError(f"{self.path}: {error.strerror}") from error
 
+    @property
+    def _can_be_written(self) -> bool:
+        return self._is_a_copy or (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK))
+
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` reads, all of one moment, whatever is deleted or added meanwhile; nothing is left behind."""
         # Where nothing can be written, SQLite must not look for others who write.
-        if self._is_a_copy or (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+        if self._can_be_written:
             try:
                 # Never rwc, which would make a file.
                 with self._reading("mode=rw") as connection:
@@ -299,25 +357,23 @@ class Ledger:
                 self._mend(error)
             with self._reading("mode=rw") as connection:
                 return work(connection)
-        if not _size(_beside(self.path, "-wal")):
+        if not self._is_read_in_a_copy and not _size(_beside(self.path, "-wal")):
             with contextlib.suppress(DamagedLedgerError), self._reading("mode=ro&immutable=1") as connection:
                 return work(connection)
         return self._read_copy(work)
 
     def _read_copy(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` reads in a copy, in which the newest records find their place, and damage is mended."""
-        import tempfile  # which brings half of the standard library
-
         try:
-            with tempfile.TemporaryDirectory(prefix="gradient-") as place:
-                copy = Ledger(Path(place) / self.path.name, self._originals)
-                copy._is_a_copy = True
-                with without_forks():
-                    _copy(self.path, copy.path)
-                read = copy.read(work)
-                for note in copy.notes:
-                    self._note(note)
-                return read
+            with without_forks():
+                copy = _copy_of(self.path, self._originals)
+            # From now on always, so that what is read piece by piece is all of one ledger.
+            self._is_read_in_a_copy, mended = True, copy.mended
+            read = copy.read(work)
+            self.mended += copy.mended - mended
+            for note in copy.notes:
+                self._note(note)
+            return read
         except LedgerError:
             raise
         except OSError as error:
@@ -369,6 +425,14 @@ class Ledger:
         if words not in self.notes:
             self.notes.append(words)
 
+    def _note_damage(self, found: Iterable[str]) -> None:
+        """Name damaged rows, all that were found by now in one note."""
+        if new := [one for one in dict.fromkeys(found) if one not in self._damaged]:
+            if self._damaged:
+                self.notes.remove(_damage_note(self._damaged))
+            self._damaged += new
+            self._note(_damage_note(self._damaged))
+
     # What is damaged
 
     def _mend(self, why: DamagedLedgerError) -> None:
@@ -378,17 +442,18 @@ class Ledger:
         try:
             # Others that find it damaged wait here, and find it mended.
             with without_forks(), _alone(_beside(self.path, ".mending")):
+                self.mended += 1
                 if self._is_sound():
                     return
                 aside = mending.moved_aside(self.path)
-                rows = mending.Rows()
+                kept = mending.Rows()
                 damaged = Ledger(aside)
                 with contextlib.suppress(LedgerError), damaged._open("mode=rw") as connection:
-                    rows.read(connection, sqlite3.Error)
-                rows.scan(aside)
-                originals = mending.originals_beside(rows, self._originals) if self._originals else []
+                    kept.read(connection, sqlite3.Error)
+                kept.scan(aside)
+                originals = mending.originals_beside(kept, self._originals) if self._originals else []
                 with self._writing() as connection:
-                    count = _put_rows(connection, rows)
+                    count = _put_rows(connection, kept)
                     for record in originals:
                         _put(connection, record)
         except LedgerError:
@@ -403,75 +468,56 @@ class Ledger:
             with self._open("mode=rw") as connection:
                 if (version := version_of(connection)) > VERSION:
                     return True  # whatever it is, it is not ours to repair
-                there = [
-                    {row["name"] for row in select(connection, f"PRAGMA table_info({table})")}
-                    for table in ("generations", "images")
-                ]
-                lacking = _ADDED if version < VERSION else frozenset()
-                needed = (
-                    [set(_GENERATION) - lacking, {*_IMAGE, "generation", "thumbnail"}] if version else [set(), set()]
-                )
+                with self._open("mode=memory") as new:
+                    _migrate(new, version)
+                    needed = _tables(new)
+                there = _tables(connection)
                 problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
-                return all(map(set.issuperset, there, needed)) and bool(version) == any(there) and problems == [("ok",)]
+                is_whole = all(there.get(table, set()) >= columns for table, columns in needed.items())
+                return is_whole and bool(version) == bool(there) and problems == [("ok",)]
         except DamagedLedgerError:
             return False
 
 
 _CORRUPT, _NOT_A_DATABASE = 11, 26
 """SQLite's primary codes for a file that is no database, or a broken one."""
-_OTHER_TABLES = re.compile(r"no such (?:table: (?:generations|images)\b|column)|has no column|already exists")
+_OTHER_TABLES = re.compile(
+    r"no such (?:table: (?:main\.)?(?:generations|images|texts)\b|column)|has no column|already exists"
+)
 
 
 def _put(connection: Connection, record: Record) -> None:
     connection.execute(_PUT_GENERATION, row_of(record))
     connection.executemany(_PUT_IMAGE, [{**row_of(image), "generation": record.id} for image in record.images])
+    search.put_text(connection, record)  # last: each of the others takes it away
 
 
-def _put_rows(connection: Connection, rows: mending.Rows) -> int:
+def _put_rows(connection: Connection, kept: mending.Rows) -> int:
     """Put what was read of a damaged ledger into this one; what it has itself is newer. Return how many records came."""
-    for table, found in (("generations", rows.generations), ("images", rows.images)):
+    for table, found in (("generations", kept.generations), ("images", kept.images)):
         for row in found.values():
             names = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
             connection.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({values})", row)  # noqa: S608 - our own names
-    return len(rows.generations)
+    return len(kept.generations)
 
 
-def select(connection: Connection, statement: str, values: Any = ()) -> list[Row]:
-    cursor = connection.execute(statement, (values,) if isinstance(values, str) else values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
-
-
-def _records(generations: Iterable[Row], images: Iterable[Row]) -> tuple[list[Record], list[str]]:
-    """Return the records in rows, and what is damaged of them."""
-    damaged = []
-    images_of: dict[str, list[ImageRecord]] = {}
-    for row in images:
-        try:
-            images_of.setdefault(row["generation"], []).append(image_of(row))
-        except DamagedRowError as error:
-            damaged.append(f"image {row['position']} of {row['generation']} ({error})")
-    records = []
-    for row in generations:
-        try:
-            # `get`: a folder that cannot be written is read without a lock, and others may add to it meanwhile.
-            records.append(record_of(row, tuple(images_of.get(row["id"], ()))))
-        except DamagedRowError as error:
-            damaged.append(f"record {row['id']} ({error})")
-    return records, damaged
-
-
-def _counted(damaged: Sequence[str]) -> str:
+def _damage_note(damaged: Sequence[str]) -> str:
     more = len(damaged) - _NAMED
-    return "; ".join([*damaged[:_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    named = "; ".join([*damaged[:_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    return f"Damaged rows of the ledger are passed over: {named}. The originals are kept."
 
 
-def _is_arriving(row: Row, unended: Collection[str]) -> bool:
-    """Whether the request of a row runs, or has ended since it was looked at."""
-    if row["ended_at"] is not None:
-        return row["id"] in unended
-    name, began = row["owner"], row["started_at"]
+def _those_in(connection: Connection, table: str, column: str, values: Sequence[str]) -> set[str]:
+    """Return those of the values that a column has."""
+    chosen = f"SELECT {column} FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own names
+    return {value for (value,) in connection.execute(chosen, (json.dumps(list(values)),))}
+
+
+def _is_arriving(ended_at: Any, name: Any, began: Any, was_unended: bool) -> bool:
+    """Whether a request runs, or has ended since it was looked at."""
+    if ended_at is not None:
+        return was_unended
     return isinstance(name, str) and isinstance(began, int | float) and owner.is_running(name, began)
 
 
@@ -500,26 +546,61 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _copy(path: Path, to: Path) -> None:
-    """Copy a ledger with what has not found its place in it yet; again where somebody writes meanwhile."""
+def _copy_of(path: Path, originals: Path | None) -> Ledger:
+    """Return a copy of a ledger as it is now, with what has not found its place in it yet."""
+    for _ in range(3):  # again where somebody writes meanwhile
+        before = _stamp(path)
+        copy = _copy(path, originals, before)
+        if not copy.path.exists():  # somebody has tidied up
+            _copy.cache_clear()
+        elif before == _stamp(path):
+            break
+    return copy
+
+
+def _stamp(path: Path) -> tuple[tuple[int, int], ...]:
+    there = (one for one in (path, _beside(path, "-wal")) if one.exists())
+    return tuple((one.stat().st_mtime_ns, one.stat().st_size) for one in there)
+
+
+@lru_cache(maxsize=1)  # of what is read piece by piece; it may be large
+def _copy(path: Path, originals: Path | None, _stamp: tuple[tuple[int, int], ...]) -> Ledger:
+    """Return a copy that is gone when nobody has it any more."""
+    import shutil
+    import tempfile  # which brings half of the standard library
+
+    place = Path(tempfile.mkdtemp(prefix="gradient-"))
+    copy = Ledger(place / path.name, originals)
+    copy._is_a_copy = True
+    weakref.finalize(copy, _remove, place, os.getpid())
+    shutil.copyfile(path, copy.path)
+    if (log := _beside(path, "-wal")).exists():
+        shutil.copyfile(log, _beside(copy.path, "-wal"))
+    return copy
+
+
+def _remove(place: Path, process: int) -> None:
     import shutil
 
-    log = _beside(path, "-wal")
-    for _ in range(3):
-        before = [(one.stat().st_mtime_ns, one.stat().st_size) for one in (path, log) if one.exists()]
-        shutil.copyfile(path, to)
-        if log.exists():
-            shutil.copyfile(log, _beside(to, "-wal"))
-        if before == [(one.stat().st_mtime_ns, one.stat().st_size) for one in (path, log) if one.exists()]:
-            return
+    if process == os.getpid():  # a child that was forked has it from its parent
+        shutil.rmtree(place, ignore_errors=True)
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, to: int = VERSION) -> None:
     """Bring the ledger to this version; each record is kept."""
-    for statements in _MIGRATIONS[version_of(connection) :]:
+    for statements in _MIGRATIONS[version_of(connection) : to]:
         for statement in statements:
             connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute(f"PRAGMA user_version = {to}")
+
+
+def _tables(connection: Connection) -> dict[str, set[str]]:
+    """Return the columns of each table of ours that there is."""
+    columns = {
+        table: {row["name"] for row in select(connection, f"PRAGMA table_info({table})")}
+        for table in ("generations", "images", "texts")
+    }
+    return {table: names for table, names in columns.items() if names}
 
 
 def version_of(connection: Connection) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..api import bounds
 from .outcome import ENDED, Outcome
+from .owner import is_running
 
 _LATEST_S = 253_000_000_000.0
 """The year 9987, in Unix seconds: no calendar of Python's goes much further."""
@@ -62,6 +63,15 @@ class Record:
     cell: int | None = None
     """Where it stands in that, from 0."""
     images: tuple[ImageRecord, ...] = ()
+
+
+def outcome_now(record: Record) -> Outcome:
+    """Return how a request stands or has ended, also where its process died before it could say so."""
+    if record.outcome == "unknown" and is_running(record.owner, record.started_at):
+        return "running"
+    if record.outcome == "unknown" and record.images and all(image.outcome == "done" for image in record.images):
+        return "done"  # its process died after the last image was kept
+    return record.outcome
 
 
 def columns(kind: type) -> tuple[str, ...]:

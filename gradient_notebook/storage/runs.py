@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .ledger import Ledger, Row, select, version_of
+from .ledger import Ledger, version_of
+from .reading import Row, select
 from .record import DamagedRowError, ImageRecord, Record, image_of, record_of
 
 if TYPE_CHECKING:

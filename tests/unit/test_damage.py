@@ -259,6 +259,24 @@ def test_all_records_of_a_copy_on_a_read_only_disk_are_read(copied: Archive, mon
     assert {path: path.read_bytes() for path in copied.folder.rglob("*") if path.is_file()} == before
 
 
+def test_a_ledger_on_a_read_only_disk_is_copied_once(copied: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is read of it, piece by piece and again; and once more when it has changed."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    copies: list[object] = []
+    real = shutil.copyfile
+    monkeypatch.setattr(shutil, "copyfile", lambda one, to: (copies.append(to), real(one, to)))
+    for _ in range(2):
+        found = gn.history(archive_dir=copied.folder)
+        assert [found[at].prompt for at in range(2)] == [entry.prompt for entry in found]
+        assert found.byte_count
+    assert len(copies) == 2  # the ledger, and the file beside it
+    assert not Path(copies[0]).is_relative_to(copied.folder)
+    os.utime(copied.ledger.path, (1e9, 1e9))
+    assert len(gn.history(archive_dir=copied.folder)) == 2
+    assert len(copies) == 4
+    assert not Path(copies[0]).exists()
+
+
 def test_records_that_cannot_be_read_for_want_of_room_are_named(
     copied: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
