@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pybase64
@@ -13,13 +14,16 @@ from ..api.text import clean
 from ..history.entry import HistoryEntry
 from ..jobs.job import Job
 from ..session import session
+from ..sweeps.cell import Cell
+from ..sweeps.cells import Cells
 from . import html
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MOST_IMAGES = 60
-"""More would make a notebook of many megabytes; how many are left out is said."""
+"""More would make a notebook of many megabytes; that some are left out is said."""
+_MORE = f"Only the first {MOST_IMAGES} are shown."
 _LABEL_CHARACTERS = 120
 
 Labeled = tuple[str, "Image"]
@@ -29,7 +33,7 @@ def show(value: Any) -> None:
     """Show an image, or several side by side, as previews of some 10 to 100 kB: an image as the last line of a cell takes megabytes.
 
     Args:
-        value: a PIL image, a job, a history entry, a history, or a list or a dict of them; a dict's keys are the labels.
+        value: a PIL image, a job, a history entry, a history, a sweep or a cell of it, or a list or a dict of them; a dict's keys are the labels.
 
     Raises:
         InvalidRequestError: something that has no images.
@@ -44,18 +48,20 @@ def show(value: Any) -> None:
 
     from .static_output import picture_of
 
-    images = list(_labeled(value, ""))
+    found = _labeled(value, "")
+    images = list(islice(found, MOST_IMAGES))
+    has_more = next(found, None) is not None  # opened for nothing, but no more than this one: a history has thousands
     lines = [
         f"{label}: {image.width}x{image.height}" if label else f"{image.width}x{image.height}"
         for label, image in images
     ]
     if get_ipython() is None:
-        print("\n".join(lines))  # noqa: T201 - a script has no place for pictures
+        print("\n".join([*lines, *([_MORE] if has_more else [])]))  # noqa: T201 - a script has no place for pictures
     elif len(images) == 1 and not images[0][0]:
         data, metadata = picture_of([images[0][1]], lines[0], session.preview_px)
         display(data, metadata=metadata, raw=True)
     else:
-        display({"text/html": _sheet(images), "text/plain": "\n".join(lines)}, raw=True)
+        display({"text/html": _sheet(images, has_more=has_more), "text/plain": "\n".join(lines)}, raw=True)
 
 
 def _labeled(value: Any, label: str) -> Iterator[Labeled]:
@@ -63,6 +69,12 @@ def _labeled(value: Any, label: str) -> Iterator[Labeled]:
     if isinstance(value, Mapping):
         for key, each in value.items():
             yield from _labeled(each, _joined(label, clean(key, _LABEL_CHARACTERS)))
+    elif isinstance(value, Cells):
+        for cell in value:
+            yield from _labeled(cell, label)
+    elif isinstance(value, Cell):
+        named = [clean(name, _LABEL_CHARACTERS) for name in value.axes.values()]
+        yield from _numbered(value.images, _joined(label, *(named or [clean(value.prompt, _LABEL_CHARACTERS)])))
     elif isinstance(value, (Job, HistoryEntry)):
         prompt = value.params.prompt if isinstance(value, Job) else value.prompt
         yield from _numbered(value.images, label or clean(prompt, _LABEL_CHARACTERS))
@@ -84,17 +96,16 @@ def _joined(*labels: str) -> str:
     return " · ".join(filter(None, labels))
 
 
-def _sheet(images: Sequence[Labeled]) -> str:
+def _sheet(images: Sequence[Labeled], *, has_more: bool) -> str:
     """Return the images as HTML, in tiles of one size, each above its label."""
     from ..imaging import PREVIEW_PX, preview, tiling
 
-    shown = images[:MOST_IMAGES]
-    if not shown:
+    if not images:
         return f'<div style="{html.QUIET}">No images.</div>'
-    tiles = tiling(len(shown), shown[0][1].width / shown[0][1].height)
+    tiles = tiling(len(images), images[0][1].width / images[0][1].height)
     px = round(max(tiles.width, tiles.height) * session.preview_px / PREVIEW_PX)
     cells = []
-    for label, image in shown:
+    for label, image in images:
         small = preview(image, px)
         source = f"data:{small.mime};base64,{pybase64.b64encode_as_string(small.data)}"
         picture = f"max-width:100%;max-height:{tiles.height}px;object-fit:contain;display:block"
@@ -102,6 +113,5 @@ def _sheet(images: Sequence[Labeled]) -> str:
             f'<div style="display:inline-block;vertical-align:top;width:{tiles.width}px;margin:0 6px 10px 0">'
             f'<img src="{source}" alt="{escape(label)}" style="{picture}"><div>{escape(label)}</div></div>'
         )
-    left = len(images) - len(shown)
-    more = f"<div>{left:,} more are not shown.</div>" if left else ""
+    more = f"<div>{_MORE}</div>" if has_more else ""
     return f'<div style="{html.QUIET}">{"".join(cells)}{more}</div>'

@@ -11,6 +11,7 @@ from IPython.utils.capture import RichOutput, capture_output
 from PIL import Image
 
 import gradient_notebook as gn
+from gradient_notebook.history.entry import HistoryEntry
 from gradient_notebook.notebook.sheet import MOST_IMAGES
 from gradient_notebook.simulator import Simulator
 
@@ -71,7 +72,7 @@ def test_however_many_there_are_it_stays_small() -> None:
         data = shown([image()] * count).data
         assert len(data.get("text/html") or data["image/jpeg"]) < 300_000, count
     page = shown([image(96, 64)] * (MOST_IMAGES + 5)).data["text/html"]
-    assert (page.count("<img"), "5 more are not shown" in page) == (MOST_IMAGES, True)
+    assert (page.count("<img"), f"Only the first {MOST_IMAGES} are shown" in page) == (MOST_IMAGES, True)
 
 
 @pytest.mark.parametrize("value", ["a.png", 3, None, {"a": 1}, [b"x"]])
@@ -79,3 +80,28 @@ def test_what_has_no_images_is_told(value: Any) -> None:
     """With what can be given."""
     with pytest.raises(gn.InvalidRequestError, match="has no images\nGive an image, a job"):
         gn.show(value)
+
+
+def test_a_long_history_is_opened_as_far_as_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of originals would fill the memory."""
+    opened = []
+
+    class Entry(HistoryEntry):
+        @property
+        def images(self) -> list[Image.Image]:
+            opened.append(self)
+            return [image(96, 64)]
+
+    monkeypatch.setattr(HistoryEntry, "prompt", "A fox")
+    entries = [Entry(None, None) for _ in range(1000)]  # type: ignore[arg-type]
+    shown(entries)
+    assert len(opened) == MOST_IMAGES + 1
+
+
+def test_a_sweep_is_labeled_by_its_axes(configured: Simulator) -> None:
+    """Each image by what it is on each axis."""
+    study = gn.sweep("a {{animal}}", animal=["fox", "owl"], quality=["low"]).result()
+    assert [line.partition(":")[0] for line in shown(study).data["text/plain"].splitlines()] == [
+        "fox · low",
+        "owl · low",
+    ]
