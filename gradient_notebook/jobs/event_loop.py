@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -29,11 +30,15 @@ CLOSING_S = 2.0
 _CANCELLED = "the request was cancelled; what was already sent may be billed."
 
 
-class Interrupted(KeyboardInterrupt):
-    """A wait was interrupted. Stops a loop, as any interrupt does; a notebook shows one line of it."""
+def interrupted(words: str, error: KeyboardInterrupt | None = None) -> KeyboardInterrupt:
+    """Return an interrupt that says what came of it, `error` itself if it is given; a notebook shows one line of it.
 
-    def _render_traceback_(self) -> list[str]:
-        return [f"KeyboardInterrupt: {self}"]
+    It is of no class of our own: only what is exactly a KeyboardInterrupt ends a script with status 130.
+    """
+    error = error or KeyboardInterrupt()
+    error.args = (words,)
+    error._render_traceback_ = lambda: [f"KeyboardInterrupt: {words}"]  # type: ignore[attr-defined]
+    return error
 
 
 class _LoopThread:
@@ -111,7 +116,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         future.add_done_callback(lambda _: running.call_soon_threadsafe(task.cancel))
 
     try:
-        with interrupts_told():  # from here on: an interrupt may come before the wait, when the request is on its way
+        with interrupts_told:  # from here on: an interrupt may come before the wait, when the request is on its way
             running.call_soon_threadsafe(begin)
             wait(future)
     except BaseException:
@@ -131,15 +136,20 @@ def _hand_over(task: asyncio.Task[T], future: concurrent.futures.Future[T]) -> N
         future.set_result(task.result())
 
 
-@contextmanager
-def interrupts_told() -> Iterator[None]:
-    """Make an interrupt an Interrupted: something may have been sent."""
-    try:
-        yield
-    except Interrupted:
-        raise
-    except KeyboardInterrupt as interruption:
-        raise Interrupted(_CANCELLED) from interruption
+class _InterruptsTold:
+    """Has an interrupt say that something may have been sent, and not where in the package it came."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            if not hasattr(error, "_render_traceback_"):
+                interrupted(_CANCELLED, error)
+            error.__traceback__ = None
+
+
+interrupts_told = _InterruptsTold()
 
 
 def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> None:
@@ -154,7 +164,7 @@ def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None)
     if running and running is get_loop():
         msg = "A job's own thread can't wait for a job: await it."
         raise RuntimeError(msg)
-    with interrupts_told():
+    with interrupts_told:
         # Patched only now that it is needed: that changes asyncio for every library of the process.
         if running and _make_nestable(running):
             with _interrupts_raise():

@@ -275,7 +275,12 @@ class Job:
             JobCancelledError: somebody cancelled it.
             APIError: what the service and the way to it cause, if no image came.
         """
-        self._wait(timeout)
+        from . import event_loop
+
+        with (
+            event_loop.interrupts_told
+        ):  # here, too: then Ctrl-C shows the caller's line alone, and none of the package
+            self._wait(timeout)
         return self._value_or_error()
 
     def exception(self, timeout: float | None = None) -> Exception | None:
@@ -287,7 +292,10 @@ class Job:
         Raises:
             TimeoutError: it takes longer; the job goes on.
         """
-        self._wait(timeout)
+        from . import event_loop
+
+        with event_loop.interrupts_told:
+            self._wait(timeout)
         return self._failure
 
     def _wait(self, timeout: float | None = None) -> None:
@@ -301,7 +309,7 @@ class Job:
         from . import event_loop
 
         try:
-            with event_loop.interrupts_told():  # from here on: an interrupt may come before the wait
+            with event_loop.interrupts_told:  # from here on: an interrupt may come before the wait
                 self._start()
                 event_loop.wait(self._ended, timeout)
         # A caller that sets a time limit may ask again; any other end of the wait means that nobody wants the images.

@@ -94,7 +94,11 @@ def generate(
     >>> generate("A red fox", quality="low", size="1536x1024").size
     (1536, 1024)
     """
-    return _job(prompt, settings, options, reuse=reuse).result()
+    job = _job(prompt, settings, options, reuse=reuse)
+    from . import event_loop
+
+    with event_loop.interrupts_told:  # here, too: then Ctrl-C shows the caller's line alone, and none of the package
+        return job.result()
 
 
 def _job(prompt: str, settings: Settings | None, options: Mapping[str, Any], *, reuse: bool | None) -> Job:

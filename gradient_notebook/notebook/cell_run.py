@@ -96,7 +96,7 @@ class CellRun:
             job._wait()
         except _INTERRUPTIONS as interruption:
             event_loop.wait(job._ended)
-            raise event_loop.Interrupted(self._after_interrupt(job)) from interruption
+            raise event_loop.interrupted(self._after_interrupt(job)) from interruption
 
     async def wait_for_async(self, job: Job) -> None:
         """Do what `wait_for` does, where the cell can await it."""
@@ -104,7 +104,7 @@ class CellRun:
             await job._wait_async()
         except _INTERRUPTIONS as interruption:
             await event_loop.wait_async(job._ended)
-            raise event_loop.Interrupted(self._after_interrupt(job)) from interruption
+            raise event_loop.interrupted(self._after_interrupt(job)) from interruption
 
     def dry_run(self) -> None:
         """Show the request and what it may cost."""
@@ -173,10 +173,10 @@ class CellRun:
             error.shown_as = self._left(job)
         return error
 
-    def _interrupted(self, job: Job) -> event_loop.Interrupted:
+    def _interrupted(self, job: Job) -> KeyboardInterrupt:
         self._assign(job)
         self.output.finish(job, job._failure)
-        return event_loop.Interrupted(self._after_interrupt(job))
+        return event_loop.interrupted(self._after_interrupt(job))
 
     def _after_interrupt(self, job: Job) -> str:
         return f"{self._left(job)} Requests already sent may be billed."

@@ -71,7 +71,7 @@ def _typed() -> Key:
         what = f"{LOGIN} cannot ask for the key here: hidden input is not possible."
         raise InvalidSettingsError(what, f"Set {KEY_VARIABLES[0]} in the environment instead.") from None
     except KeyboardInterrupt:
-        raise event_loop.Interrupted("nothing has changed.") from None
+        raise event_loop.interrupted("nothing has changed.") from None
 
 
 def _tried(settings: Settings) -> str:

@@ -220,3 +220,17 @@ def test_an_interrupted_call_is_not_waited_for(slow: Simulator) -> None:
         process.send_signal(signal.SIGINT)
         _, _, errors = ended(process)
     assert "waiting for" not in errors
+
+
+@pytest.mark.parametrize("wait", ["g.generate('a red otter')", "g.submit('a red otter').result()"])
+def test_ctrl_c_at_a_wait_is_one_sentence(slow: Simulator, wait: str) -> None:
+    """It stands under the script's own line, without the package's; a shell hears of the interrupt, as of any (130)."""
+    with script(f"import gradient_notebook as g\n{wait}") as process:
+        assert slow.wait_for(lambda: slow.posts)
+        process.send_signal(signal.SIGINT)
+        code, _, errors = ended(process)
+    assert code == -signal.SIGINT
+    traceback, _, sentence = re.sub(GIVEN_UP, "", errors).strip().rpartition("\n")
+    assert sentence == "KeyboardInterrupt: the request was cancelled; what was already sent may be billed."
+    assert re.findall(r'File "(.*?)"', traceback) == ["<string>"]
+    assert slow.wait_for(lambda: slow.disconnected == 1)
