@@ -1,7 +1,8 @@
-"""Whether somebody sits before the notebook, or a program executes it and then ends the kernel."""
+"""Where the code runs: whether pictures have a place there, and whether somebody sits before them."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from IPython.core.getipython import get_ipython
@@ -22,6 +23,12 @@ def is_executed() -> bool:
         return False
     request = kernel.get_parent("shell") or {}
     return request.get("content", {}).get("allow_stdin") is False
+
+
+def shows_pictures() -> bool:
+    """Whether what is displayed has a place: in IPython, and in marimo, which has no IPython and displays what it is given."""
+    marimo = sys.modules.get("marimo")
+    return get_ipython() is not None or bool(marimo and marimo.running_in_notebook())
 
 
 class _Images(list[Any]):

@@ -45,9 +45,11 @@ def line(parts: Sequence[str], style: str = QUIET, more: str = "") -> dict[str, 
     return {"text/html": f'<div style="{style}">{DOT.join([strong, *rest])}{more}</div>', "text/plain": DOT.join(parts)}
 
 
+_OUTPUT = ":is(.jp-OutputArea-child,.output_area)"
+"""What holds one output: in JupyterLab and what is made of it, and in nbclassic."""
 _ALONE = (
-    "<style>.jp-OutputArea-child:not(:has(.gradient-panel:not(.jupyter-widgets-disconnected)))"
-    ":has(+ .jp-OutputArea-child + .jp-OutputArea-child .gradient-record){display:none}</style>"
+    f"<style>{_OUTPUT}:not(:has(.gradient-panel:not(.jupyter-widgets-disconnected)))"
+    f":has(+ {_OUTPUT} + {_OUTPUT} .gradient-record){{display:none}}</style>"
 )
 """Hides what a notebook shows of a panel whose kernel is gone: an error, or a form that does nothing."""
 

@@ -43,9 +43,9 @@ def show(value: Any) -> None:
     >>> show({"first try": fox})
     first try: 1024x1024
     """
-    from IPython.core.getipython import get_ipython
     from IPython.display import display
 
+    from .execution import shows_pictures
     from .static_output import picture_of
 
     found = _labeled(value, "")
@@ -55,7 +55,7 @@ def show(value: Any) -> None:
         f"{label}: {image.width}x{image.height}" if label else f"{image.width}x{image.height}"
         for label, image in images
     ]
-    if get_ipython() is None:
+    if not shows_pictures():
         print("\n".join([*lines, *([_MORE] if has_more else [])]))  # noqa: T201 - a script has no place for pictures
     elif len(images) == 1 and not images[0][0]:
         data, metadata = picture_of([images[0][1]], lines[0], session.preview_px)

@@ -438,3 +438,8 @@ def test_models_are_offered_when_they_have_come(panel: Panel) -> None:
     assert wait_until(control, lambda: set(control.options) == set(IMAGE_MODELS))
     control.value = "my-own"
     assert panel.params.model == "my-own"
+
+
+def test_marimo_is_told_what_it_has_instead(panel: Panel) -> None:
+    """It renders no ipywidgets, and asks by a protocol of its own: without an answer it shows an error."""
+    assert "mo.ui.text_area" in panel._display_().data

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 import ipywidgets
 from IPython.core.getipython import get_ipython
+from IPython.display import HTML
 
 from ...api.credentials import refuse_key_in
 from ...api.docstrings import with_entries
@@ -286,6 +287,10 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         """Show the panel, and behind it what a saved notebook shows in its place."""
         self._behind.show(super()._repr_mimebundle_() or {})
 
+    def _display_(self) -> HTML:
+        """Say what marimo has instead, whose protocol this is: it renders anywidgets, and no other."""
+        return HTML(html.box(_IN_MARIMO)["text/html"])
+
     def close(self) -> None:
         """Take the panel out of the notebook, and free what it holds; its last image stays as an ordinary output.
 
@@ -302,6 +307,13 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
                     part.close()
         super().close()
 
+
+_IN_MARIMO = formatting.Box(
+    "marimo cannot show this panel: its form is made of ipywidgets.",
+    "Use prompt = mo.ui.text_area().form() in one cell and job = submit(prompt.value) in the next: a cell that ends with "
+    "the job shows it live.",
+    kind="done",
+)
 
 Panel.__doc__ = with_entries(Panel.__doc__, [one.entry for name, one in PARAMETERS.items() if name != "prompt"])
 
