@@ -1,8 +1,10 @@
-"""The main forms on other versions: `python tests/compat.py [oldest] [newest] [3.11 3.12 ...]`.
+"""The main forms on other versions and front ends: `python tests/compat.py [oldest] [front-ends] [3.11 3.12 ...]`.
 
 `oldest` is the lowest version that pyproject.toml allows of each dependency, on the oldest Python; a Python's number is
 that Python with the newest of everything; without arguments it is all of them, on each Python that is found. Each has an
-environment of its own in `build/compat`, and runs the kernel tests that are marked `compat`.
+environment of its own in `build/compat`, and runs the kernel tests that are marked `compat`. `front-ends` has marimo,
+nbclassic and Voilà beside what executes notebooks, and runs `tests/front_ends` in Chromium: in the environment of all other
+tests, these packages would extend its JupyterLab.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / "build" / "compat"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 OLDEST = "oldest"
+FRONT_ENDS = "front-ends"
 
 # What the tests need beside the package. ipykernel is the user's own: no version of it is asked for, but kernels as old
 # as this are in use with every JupyterLab 4.
 TESTS = ("pytest", "hypothesis", "nbclient", "ipykernel", "pandas")
 OLDEST_KERNEL = ("ipykernel==6.29.5", "jupyter_client==8.6.3")
+
+IN_CHROMIUM = ("marimo", "nbclassic", "voila", "jupyterlab", "nbconvert", "papermill", "jupytext", "playwright")
 
 
 def places(version: str) -> Iterator[str | Path | None]:
@@ -69,12 +74,13 @@ def environment(name: str, version: str, requirements: Sequence[str]) -> str:
 def chosen(names: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
     """Yield name, Python and requirements of each environment that is asked for and can be made."""
     there = [version for version in PYTHONS if python(version)]
-    for name in names or (OLDEST, *there):
-        version = PYTHONS[0] if name == OLDEST else name
+    for name in names or (OLDEST, FRONT_ENDS, *there):
+        version = PYTHONS[0] if name in (OLDEST, FRONT_ENDS) else name
         if version not in there:
             print(f"Python {version} is not installed: {name} is left out.")
             continue
-        yield (name, version, oldest()) if name == OLDEST else (f"newest-{name}", name, [])
+        requirements = {OLDEST: oldest(), FRONT_ENDS: [*IN_CHROMIUM]}.get(name)
+        yield (f"newest-{name}", name, []) if requirements is None else (name, version, requirements)
 
 
 def main() -> int:
@@ -82,7 +88,11 @@ def main() -> int:
     failed = []
     for name, version, requirements in chosen(sys.argv[1:]):
         print(f"\n{name}, Python {version}", flush=True)
-        tests = [environment(name, version, requirements), "-m", "pytest", "-q", "-m", "compat", "tests/kernel"]
+        inside = environment(name, version, requirements)
+        if name == FRONT_ENDS:
+            subprocess.run([inside, "tests/browser/chromium.py"], cwd=ROOT, check=True)
+        which = ["tests/front_ends"] if name == FRONT_ENDS else ["-m", "compat", "tests/kernel"]
+        tests = [inside, "-m", "pytest", "-q", *which]
         # What older versions of others do beside the tests: anyio's plugin, and a context that jupyter_client leaves open.
         quiet = ["-p", "no:cacheprovider", "-p", "no:anyio", "-W", "ignore:Unclosed context:ResourceWarning"]
         if subprocess.run([*tests, *quiet], cwd=ROOT, check=False).returncode:

@@ -78,7 +78,9 @@ def test_what_is_no_job_is_shown_too(opened: Callable[..., Page]) -> None:
         ("history, image", "assert image\nhistory()", ""),
         ("Panel", "Panel('fox')", ""),
     )
-    expect(page.locator("img[src^='data:image/jpeg']:not([alt='an otter'])").first).to_have_js_property("naturalWidth", 768)
+    expect(page.locator("img[src^='data:image/jpeg']:not([alt='an otter'])").first).to_have_js_property(
+        "naturalWidth", 768
+    )
     for alternative in ("dawn", "night", "an otter"):
         expect(page.get_by_alt_text(alternative, exact=True)).to_be_visible()
     expect(page.get_by_text("mo.ui.text_area().form()")).to_be_visible()
