@@ -25,6 +25,7 @@ lab: $(VENV)/lab ## JupyterLab on the quickstart
 
 demo: $(VENV)/lab ## the quickstart, executed, as a page with its pictures
 	$(IN)/jupyter nbconvert --to html --execute --ExecutePreprocessor.store_widget_state=False \
+		--Exporter.preprocessors=gradient_notebook.notebook.alt_text.describe \
 		--log-level=WARN --output-dir=$(DEMO) --output=quickstart $(QUICKSTART)
 	@echo "The page: $(CURDIR)/$(DEMO)/quickstart.html"
 
