@@ -1,8 +1,8 @@
-"""The main forms on other versions and front ends: `python tests/compat.py [oldest] [front-ends] [3.11 3.12 ...]`.
+"""The main forms on other versions and front ends: `python tests/compat.py [oldest] [other-front-ends] [3.11 3.12 ...]`.
 
 `oldest` is the lowest version that pyproject.toml allows of each dependency, on the oldest Python; a Python's number is
 that Python with the newest of everything; without arguments it is all of them, on each Python that is found. Each has an
-environment of its own in `build/compat`, and runs the kernel tests that are marked `compat`. `front-ends` has marimo,
+environment of its own in `build/compat`, and runs the kernel tests that are marked `compat`. `other-front-ends` has marimo,
 nbclassic and Voilà beside what executes notebooks, and runs `tests/front_ends` in Chromium: in the environment of all other
 tests, these packages would extend its JupyterLab.
 """
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / "build" / "compat"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 OLDEST = "oldest"
-FRONT_ENDS = "front-ends"
+FRONT_ENDS = "other-front-ends"
 
 # What the tests need beside the package. ipykernel is the user's own: no version of it is asked for, but kernels as old
 # as this are in use with every JupyterLab 4.

@@ -116,7 +116,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         future.add_done_callback(lambda _: running.call_soon_threadsafe(task.cancel))
 
     try:
-        with interrupts_told:  # from here on: an interrupt may come before the wait, when the request is on its way
+        with interrupts_told():  # from here on: an interrupt may come before the wait, when the request is on its way
             running.call_soon_threadsafe(begin)
             wait(future)
     except BaseException:
@@ -136,7 +136,7 @@ def _hand_over(task: asyncio.Task[T], future: concurrent.futures.Future[T]) -> N
         future.set_result(task.result())
 
 
-class _InterruptsTold:
+class interrupts_told:  # noqa: N801 - a context manager, used as the functions of contextlib are
     """Has an interrupt say that something may have been sent, and not where in the package it came."""
 
     def __enter__(self) -> None:
@@ -147,9 +147,6 @@ class _InterruptsTold:
             if not hasattr(error, "_render_traceback_"):
                 interrupted(_CANCELLED, error)
             error.__traceback__ = None
-
-
-interrupts_told = _InterruptsTold()
 
 
 def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> None:
@@ -164,7 +161,7 @@ def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None)
     if running and running is get_loop():
         msg = "A job's own thread can't wait for a job: await it."
         raise RuntimeError(msg)
-    with interrupts_told:
+    with interrupts_told():
         # Patched only now that it is needed: that changes asyncio for every library of the process.
         if running and _make_nestable(running):
             with _interrupts_raise():

@@ -294,7 +294,7 @@ class Job:
         """
         from . import event_loop
 
-        with event_loop.interrupts_told:
+        with event_loop.interrupts_told():
             self._wait(timeout)
         return self._failure
 
@@ -309,7 +309,7 @@ class Job:
         from . import event_loop
 
         try:
-            with event_loop.interrupts_told:  # from here on: an interrupt may come before the wait
+            with event_loop.interrupts_told():  # from here on: an interrupt may come before the wait
                 self._start()
                 event_loop.wait(self._ended, timeout)
         # A caller that sets a time limit may ask again; any other end of the wait means that nobody wants the images.

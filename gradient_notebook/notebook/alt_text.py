@@ -42,6 +42,9 @@ def _image(output: Any, mime: str, facts: dict[str, Any]) -> str:
     """Return the image as HTML, by the name of its file where nbconvert has written one."""
     files = output.metadata.get("filenames", {})
     source = files.get(mime) or f"data:{mime};base64,{''.join(output.data[mime].split())}"
-    known = {"src": source, **{name: facts[name] for name in ("alt", "width", "height") if name in facts}}
+    known: dict[str, Any] = {
+        "src": source,
+        **{name: facts[name] for name in ("alt", "width", "height") if name in facts},
+    }
     written = (f'{name}="{escape(str(value))}"' for name, value in known.items())
     return f"<img {' '.join(written)}>"
