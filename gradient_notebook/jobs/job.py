@@ -277,9 +277,7 @@ class Job:
         """
         from . import event_loop
 
-        with (
-            event_loop.interrupts_told
-        ):  # here, too: then Ctrl-C shows the caller's line alone, and none of the package
+        with event_loop.interrupts_told():  # here, too: then Ctrl-C shows the caller's line, and none of the package
             self._wait(timeout)
         return self._value_or_error()
 

@@ -97,7 +97,7 @@ def generate(
     job = _job(prompt, settings, options, reuse=reuse)
     from . import event_loop
 
-    with event_loop.interrupts_told():  # here, too: then Ctrl-C shows the caller's line alone, and none of the package
+    with event_loop.interrupts_told():  # here, too: then Ctrl-C shows the caller's line, and none of the package
         return job.result()
 
 
