@@ -25,6 +25,11 @@ def is_executed() -> bool:
     return request.get("content", {}).get("allow_stdin") is False
 
 
+def is_terminal() -> bool:
+    """Whether IPython runs in a terminal."""
+    return type(get_ipython()).__name__ == "TerminalInteractiveShell"  # by its name: its module would load a terminal's
+
+
 def shows_pictures() -> bool:
     """Whether what is displayed has a place: in IPython, and in marimo, which has no IPython and displays what it is given."""
     marimo = sys.modules.get("marimo")

@@ -50,6 +50,7 @@ def test_each_picture_has_its_text(configured: Simulator, caplog: pytest.LogCapt
             page, resources = getattr(nbconvert, f"{kind}Exporter")(config=config).from_notebook_node(notebook)
         pictures = [image for image in Images(page).found if image["alt"] in (PROMPT, "an otter")]
         assert [image["alt"] for image in pictures][:3] == [PROMPT, PROMPT, "an otter"], kind
+        assert len(pictures) == 6, kind  # three, and as many in the history
         assert (pictures[0]["width"], pictures[0]["height"]) == ("720", "480"), kind
         assert ("data:image" in (pictures[0]["src"] or "")) == (kind != "Markdown")
         if kind == "Markdown":

@@ -83,6 +83,7 @@ def test_a_terminal_gets_plain_lines_and_the_image(
 
     said = terminal.run("%imagegen image --size 1536x1024 -q low -- A red house")
     assert "image: 1536×1024 · low · png …" in said
+    assert "image: partial 1 of 2" in said
     assert "PIL 1536×1024 png" in said
     assert "\r" not in said.replace("\r\n", "\n")
     assert terminal.run("print(image.size, len(image.tobytes()))").strip() == f"(1536, 1024) {1536 * 1024 * 3}"
@@ -96,6 +97,9 @@ def test_a_terminal_gets_plain_lines_and_the_image(
     terminal.run("fifth = await submit('A house', quality='low')")
     assert terminal.run("print(third.size, fourth.size, fifth.size)").strip() == " ".join(["(1024, 1024)"] * 3)
     assert len(simulator.posts) == 5
+    assert "    A blue house" in terminal.run("%imagegen_history blue")
+    terminal.run("from gradient_notebook import Panel")
+    assert "A panel needs a notebook." in terminal.run("Panel('sixth')")
 
 
 def test_a_mistake_in_a_terminal_is_short(open_terminal: Callable[[Simulator], Terminal], simulator: Simulator) -> None:

@@ -27,6 +27,7 @@ from ...jobs.runner import client_for
 from ...session import session
 from ...storage.archive import get_default
 from .. import codegen, formatting, html
+from ..execution import is_terminal
 from ..magic_args import complete_given, identifier
 from ..static_output import StaticFallback, image_of
 from ..templates import interpolate
@@ -285,6 +286,9 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     # Not a MIME bundle, which is one output: these are three, and each is updated under a display id of its own.
     def _ipython_display_(self) -> None:
         """Show the panel, and behind it what a saved notebook shows in its place."""
+        if is_terminal():
+            print("A panel needs a notebook. Here generate() and %imagegen make images.")  # noqa: T201 - a terminal has lines
+            return
         self._behind.show(super()._repr_mimebundle_() or {})
 
     def _display_(self) -> HTML:
