@@ -105,3 +105,4 @@ def test_the_panels_picture_stands_once(opened: Callable[..., Notebook], tmp_pat
     notebook.page.evaluate("Jupyter.notebook.kernel.restart()")
     expect(saved).to_be_visible()
     expect(panel).to_be_hidden()
+    notebook.page.wait_for_function(READY)  # a server that ends in the middle of a restart takes half a minute
