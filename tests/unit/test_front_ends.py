@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NO_PROMISE = {"no", "not tried"}
+NO_PROMISE = {"no", "not tested"}
 
 CELL, PANEL = "browser/test_cell.py", "browser/test_panel_front_ends.py"
 MARIMO, NBCLASSIC, VOILA = (f"front_ends/test_{name}.py" for name in ("marimo", "nbclassic", "voila"))
