@@ -14,8 +14,9 @@ from IPython.display import DisplayHandle
 from ..api.params import ImageGenerateParams
 from ..jobs.job import Job
 from ..session import session
-from . import formatting, html
+from . import formatting, html, missing
 from .enlarging import disclosure
+from .execution import is_executed
 from .static_output import MimeBundle, image_of, show
 
 if TYPE_CHECKING:
@@ -106,16 +107,19 @@ class Card(Output):
         self._finished = False
 
     def begin(self) -> None:
-        """Show the card, and in the background the line too: afterwards there is no cell to add it to."""
+        """Show the card, and below it what cannot wait: in the background there is no cell later to add a line to."""
         from .widgets.live import live_card
 
-        self._live, self._shown = live_card(self.params, session.preview_px)
+        self._live, self._shown = live_card(self.params, session.preview_px, awaited=not self._background)
         self._live.running = [self._shown.state()]
         view, *_ = self._live._repr_mimebundle_() or ({},)  # as IPython calls it
         # A server without jupyterlab_widgets shows the text/plain: it is the only place for a word to the person.
         self._picture = show({**view, "text/plain": f"{self.name}: {formatting.summary(self.params)} …"})
-        if self._background:
-            self._line = show(html.line([self.name, "in the background"]))
+        below = [html.line([self.name, "in the background"])] if self._background else []
+        if not (self._live.was_answered or is_executed()):
+            below.append(missing.below_a_card())
+        if below:
+            self._line = show(html.joined(below))
 
     def attach(self, job: Job) -> None:
         """Let the card's button cancel the job."""

@@ -48,19 +48,19 @@ def line(parts: Sequence[str], style: str = QUIET, more: str = "") -> dict[str, 
 _OUTPUT = ":is(.jp-OutputArea-child,.output_area)"
 """What holds one output: in JupyterLab and what is made of it, and in nbclassic."""
 _ALONE = (
-    f"<style>{_OUTPUT}:not(:has(.gradient-panel:not(.jupyter-widgets-disconnected)))"
+    f"<style>{_OUTPUT}:not(:has(.gradient-panel:not(.jupyter-widgets-disconnected) .gradient-stage))"
     f":has(+ {_OUTPUT} + {_OUTPUT} .gradient-record){{display:none}}</style>"
 )
-"""Hides what a notebook shows of a panel whose kernel is gone: an error, or a form that does nothing."""
+"""Hides what a notebook shows of a panel whose kernel is gone, or without what draws it: an error, or a form alone."""
 
 
-def record(caption: Sequence[str], params: ImageGenerateParams | None = None) -> dict[str, str]:
-    """Return what is known of a panel's last image, to stand under it where there is no panel."""
+def record(caption: Sequence[str], params: ImageGenerateParams | None = None, more: str = "") -> dict[str, str]:
+    """Return what is known of a panel's last image, to stand under it where there is no panel, and `more` behind it."""
     below = line(caption)
     settings = params.body() if params else {}
     prompt = settings.pop("prompt", "")
     quiet = [prompt, DOT.join(f"{name} {value}" for name, value in settings.items())]
-    quiet.append("Run this cell to use the panel.")
+    quiet += ["Run this cell to use the panel.", more]
     quiet = [clean(words, LONGEST_PROMPT, lines=True) for words in quiet]
     rows = "".join(f'<div style="{QUIET}">{html.escape(words)}</div>' for words in quiet if words)
     return {
@@ -96,5 +96,5 @@ def joined(bundles: Sequence[dict[str, str]]) -> dict[str, str]:
         return {"text/plain": ""}
     return {
         "text/html": "".join(bundle["text/html"] for bundle in bundles),
-        "text/plain": "\n".join(bundle["text/plain"] for bundle in bundles),
+        "text/plain": "\n".join(filter(None, (bundle["text/plain"] for bundle in bundles))),
     }

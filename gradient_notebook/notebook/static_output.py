@@ -78,6 +78,10 @@ class StaticFallback:
         for handle, (data, metadata) in zip(self._handles[1:], self._outputs[1:], strict=True):
             handle.update(data, metadata=metadata, raw=True)
 
+    def update_line(self, line: dict[str, str]) -> None:
+        """Change the line alone."""
+        self.update(self._outputs[1], line)
+
     def remove_widget(self) -> None:
         """Take the widget away."""
         if self._is_shown:

@@ -5,7 +5,6 @@
 import { asPng, copy, copyText, download } from "./clipboard.mjs";
 import { make, makeButton } from "./dom.mjs";
 import { PanelForm } from "./form.mjs";
-import { Kernel } from "./kernel.mjs";
 import { View, widgetOf } from "./live.mjs";
 import { Place } from "./pictures.mjs";
 import { cameToNothing, fraction, hasEnded } from "./words.mjs";
@@ -71,7 +70,6 @@ class Gallery extends View {
   /** @param {Model<GalleryTraits>} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
   constructor(model, el, pictures, signal) {
     super(model, el, pictures, signal);
-    this.kernel = new Kernel(model, signal);
     this.form = new PanelForm(this);
     this.card.className = "gradient-stage";
     this.card.setAttribute("aria-label", "Results");

@@ -2,12 +2,15 @@
 // The live picture. `esm.py` joins it with the modules that it imports: anywidget imports the text from a blob URL,
 // where relative imports cannot work.
 
+import { Canceller, cancelLabel } from "./cancel.mjs";
 import { make, makeButton } from "./dom.mjs";
+import { Kernel } from "./kernel.mjs";
 import { Large } from "./large.mjs";
 import { Spot, notify, watch } from "./notice.mjs";
 import { Pictures, Place } from "./pictures.mjs";
 import { announcement, cameToNothing, countdown, duration, fraction, hasEnded, waitingFor } from "./words.mjs";
 
+/** @import { Manager } from "./cancel.mjs" */
 /**
  * What Python sends (`LiveJob.state` and the traits in `live.py`).
  * @typedef {"queued" | "running" | "done" | "refused" | "failed" | "cancelled" | "unknown"} Status
@@ -19,7 +22,7 @@ import { announcement, cameToNothing, countdown, duration, fraction, hasEnded, w
  *   elapsed_s: number, steps_done: number, steps: number, partial_images: number, shape: number, columns: number,
  *   lines: number, tiles: Tile[], mime: string, wait: Wait,
  * }} Job
- * @typedef {{ running: Job[] }} LiveTraits
+ * @typedef {{ running: Job[], awaited: boolean }} LiveTraits
  *
  * Messages: a picture, or what the kernel answers to a message with an `id`.
  * @typedef {{ type: "picture", key: string, mime: string, id?: undefined }} PictureMessage
@@ -47,7 +50,7 @@ import { announcement, cameToNothing, countdown, duration, fraction, hasEnded, w
  *   get<Name extends keyof Traits>(trait: Name): Traits[Name],
  *   set<Name extends keyof Traits>(trait: Name, value: Traits[Name]): void,
  *   save_changes(): void,
- *   widget_manager: { get_model(id: string): Promise<Control> },
+ *   widget_manager: Manager & { get_model(id: string): Promise<Control> },
  * }} Model
  */
 
@@ -63,8 +66,8 @@ const NAME_CHARACTERS = 80;
 export class View {
   connected = true;
   since = performance.now();
-  /** @type {Set<string>} */
-  stopping = new Set();
+  /** When each job was asked to stop. @type {Map<string, number>} */
+  stopping = new Map();
   /** @type {Place[]} */
   places = [];
   large = new Large();
@@ -97,6 +100,8 @@ export class View {
     this.el = el;
     this.pictures = pictures;
     this.signal = signal;
+    this.kernel = new Kernel(model, signal);
+    this.canceller = new Canceller(model.widget_manager);
     this.cancel.classList.add("gradient-cancel");
     this.card.setAttribute("aria-label", "Image generation");
     this.bar.setAttribute("role", "progressbar");
@@ -106,6 +111,14 @@ export class View {
     this.prompt.dir = "auto"; // from the right, where it is written so
     el.append(this.card);
     this.listen();
+    void this.greet();
+  }
+
+  /** Learn whether the kernel hears what is said here, and let it know that it is shown. */
+  async greet() {
+    await this.kernel.ask({ type: "hello" });
+    this.canceller.isHeard = true;
+    this.update();
   }
 
   /** @returns {Job[]} newest first */
@@ -221,18 +234,26 @@ export class View {
     this.update();
   }
 
-  stop() {
+  async stop() {
     const id = this.inView?.job.id ?? "";
-    if (this.stopping.has(id)) return;
-    this.stopping.add(id);
-    this.model.send({ type: "cancel", job: id });
+    const way = this.way;
+    if (this.stopping.has(id) || way === "button") return;
+    this.stopping.set(id, performance.now());
     this.update();
+    if (way === "click") this.model.send({ type: "cancel", job: id });
+    else if (!(await this.canceller.interrupt())) this.stopping.delete(id);
+    this.update();
+  }
+
+  get way() {
+    return this.canceller.way(this.model.get("awaited"));
   }
 
   tick() {
     if (this.isSeen) this.spot.note(this.card);
     const job = this.inView?.job;
     if (!job || !this.connected) return;
+    if (this.stopping.has(job.id) && !hasEnded(job.status)) this.updateCancel(true, this.stopping.get(job.id));
     const passed = !hasEnded(job.status) ? (performance.now() - this.since) / 1000 : 0;
     this.clock.textContent = duration(job.elapsed_s + passed);
     if (job.wait?.words) this.state.textContent = countdown(job.wait, passed);
@@ -259,7 +280,7 @@ export class View {
     this.bar.hidden = !running;
     this.filled.style.width = `${done * 100}%`;
     this.bar.setAttribute("aria-valuenow", String(Math.round(done * 100)));
-    this.updateCancel(running && this.connected, this.stopping.has(job.id));
+    this.updateCancel(running && this.connected, this.stopping.get(job.id));
     const lost = running && !this.connected;
     const words = lost ? "The kernel has stopped; this image will not arrive." : announcement(job);
     this.say(running || this.isSeen ? words : ""); // out of sight the corner says it
@@ -276,12 +297,16 @@ export class View {
     this.clock.hidden = job.caption.length > 0 || lost;
   }
 
-  /** @param {boolean} possible @param {boolean} asked */
-  updateCancel(possible, asked) {
+  /** @param {boolean} possible @param {number} [since] when it was asked for */
+  updateCancel(possible, since) {
     const focused = document.activeElement === this.cancel;
     this.cancel.hidden = !possible;
-    this.cancel.setAttribute("aria-disabled", String(asked)); // a disabled one would lose the focus
-    this.cancel.textContent = asked ? "Cancelling…" : "Cancel";
+    const { way } = this;
+    const asked = since !== undefined;
+    const waited = asked ? performance.now() - since : 0;
+    this.cancel.setAttribute("aria-disabled", String(asked || way === "button")); // a disabled one would lose the focus
+    this.cancel.textContent = cancelLabel(way, asked, waited);
+    this.cancel.title = way === "button" ? "While a cell runs, this kernel hears only the notebook's own interrupt button" : "";
     if (focused && !possible) this.afterCancel();
   }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
 import ipywidgets
-from traitlets import Dict, Int, List, Unicode
+from traitlets import Bool, Dict, Int, List, Unicode
 
 from ...api.errors import InvalidResponseError
 from ...api.events import LONGEST_PROMPT
@@ -44,10 +44,19 @@ class LiveView(anywidget.AnyWidget):
     _esm = joined(_HERE / "live.mjs")
     _css = _styles("live.css")
 
+    # Any 0.x: JupyterLab takes the server's anywidget, which need not be the kernel's, for another one otherwise.
+    _model_module_version = Unicode("0").tag(sync=True)
+    _view_module_version = Unicode("0").tag(sync=True)
+
     running: List[dict[str, Any]] = List(Dict()).tag(sync=True)
+    awaited = Bool().tag(sync=True)
+    """Whether the cell that runs waits for it: then few kernels hear a click."""
+
+    was_answered: ClassVar[bool] = False
+    """Whether a view has ever said that it is there: the front end can show it."""
 
     def __init__(self, **traits: Any) -> None:
-        self.actions: dict[str, Action] = {"picture": self._send_again}
+        self.actions: dict[str, Action] = {"picture": self._send_again, "hello": self.on_hello}
         self._pictures: dict[str, Preview] = {}
         super().__init__(**traits)
         self.on_msg(self._on_message)
@@ -55,6 +64,11 @@ class LiveView(anywidget.AnyWidget):
     def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if action := self.actions.get(str(content.get("type"))):
             action(content)
+
+    def on_hello(self, content: Mapping[str, Any]) -> None:
+        """Note that a view is there, and let it know that it was heard."""
+        LiveView.was_answered = True
+        self.answer(content)
 
     def answer(self, question: Mapping[str, Any], buffers: Sequence[bytes] = (), **answer: Any) -> None:
         """Answer a message that has an `id`."""
@@ -103,9 +117,12 @@ class Gallery(LiveView):
     """Model ids of the form's controls, by `Form.in_a_browser`."""
 
 
-def live_card(params: ImageGenerateParams, px: int) -> tuple[LiveView, LiveJob]:
-    """Return a live view, at most `px` pixels wide, for one job alone, and the job's place in it."""
-    view = LiveView()
+def live_card(params: ImageGenerateParams, px: int, *, awaited: bool = False) -> tuple[LiveView, LiveJob]:
+    """Return a live view, at most `px` pixels wide, for one job alone, and the job's place in it.
+
+    `awaited` says that the cell that shows it waits for the job.
+    """
+    view = LiveView(awaited=awaited)
     tiles = tiling(params.n, _shape(params) or 1.0)
     return view, LiveJob(view, params, round(px * max(tiles.width, tiles.height) / max(tiles.whole)))
 

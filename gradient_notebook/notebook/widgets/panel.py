@@ -27,8 +27,9 @@ from ...jobs.runner import client_for
 from ...session import session
 from ...storage.archive import get_default
 from .. import codegen, formatting, html
-from ..execution import is_terminal
+from ..execution import is_executed, is_terminal
 from ..magic_args import complete_given, identifier
+from ..missing import PANEL_WORDS
 from ..static_output import StaticFallback, image_of
 from ..templates import interpolate
 from .form import Form
@@ -76,7 +77,8 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self.form = Form(name, session.defaults, session.price, notice)
         self._gallery = Gallery().add_class("gradient-images")
         self._results = Results(self._gallery)
-        self._behind = StaticFallback(html.record([name, "no images yet"]))
+        self._recorded: tuple[list[str], ImageGenerateParams | None] = ([name, "no images yet"], None)
+        self._behind = StaticFallback(self._record())
         super().__init__([self.form.box, self._gallery])
         self.add_class("gradient-panel")
         self.form.fill({**checked.given(), "prompt": prompt or ""}, interpolates=not raw)
@@ -86,6 +88,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     def _listen(self) -> None:
         self._gallery.controls = {name: control.model_id for name, control in self.form.in_a_browser.items()}
         asked = {
+            "hello": self._on_hello,
             "generate": self._on_generate,
             "cancel": self._asked_to_cancel,
             "use": self._asked_to_use,
@@ -211,7 +214,8 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         if name in self.controls and self.form.still_says(name, result.given):
             self.form.show_error(name, f"{failure}")
         if job.images and (picture := image_of(job, session.preview_px)):
-            self._behind.update(picture, html.record(caption, job.params))
+            self._recorded = (caption, job.params)
+            self._behind.update(picture, self._record())
 
     def _assign(self, name: str, job: Job) -> None:
         if self._shell:
@@ -232,6 +236,12 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
                     self._gallery.answer(content, error="")
 
         return on_message
+
+    def _on_hello(self, content: Mapping[str, Any]) -> None:
+        is_first = not self._gallery.was_answered
+        self._gallery.on_hello(content)
+        if is_first:
+            self._behind.update_line(self._record())
 
     def _on_generate(self, content: Mapping[str, Any]) -> None:
         try:
@@ -269,6 +279,10 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         """Say what is wrong beside the control that it is about, or else above the picture."""
         if not (isinstance(error, InvalidRequestError) and self.form.show_error(error.param, f"{error}")):
             self._gallery.boxes = [formatting.Box.of(error).plain()]
+
+    def _record(self) -> dict[str, str]:
+        """Return what stands behind the panel, and what may be missing as long as no panel has answered."""
+        return html.record(*self._recorded, "" if self._gallery.was_answered or is_executed() else PANEL_WORDS)
 
     def _where_to(self) -> Settings:
         return self._settings or discover()
