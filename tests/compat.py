@@ -27,7 +27,7 @@ FRONT_ENDS = "other-front-ends"
 # What the tests need beside the package. ipykernel is the user's own: no version of it is asked for, but kernels as old
 # as this are in use with every JupyterLab 4.
 TESTS = ("pytest", "hypothesis", "nbclient", "ipykernel", "pandas")
-OLDEST_KERNEL = ("ipykernel==6.29.5", "jupyter_client==8.6.3")
+OLDEST_KERNEL = ("ipykernel==6.17.1", "jupyter_client==8.6.3")
 
 IN_CHROMIUM = ("marimo", "nbclassic", "voila", "jupyterlab", "nbconvert", "papermill", "jupytext", "playwright")
 

@@ -108,13 +108,13 @@ class Card(Output):
 
     def begin(self) -> None:
         """Show the card, and below it what cannot wait: in the background there is no cell later to add a line to."""
+        from .widgets.bundle import view_of
         from .widgets.live import live_card
 
         self._live, self._shown = live_card(self.params, session.preview_px, awaited=not self._background)
         self._live.running = [self._shown.state()]
-        view, *_ = self._live._repr_mimebundle_() or ({},)  # as IPython calls it
-        # A server without jupyterlab_widgets shows the text/plain: it is the only place for a word to the person.
-        self._picture = show({**view, "text/plain": f"{self.name}: {formatting.summary(self.params)} …"})
+        # A server without jupyterlab_widgets shows the text/plain.
+        self._picture = show({**view_of(self._live), "text/plain": f"{self.name}: {formatting.summary(self.params)} …"})
         below = [html.line([self.name, "in the background"])] if self._background else []
         if not (self._live.was_answered or is_executed()):
             below.append(missing.below_a_card())

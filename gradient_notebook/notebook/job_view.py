@@ -62,8 +62,9 @@ def _without_words(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _live(widget: Any) -> Shown:
-    bundle = widget._repr_mimebundle_() or {}
-    return (bundle[0] if isinstance(bundle, tuple) else bundle), {}  # anywidget's has metadata, ipywidgets' has none
+    from .widgets.bundle import view_of
+
+    return view_of(widget), {}
 
 
 def _card(job: Job, px: int) -> LiveView:

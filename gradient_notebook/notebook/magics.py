@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from IPython.core import completer
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 from IPython.display import display
@@ -22,7 +23,6 @@ from ..jobs.reuse import numbers
 from ..jobs.runner import client_for
 from . import formatting
 from .cell_run import CellRun
-from .completion import make_matcher
 from .config import ImageGen
 from .job_view import JobLists
 from .magic_args import (
@@ -49,7 +49,7 @@ class ImageGenMagics(Magics):
     def __init__(self, shell: InteractiveShell, settings: ImageGen) -> None:
         super().__init__(shell)
         self.settings = settings
-        self.matcher = make_matcher(shell)
+        self.matcher = _matcher(shell)
         self.lists = JobLists(shell)
         self._outermost: Any = None
         self.in_cell = True  # loading runs in a cell, whose beginning is never seen
@@ -216,9 +216,19 @@ def load(shell: InteractiveShell) -> None:
     shell.input_transformers_post.append(magics.await_in_cell)
     shell.events.register("pre_run_cell", magics.cell_begins)
     shell.events.register("post_run_cell", magics.cell_ends)
-    shell.Completer.custom_matchers.append(magics.matcher)
+    if magics.matcher:
+        shell.Completer.custom_matchers.append(magics.matcher)
     if notice:
         print(notice)  # noqa: T201 - in one line, before the first cell
+
+
+def _matcher(shell: InteractiveShell) -> Any:
+    """Return what completes options; None before IPython 8.6, as on Colab, where the rest works without."""
+    if not hasattr(completer, "context_matcher"):
+        return None
+    from .completion import make_matcher
+
+    return make_matcher(shell)
 
 
 def _notice() -> str:
@@ -249,7 +259,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.input_transformers_post.remove(magics.await_in_cell)
     shell.events.unregister("pre_run_cell", magics.cell_begins)
     shell.events.unregister("post_run_cell", magics.cell_ends)
-    shell.Completer.custom_matchers.remove(magics.matcher)
+    if magics.matcher:
+        shell.Completer.custom_matchers.remove(magics.matcher)
     magics.lists.remove()
     magics.settings.reset()
     GradientNotebookError.phrases = SCRIPT

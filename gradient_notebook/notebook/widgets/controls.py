@@ -11,6 +11,7 @@ import ipywidgets
 from traitlets import TraitError
 
 from ...api.parameter import Parameter
+from .bundle import TOOLTIP
 
 NOT_GIVEN = "auto"
 """What a control says where nothing is given, and the service decides."""
@@ -33,7 +34,7 @@ class TypedText(ipywidgets.Textarea):  # type: ignore[misc] # ipywidgets has no 
 
 def make_control(parameter: Parameter) -> ipywidgets.ValueWidget:
     """Return the control that fits a parameter's type, allowed values and bounds."""
-    words = {"description": parameter.label, "tooltip": f"{parameter.help} Allowed: {parameter.expected}."}
+    words = {"description": parameter.label, TOOLTIP: f"{parameter.help} Allowed: {parameter.expected}."}
     default = "" if parameter.default is None else parameter.default
     if steps := _steps(parameter):
         # `continuous_update` would send a message for each step that the slider passes.

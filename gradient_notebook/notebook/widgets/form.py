@@ -15,6 +15,7 @@ from ...api.models import DEFAULT_MODEL
 from ...api.params import PARAMETERS, ImageGenerateParams, broken_rule, choices_of
 from .. import formatting
 from ..magic_args import identifier
+from .bundle import TOOLTIP
 from .controls import Field, note, value_of
 
 
@@ -43,11 +44,14 @@ class Form:
 
     def _make_others(self, name: str, notice: str) -> None:
         self.variable = ipywidgets.Text(
-            value=name, description="Variable", tooltip="Notebook variable that the image is assigned to."
+            value=name, description="Variable", **{TOOLTIP: "Notebook variable that the image is assigned to."}
         )
         # Without the shared layout: `refresh` hides this one alone.
         self.interpolates = ipywidgets.Checkbox(
-            value=True, indent=False, description="Insert {{ }}", tooltip="Insert values from the notebook for {{ }}."
+            value=True,
+            indent=False,
+            description="Insert {{ }}",
+            **{TOOLTIP: "Insert values from the notebook for {{ }}."},
         )
         self._variable_note = self._html("note")
         self._estimate = self._html("estimate")

@@ -32,6 +32,7 @@ from ..magic_args import complete_given, identifier
 from ..missing import PANEL_WORDS
 from ..static_output import StaticFallback, image_of
 from ..templates import interpolate
+from .bundle import view_of
 from .form import Form
 from .live import Action, Gallery, LiveJob
 from .panel_results import Result, Results
@@ -303,7 +304,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         if is_terminal():
             print("A panel needs a notebook. Here generate() and %imagegen make images.")  # noqa: T201 - a terminal has lines
             return
-        self._behind.show(super()._repr_mimebundle_() or {})
+        self._behind.show(view_of(self))
 
     def _display_(self) -> HTML:
         """Say what marimo has instead, whose protocol this is: it renders anywidgets, and no other."""
