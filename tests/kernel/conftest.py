@@ -16,6 +16,11 @@ from gradient_notebook.simulator.painter.noise import Noise
 from .kernel import Kernel, pointed_at
 
 _LOAD = "%load_ext gradient_notebook"
+# A kernel that a front end has answered once says no more what one may lack.
+_SHOW = (
+    "from gradient_notebook.notebook.widgets.live import LiveView; view = None if LiveView.was_answered else LiveView()"
+)
+_HIDE = "view and view.close(); del view, LiveView"
 _RESET = """\
 shell = get_ipython()
 shell.extension_manager.unload_extension("gradient_notebook")
@@ -95,6 +100,9 @@ def kernel(_kernels: list[Kernel], simulator: Simulator, tmp_path_factory: pytes
     kernel.run(_RESET)
     kernel.use(simulator)
     assert kernel.run(_LOAD).outputs == []
+    kernel.run(_SHOW)
+    kernel.wait_for(lambda: kernel.value("LiveView.was_answered"))
+    kernel.run(_HIDE)
     yield kernel
     if kernel.busy:  # a test has failed in the middle of a cell
         _kernels.remove(kernel)

@@ -140,6 +140,9 @@ class Comm:
 class Kernel:
     """A kernel of its own: its own folder and archive, and no key."""
 
+    shows_widgets = True
+    """Whether it answers a widget of ours as a browser does that shows it."""
+
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -267,6 +270,8 @@ class Kernel:
             place[last] = bytes(buffer)
         if kind == "comm_open":
             self.comms[content["comm_id"]] = Comm(data.get("state", {}))
+            if self.shows_widgets and "_esm" in data.get("state", {}):
+                self.send(content["comm_id"], {"type": "hello", "id": "hello"})
         elif kind == "comm_close":
             self.comms[content["comm_id"]].closed = True
         elif data.get("method") == "update":

@@ -318,7 +318,9 @@ def test_a_widget_view_never_reaches_a_notebook_without_a_text(kernel: Kernel, s
 
 def test_a_card_that_cannot_be_made_stops_nothing(kernel: Kernel, paint: Callable[[int], None]) -> None:
     """Lines of text stand in its place, then the image, and why there is no card."""
-    kernel.run("from gradient_notebook.notebook.widgets import live\ndef broken(*_): raise ImportError('no widgets')")
+    kernel.run(
+        "from gradient_notebook.notebook.widgets import live\ndef broken(*_, **__): raise ImportError('no widgets')"
+    )
     kernel.run("whole, live.live_card = live.live_card, broken")
     cell = kernel.start("%%imagegen house --quality low\nA red house")
     paint(3)

@@ -26,8 +26,9 @@ from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.jobs.job import Job
+from gradient_notebook.notebook.missing import INSTALL
 from gradient_notebook.notebook.widgets import panel as module
-from gradient_notebook.notebook.widgets.live import LiveJob
+from gradient_notebook.notebook.widgets.live import LiveJob, LiveView
 from gradient_notebook.notebook.widgets.panel import Panel
 from gradient_notebook.session import session
 from gradient_notebook.simulator import IMAGE_MODELS, Simulator
@@ -443,3 +444,18 @@ def test_models_are_offered_when_they_have_come(panel: Panel) -> None:
 def test_marimo_is_told_what_it_has_instead(panel: Panel) -> None:
     """It renders no ipywidgets, and asks by a protocol of its own: without an answer it shows an error."""
     assert "mo.ui.text_area" in panel._display_().data
+
+
+def test_a_panel_that_nobody_sees_says_what_its_front_end_may_lack(
+    configured: Simulator, shell: InteractiveShell, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands behind the panel, and goes when a view has answered: a saved notebook lacks nothing."""
+    monkeypatch.setattr(LiveView, "was_answered", False)
+    panel = Panel("otter", prompt="A fox")
+    assert INSTALL in panel._record()["text/html"]
+    panel._behind.show({})
+
+    ask(panel, "hello", id="1")
+
+    assert INSTALL not in str(panel._behind._outputs)
+    assert INSTALL not in str(Panel("otter")._record())

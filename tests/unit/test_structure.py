@@ -49,6 +49,7 @@ IMPORTERS = {
     "anywidget": {"notebook.widgets.live"},
     "httpx": {"api.transport"},
     "ipywidgets": {
+        "notebook.widgets.bundle",
         "notebook.widgets.controls",
         "notebook.widgets.form",
         "notebook.widgets.live",
