@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gate import Gate
@@ -95,9 +96,11 @@ def pages(
 
     with ExitStack() as stack:
 
-        def opened(*cells: str, front_end: FrontEnd = "lab", anew: bool = False) -> NotebookPage:
-            if anew:
-                name = lab.write(re.sub(r"\W+", "-", request.node.name) + ".ipynb", cells).name
+        def opened(
+            *cells: str, front_end: FrontEnd = "lab", anew: bool = False, kernel: str = "python3"
+        ) -> NotebookPage:
+            if anew or kernel != "python3":
+                name = lab.write(re.sub(r"\W+", "-", request.node.name) + ".ipynb", cells, kernel).name
                 found = NotebookPage(elsewhere, lab, name, front_end=front_end)
             else:
                 found = shared(front_end)
@@ -133,8 +136,8 @@ import os
 os.environ |= {{"GRADIENT_INFERENCE_ENDPOINT": {gate.url!r}, "GRADIENT_MODEL_ACCESS_KEY": "sk-do-for-tests-only"}}
 %config ImageGen.model = 'openai-gpt-image-2'"""
 
-    def opened(*cells: str) -> NotebookPage:
-        found = pages(load, *cells)
+    def opened(*cells: str, **where: Any) -> NotebookPage:
+        found = pages(load, *cells, **where)
         found.run(0)
         return found
 

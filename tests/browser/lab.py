@@ -37,6 +37,8 @@ expect.set_options(timeout=BOUND_MS)
 
 _ADDRESS: dict[FrontEnd, str] = {"lab": "doc/tree", "notebook": "notebooks"}
 
+_NO_BUILD = {"buildCheck": False, "buildAvailable": False}  # each page would have Node started
+
 # The front end's own application, by which tests put other cells into a page that they share.
 _EXPOSED = ("--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True")
 
@@ -87,10 +89,10 @@ class Lab:
         self.root = folder / "notebooks"
         self.data = folder / "data"
         self._settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
-        page_config = folder / "config" / "labconfig" / "page_config.json"
-        for needed in (self.root, self.data, self._settings, page_config.parent):
+        self._page_config = folder / "config" / "labconfig" / "page_config.json"
+        for needed in (self.root, self.data, self._settings, self._page_config.parent):
             needed.mkdir(parents=True)
-        page_config.write_text('{"buildCheck": false, "buildAvailable": false}')  # each page would have Node started
+        self.leave_out()
         self.environment = _clean_environment(folder) | dict(environment or {})
         self.set_theme("JupyterLab Light")
         self.set("notification", {"fetchNews": "false", "checkForUpdates": False})
@@ -125,10 +127,14 @@ class Lab:
             assert server.stderr
             server.stderr.close()
 
-    def write(self, name: str, sources: Sequence[str]) -> Path:
-        """Write a notebook with these code cells."""
+    def leave_out(self, *extensions: str) -> None:
+        """Let pages opened from now on lack these extensions, as if the server's environment did."""
+        self._page_config.write_text(json.dumps(_NO_BUILD | {"disabledExtensions": dict.fromkeys(extensions, True)}))
+
+    def write(self, name: str, sources: Sequence[str], kernel: str = "python3") -> Path:
+        """Write a notebook with these code cells, for a kernel."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
         nbformat.write(notebook, self.root / name)
         return self.root / name
 
