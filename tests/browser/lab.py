@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import nbformat
 from chromium import found
+from kernels import KERNELSPECS
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 _FLAGS = (
@@ -147,6 +148,7 @@ def _clean_environment(folder: Path) -> dict[str, str]:
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "IPYTHONDIR": str(folder / "ipython"),
         "XDG_DATA_HOME": str(folder / "data"),
+        **({"JUPYTER_PATH": KERNELSPECS} if KERNELSPECS else {}),
     }
 
 

@@ -146,5 +146,7 @@ class PanelPage:
 
 def visible_errors(opened: NotebookPage) -> int:
     """Return how many visible words say that a widget is broken or still to come."""
-    words = opened.page.get_by_text(re.compile("Error displaying widget|Loading widget|Error creating widget|show javascript error"))
+    words = opened.page.get_by_text(
+        re.compile("Error displaying widget|Loading widget|Error creating widget|show javascript error")
+    )
     return sum(one.is_visible() for one in words.all())

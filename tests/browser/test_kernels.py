@@ -1,23 +1,22 @@
 """Cancel while a cell waits, which few kernels hear: on this kernel, and on those that `make compat` brings.
 
-`GRADIENT_KERNELS` has their names, and `JUPYTER_PATH` what they are. nbclassic is tried where it is installed.
+nbclassic is tried where it is installed.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import time
 from collections.abc import Callable
 
 import pytest
 from classic import ClassicPage
+from kernels import KERNELS
 from lab import Lab, NotebookPage
 from playwright.sync_api import Page, expect
 
 from gradient_notebook.simulator import Simulator
 
-KERNELS = os.environ.get("GRADIENT_KERNELS", "python3").split(",")
 CANCEL = ".gradient-cancel"
 FORMS = {
     "awaits": "%%imagegen house --quality low\nA red house",
