@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 import socket
 import subprocess
 import sys
@@ -32,6 +34,7 @@ PROGRAMS = {
     "nbconvert": ["--to=notebook", "--execute", "--output=out.ipynb", "in.ipynb"],
     "papermill": ["in.ipynb", "out.ipynb"],
 }
+_VOILA_OUTPUT = r'<script type="application/vnd.voila.cell-output\+json">(.*?)</script>'
 _NO_VOILA = pytest.mark.skipif(not importlib.util.find_spec("voila"), reason="Voilà is not installed")
 
 
@@ -100,6 +103,7 @@ def test_what_was_not_waited_for_lands_in_voila(
     simulator = simulate(seconds_per_image=1)
     with voila(tmp_path, environment(tmp_path, simulator)) as address:
         page = urllib.request.urlopen(address, timeout=120).read().decode()
-    assert page.count("data:image/jpeg;base64,") == 2
-    assert page.count(" · PIL 1024×1024 png") == 2
-    assert "in the background" not in page
+    displayed = [json.loads(text) for text in re.findall(_VOILA_OUTPUT, page, re.DOTALL)]
+    assert [image_types(output) for output in displayed] == [["image/jpeg"], [], ["image/jpeg"], []]
+    assert all(" · PIL 1024×1024 png" in line["data"]["text/plain"] for line in displayed[1::2])
+    assert "(1024, 1024)" in page
