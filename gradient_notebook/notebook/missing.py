@@ -8,10 +8,11 @@ there is a view.
 from __future__ import annotations
 
 import html
+from importlib.metadata import version
 
 from .html import QUIET
 
-INSTALL = "pip install ipywidgets anywidget"
+INSTALL = "pip install -U ipywidgets anywidget"
 
 WORDS = (
     f"This front end cannot show it live: run `{INSTALL}` in the environment that Jupyter itself runs in "
@@ -19,8 +20,17 @@ WORDS = (
 )
 """For a card."""
 
-PANEL_WORDS = f"No panel, although the cell has just run? {WORDS}"
-"""For a panel, which a saved notebook shows neither."""
+_OLD_WIDGETS = (
+    "This kernel has ipywidgets 7, which today's front ends show no more: run `pip install -U ipywidgets` in its "
+    "environment and restart it."
+)
+
+
+def panel_words() -> str:
+    """Return what a panel lacks, which is not in a saved notebook either: there the cell has not run."""
+    is_old = int(version("ipywidgets").partition(".")[0]) < 8
+    return f"No panel, although the cell has just run? {_OLD_WIDGETS if is_old else WORDS}"
+
 
 # Not at once: a view takes some tenths of a second to appear. nbclassic calls an output by the other name.
 _OUTPUT = ":is(.jp-OutputArea-child,.output_area)"

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kernel
 
 _BROKEN = {"error": {"message": "Out of paint.", "type": "server_error", "code": "server_error"}}
 _hears_while_awaiting = pytest.mark.skipif(
-    ipykernel.version_info < (7, 1), reason="this kernel hears a click after the cell only"
+    ipykernel.version_info < (7, 4), reason="this kernel hears a click after the cell only"
 )
 
 

@@ -26,6 +26,7 @@ from gradient_notebook.api.errors import InvalidRequestError
 from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.api.params import PARAMETERS, ImageGenerateParams
 from gradient_notebook.jobs.job import Job
+from gradient_notebook.notebook import missing
 from gradient_notebook.notebook.missing import INSTALL
 from gradient_notebook.notebook.widgets import panel as module
 from gradient_notebook.notebook.widgets.live import LiveJob, LiveView
@@ -459,3 +460,10 @@ def test_a_panel_that_nobody_sees_says_what_its_front_end_may_lack(
 
     assert INSTALL not in str(panel._behind._outputs)
     assert INSTALL not in str(Panel("otter")._record())
+
+
+def test_a_kernel_with_ipywidgets_7_is_what_lacks_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing installed beside today's Jupyter would show its panel."""
+    monkeypatch.setattr(missing, "version", lambda _: "7.7.1")
+    assert "`pip install -U ipywidgets` in its environment" in missing.panel_words()
+    assert INSTALL not in missing.panel_words()

@@ -29,7 +29,7 @@ from ...storage.archive import get_default
 from .. import codegen, formatting, html
 from ..execution import is_executed, is_terminal
 from ..magic_args import complete_given, identifier
-from ..missing import PANEL_WORDS
+from ..missing import panel_words
 from ..static_output import StaticFallback, image_of
 from ..templates import interpolate
 from .bundle import view_of
@@ -283,7 +283,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def _record(self) -> dict[str, str]:
         """Return what stands behind the panel, and what may be missing as long as no panel has answered."""
-        return html.record(*self._recorded, "" if self._gallery.was_answered or is_executed() else PANEL_WORDS)
+        return html.record(*self._recorded, "" if self._gallery.was_answered or is_executed() else panel_words())
 
     def _where_to(self) -> Settings:
         return self._settings or discover()
