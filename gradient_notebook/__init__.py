@@ -15,6 +15,7 @@ What has been made:
     History: what was found, newest first.
     HistoryEntry: one generation: request, outcome, images.
     show: look at images side by side, as previews.
+    Cost: what images cost together.
 
 Many at once:
     sweep: vary what you like, make them all.
@@ -41,6 +42,7 @@ Errors:
     GradientNotebookError: the root of all.
     InvalidRequestError: a value that cannot be sent.
     InvalidSettingsError: key, endpoint or folder cannot be used.
+    BudgetExceededError: it may cost more than is left.
     JobCancelledError: somebody cancelled the job.
     ForkedError: a job or a stream of the process that this one was forked from.
     APIError: what the service and the way to it cause; the root of those below.
@@ -79,10 +81,12 @@ __all__ = [
     "AsyncClient",
     "AuthenticationError",
     "BadRequestError",
+    "BudgetExceededError",
     "Cell",
     "Cells",
     "Client",
     "ContentPolicyError",
+    "Cost",
     "ForkedError",
     "GradientNotebookError",
     "History",
@@ -127,6 +131,7 @@ if TYPE_CHECKING:
         APITimeoutError,
         AuthenticationError,
         BadRequestError,
+        BudgetExceededError,
         ContentPolicyError,
         ForkedError,
         GradientNotebookError,
@@ -150,6 +155,7 @@ if TYPE_CHECKING:
     from .history.query import History, history
     from .jobs.job import Job
     from .jobs.submit import generate, submit
+    from .money.cost import Cost
     from .notebook.sheet import show
     from .notebook.widgets.panel import Panel
     from .session import Session, configure, session
@@ -164,6 +170,7 @@ _MODULES = {
     "Cell": "sweeps.cell",
     "Cells": "sweeps.cells",
     "Client": "clients",
+    "Cost": "money.cost",
     "History": "history.query",
     "HistoryEntry": "history.entry",
     "ImageGenerateParams": "api.params",

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .api import client as api_client
 from .api.credentials import Key, first_given
 from .api.errors import InvalidSettingsError
 from .api.settings import Timeout
 from .connect import Settings, discover, key_for_inference
 from .jobs import sync_client
+from .jobs.metered import MeteredClient
 from .session import session
 
 if TYPE_CHECKING:
     from .api.transport import HTTPClient
 
 
-class AsyncClient(api_client.AsyncClient):
+class AsyncClient(MeteredClient):
     """The image generation API, asynchronously, with the SDK's names. Usable from any event loop.
+
+    The session's budgets hold for it, too; it keeps no records.
 
     Args:
         model_access_key: the key; from the environment and the other places of `Settings.discover` unless given.
@@ -70,7 +72,8 @@ class AsyncClient(api_client.AsyncClient):
 class Client(sync_client.Client):
     """The image generation API, synchronously, with the SDK's names; also inside a running loop.
 
-    Its connections are the package's, shared by all that has the same settings.
+    Its connections are the package's, shared by all that has the same settings. The session's budgets hold for it, too; it
+    keeps no records.
 
     Args:
         model_access_key: the key; from the environment and the other places of `Settings.discover` unless given.

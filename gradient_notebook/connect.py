@@ -23,6 +23,8 @@ from .session import session
 
 SIMULATOR_NOTICE = "No key is set: using the built-in simulator (images are marked, nothing is billed)."
 SIMULATOR = "the simulator"
+SERVICE = "simulator"
+"""What the embedded simulator is called as a service: nothing that it makes is billed."""
 _KEYRING_ENTRY = ("gradient_notebook", "model access key")
 
 _logger = logging.getLogger("gradient_notebook")
@@ -142,7 +144,7 @@ def _simulated() -> dict[str, Any]:
         "key": Key("the-simulator-takes-any-key", SIMULATOR),
         "endpoint_source": SIMULATOR,
         "key_source": SIMULATOR,
-        "service": "simulator",  # whatever its port is this time: what it has painted answers the same request again
+        "service": SERVICE,  # whatever its port is this time: what it has painted answers the same request again
     }
 
 

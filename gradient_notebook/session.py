@@ -16,11 +16,14 @@ from typing import Any
 from .api.credentials import ENDPOINT_VARIABLE, KEY_VARIABLES, looks_like_key
 from .api.docstrings import with_entries
 from .api.errors import GradientNotebookError, InvalidSettingsError
-from .api.events import Usage
 from .api.parameter import Parameter
 from .api.params import PARAMETERS
 from .api.settings import Settings
 from .api.text import nearest
+from .money.currency import EXPECTED as CURRENCY_EXPECTED
+from .money.currency import SIMULATED, checked_currency
+from .money.prices import EXAMPLE, Price, PriceList, read_prices
+from .money.prices import EXPECTED as PRICES_EXPECTED
 
 PREFIX = "GRADIENT_IMAGE_"
 SHOWN_DEFAULTS = {"stream": True, "partial_images": 2}
@@ -38,8 +41,15 @@ _ELSEWHERE: Mapping[str, str] = {
         ("endpoint", "base_url", "inference_endpoint"),
         f"Set {ENDPOINT_VARIABLE} in the environment, or pass settings=Settings(...).",
     ),
+    **dict.fromkeys(
+        ("price", "cost", "price_input_text_tokens", "price_output_image_tokens"),
+        f"Set prices: {EXAMPLE}, or without the model's name for all models.",
+    ),
 }
 """What is no setting of the session, though one may look for it here; its value is not shown."""
+
+_READ: Mapping[str, Callable[[Any], Any]] = {"prices": read_prices, "currency": checked_currency}
+"""What checks the value of a field that is more than a number or a text."""
 
 Observer = Callable[[str, Any], None]
 
@@ -104,19 +114,25 @@ class Session:
         kind=float,
         minimum=0,
     )
-    price_input_text_tokens: float | None = _setting(
+    prices: PriceList | None = _setting(  # noqa: RUF009 - a field, as the others
         None,
-        "Your price per million input text tokens; without both prices only tokens are shown.",
+        "What models cost, by ID or family; without it only tokens are shown. For all models: "
+        "{'input_text_tokens': 5, 'output_image_tokens': 40}, per million, or {'per_image': 0.04}.",
+        kind=dict,
+        words=PRICES_EXPECTED,
+    )
+    currency: str = _setting(
+        "$", "Currency of your prices and budgets, unless the prices say it themselves.", words=CURRENCY_EXPECTED
+    )
+    budget: float | None = _setting(
+        None, "The most that this process may spend; what may cost more is not sent.", kind=float, minimum=0
+    )
+    budget_per_day: float | None = _setting(
+        None,
+        "The most that all processes of the archive may spend on a day, by local time; what may cost more is not sent.",
         kind=float,
         minimum=0,
     )
-    price_output_image_tokens: float | None = _setting(
-        None,
-        "Your price per million output image tokens; without both prices only tokens are shown.",
-        kind=float,
-        minimum=0,
-    )
-    currency: str = _setting("$", "Currency symbol of your prices.")
     seconds_per_image: float | None = _setting(
         None, "Seconds that the built-in simulator takes for an image; by quality if None.", kind=float, minimum=0
     )
@@ -161,6 +177,8 @@ class Session:
         parameter = FIELDS[name]
         if value is None and (name in DEFAULTS or parameter.default is None):
             return None
+        if name in _READ:
+            return _READ[name](value)
         try:
             checked = parameter.check(value)
             # Absolute from now on: the archive stays the same, wherever the process goes afterwards.
@@ -203,7 +221,8 @@ class Session:
                 continue
             try:
                 text = text.strip()  # of files that containers read, lines keep their ends
-                value = parameter.parse(text.lower() if parameter.kind is bool else text)  # True as well as true
+                # True as well as true. Of prices it is a file's path.
+                value = text if name in _READ else parameter.parse(text.lower() if parameter.kind is bool else text)
                 fresh[name] = self.checked(name, value)
             except GradientNotebookError as error:
                 what = f"{error.summary} (from {variable} in the environment)"
@@ -263,33 +282,31 @@ class Session:
         """Return the timeouts and the bounds of retries, as fields of `Settings`."""
         return {name: self.__dict__[name] for name in LIMITS}
 
-    def cost(self, usage: Usage) -> str:
-        """Return what a request's tokens cost, as `$0.04`; empty where prices or tokens are not known.
+    def money(self, *, simulated: bool = False) -> str:
+        """Return the currency that everything is counted in.
 
         Args:
-            usage: the request's tokens.
+            simulated: whether it is for what the built-in simulator makes, which is counted apart.
         """
-        text_tokens = usage.input_tokens_details.text_tokens or usage.input_tokens
-        # A part of the cost would look like the whole.
-        if usage.output_tokens is None or text_tokens is None:
-            return ""
-        return self.price(usage.output_tokens, text_tokens)
+        prices: PriceList | None = self.__dict__["prices"]
+        return ((prices.currency if prices else "") or self.__dict__["currency"]) + SIMULATED * simulated
 
-    def price(self, output_tokens: int, text_tokens: int = 0) -> str:
-        """Return what tokens cost, as `$0.04`; empty where no prices are set.
+    def price_of(self, model: str, *, simulated: bool = False) -> Price | None:
+        """Return what a model costs, if that is known: of the names of models in `prices`, the longest that fits counts.
 
         Args:
-            output_tokens: tokens of images.
-            text_tokens: tokens of the prompt.
+            model: its id.
+            simulated: whether the built-in simulator answers, whose prices are in simulated money.
         """
-        # With one price alone the sum would look like the whole cost, and be too low.
-        per_text, per_image = self.price_input_text_tokens, self.price_output_image_tokens
-        if per_text is None or per_image is None:
-            return ""
-        cost = (text_tokens * per_text + output_tokens * per_image) / 1e6
-        return f"{self.currency}{cost:.2f}" if cost >= 0.01 else f"{self.currency}{cost:.2g}"
+        prices: PriceList | None = self.__dict__["prices"]
+        price = prices.of(model) if prices else None
+        return price.in_currency(self.money(simulated=simulated)) if price else None
 
 
+MAX_COST = Parameter(
+    name="max_cost", kind=float, minimum=0, help="The most that the request may cost; what may cost more is not sent."
+)
+"""A limit of one request."""
 OWN: Mapping[str, Parameter] = {
     declared.name: dataclasses.replace(declared.metadata["parameter"], name=declared.name, label=declared.name)
     for declared in dataclasses.fields(Session)

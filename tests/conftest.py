@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from gradient_notebook.api import advice, rate_limit
 from gradient_notebook.api.models import DEFAULT_MODEL
+from gradient_notebook.jobs import spending
 from gradient_notebook.jobs.reuse import numbers
 from gradient_notebook.session import session
 from gradient_notebook.simulator import Simulator
@@ -47,8 +48,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def fresh_session(clean_environment: None) -> None:
-    """The session is that of a new process, whatever an earlier test has set; it has said that the default model ends."""
+def fresh_session(clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session is that of a new process, whatever an earlier test has set; it has said that the default model ends.
+
+    And it has spent nothing.
+    """
+    monkeypatch.setattr(spending, "of_process", spending.ProcessSpending())
     session.reset()
     numbers.__init__()  # type: ignore[misc]
     session.is_first(advice.retirement_note(DEFAULT_MODEL))

@@ -31,7 +31,7 @@ from .errors import (
     PermissionDeniedError,
     RateLimitError,
 )
-from .event_stream import EventStream, MergedStream, content_type, requests_of
+from .event_stream import EventStream, MergedStream, Meter, content_type, requests_of
 from .events import (
     ImageGenCompletedEvent,
     ImageGenerateResponse,
@@ -73,6 +73,10 @@ class AsyncClient(WithSDKNames):
     def with_defaults(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a call's options with what holds where they do not say otherwise: here nothing does."""
         return options
+
+    def meter(self, params: ImageGenerateParams) -> Meter | None:  # noqa: ARG002 - for those that count
+        """Return what counts the cost of a request that `images.generate` sends: here nothing does."""
+        return None
 
     def with_options(
         self,
@@ -365,9 +369,25 @@ class Images(NamesWhatToUse):
         refuse_key_in({**checked.given(), **more.extra_headers, **more.extra_query}, self._client.settings.key)
         requests = requests_of(checked)
         if len(requests) > 1:
-            return MergedStream([partial(self.send, one, first, options=more) for one, first in requests])
-        events = await self.send(checked, options=more)
+            return MergedStream([partial(self._send_metered, one, first, options=more) for one, first in requests])
+        events = await self._send_metered(checked, options=more)
         return events if checked.stream else await _answer_of(events, checked.n)
+
+    async def _send_metered(
+        self, params: ImageGenerateParams, image_index: int = 0, *, options: RequestOptions
+    ) -> EventStream:
+        """Send one request within the budgets of the client, which counts what comes of it."""
+        meter = self._client.meter(params)
+        if meter is None:
+            return await self.send(params, image_index, options=options)
+        await meter.reserve()
+        try:
+            events = await self.send(params, image_index, options=options)
+        except BaseException as error:
+            await meter.end(error)
+            raise
+        events.meter = meter
+        return events
 
     async def send(
         self,

@@ -3,6 +3,7 @@
 GradientNotebookError
 ├── InvalidRequestError (ValueError)     a value that cannot be sent
 ├── InvalidSettingsError                 key, endpoint or folder cannot be used
+├── BudgetExceededError                  it may cost more than is left, or nobody knows how much
 ├── JobCancelledError                    somebody cancelled the job
 ├── ForkedError (RuntimeError)           a job or a stream belongs to the process that this one was forked from
 └── APIError                             what the service and the way to it cause; itself: an error inside a stream
@@ -135,6 +136,22 @@ class InvalidRequestError(GradientNotebookError, ValueError):
 
 class InvalidSettingsError(GradientNotebookError):
     """Key, endpoint or folder cannot be used."""
+
+
+class BudgetExceededError(GradientNotebookError):
+    """A request may cost more than `max_cost`, `budget` or `budget_per_day` leaves; it was not sent.
+
+    Attributes:
+        cost: the most that it may cost; None where that is not known.
+        left: what is left of the budget.
+        currency: what both are in.
+        param: which of the three.
+    """
+
+    cost: float | None = None
+    left: float | None = None
+    currency: str = ""
+    sent: bool | None = False
 
 
 class JobCancelledError(GradientNotebookError):

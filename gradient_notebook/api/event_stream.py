@@ -31,6 +31,19 @@ AddressCallback = Callable[[int, str], Awaitable[None]]
 """Is told of an image's index and address before it is fetched from there."""
 
 
+class Meter(Protocol):
+    """Counts what a request costs."""
+
+    async def reserve(self) -> None:
+        """Take what the request may cost at most, before it is sent; raise an error where it may not be sent."""
+
+    async def count(self, event: ImageGenStreamEvent) -> None:
+        """Count a finished image, which says what it cost."""
+
+    async def end(self, error: BaseException | None) -> None:
+        """Nothing more comes, because of an error if there is one."""
+
+
 ACCEPTED = 202
 """The status of an answer that says that work has begun."""
 
@@ -101,6 +114,7 @@ class EventStream(_AsyncClosing):
         self.headers: Mapping[str, str] = body.headers
         self.request_id = request_id_of(body.headers)
         self.on_address: AddressCallback | None = None
+        self.meter: Meter | None = None
         self._body = body
         self._decoder = decoder
         self._fetch = fetch
@@ -127,8 +141,12 @@ class EventStream(_AsyncClosing):
                     await self._receive()
                 found = self._ready.popleft()
                 if not self._is_repeated(found) and (event := await self._with_image(self._counted(found))):
+                    if self.meter and not isinstance(event, ImageGenPartialImageEvent):
+                        await self.meter.count(event)
                     return event
-        except BaseException:
+        except BaseException as error:
+            if self.meter:
+                await self.meter.end(None if isinstance(error, StopAsyncIteration) else error)
             await self.aclose()
             raise
 
@@ -163,6 +181,8 @@ class EventStream(_AsyncClosing):
         """Close the connection."""
         self._over = True
         await self._body.aclose()
+        if self.meter:
+            await self.meter.end(None)
 
     close = aclose
 

@@ -62,6 +62,8 @@ class Parameter:
     pattern: re.Pattern[str] | None = None
     """What a value has to look like that is none of the choices."""
     pattern_words: str = ""
+    words: str = ""
+    """What is allowed, in words, where something else than this declaration knows it."""
     minimum: float | None = None
     maximum: float | None = None
     min_length: int | None = None
@@ -79,6 +81,8 @@ class Parameter:
     @property
     def expected(self) -> str:
         """What is allowed, in words."""
+        if self.words:
+            return self.words
         if self.pattern:
             words = [choice for choice in self.choices if not self.pattern.fullmatch(choice)]
             example = next(choice for choice in self.choices if choice not in words)

@@ -222,7 +222,8 @@ class WithSDKNames(NamesWhatToUse):
         # Not in `__init__`, whose signature is what checkers and editors go by; and by names alone: a value may be a key.
         names = list(arguments)
         del arguments
-        known = inspect.signature(cls).parameters
+        # Not of the class: before 3.11.4 Python takes that of `__new__` for a class that has no `__init__` of its own.
+        known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
         for name in names:
             if name in cls._without:
                 raise TypeError(f"{cls.__name__}({name}=) is left out: {cls._without[name]}.")

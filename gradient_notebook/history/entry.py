@@ -14,8 +14,10 @@ from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.text import shortened
 from ..display_hooks import hook
+from ..money.cost import Cost
 from ..session import session
 from ..storage.archive import Archive, is_intact
+from ..storage.budget import cost_of
 from ..storage.outcome import Outcome
 from ..storage.record import ImageRecord, Record, outcome_now
 
@@ -100,6 +102,11 @@ class HistoryEntry:
         """Tokens that it used, if the service said."""
         used = [usage for image in self.record.images if (usage := Usage.of(image.usage))]
         return sum(used[1:], used[0]) if used else None
+
+    @property
+    def cost(self) -> Cost:
+        """What its images cost, by the prices that held when they were made: later ones change nothing."""
+        return cost_of(self.record)
 
     @property
     def request_ids(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..api.params import PARAMETERS
+from .costs import cost_columns
 from .entry import HistoryEntry
 
 
@@ -29,6 +30,7 @@ def row_of(entry: HistoryEntry) -> dict[str, Any]:
         "input_tokens": usage.input_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
         "total_tokens": usage.total_tokens if usage else None,
+        **cost_columns(entry),
         "request_ids": entry.request_ids,
         "error": " ".join(entry.errors) or None,
         "paths": [str(path) for path in entry.paths],

@@ -15,12 +15,14 @@ from ..api.errors import GradientNotebookError, InvalidRequestError, InvalidSett
 from ..api.events import Usage
 from ..api.text import clean, nearest
 from ..display_hooks import hook
+from ..money.cost import Cost
 from ..session import session
 from ..storage import clock, reading
 from ..storage.archive import NOWHERE, Archive, get_default
 from ..storage.outcome import ENDED, Outcome
 from ..storage.record import Record
 from ..storage.search import Query
+from .costs import cost_by
 from .entry import HistoryEntry
 from .frame import row_of
 from .moments import Moment, seconds_of
@@ -150,6 +152,22 @@ class History(Sequence[HistoryEntry]):
     def usage(self) -> Usage | None:
         """Tokens of all of these together, as far as the service said; None where it said nothing."""
         return self._read_of(self._ids, _total, None)
+
+    @property
+    def cost(self) -> Cost:
+        """What all of these cost together, by the prices that held when they were made."""
+        return Cost.total(entry.cost for entry in self)
+
+    def cost_by(self, what: str) -> dict[str, Cost]:
+        """Return what these cost by day, model or outcome, newest first.
+
+        Args:
+            what: "day" (local time), "model" or "outcome".
+
+        Raises:
+            InvalidRequestError: it is none of these.
+        """
+        return cost_by(self, what)
 
     def to_frame(self) -> DataFrame:
         """Return a pandas DataFrame, a row for each generation.

@@ -42,6 +42,8 @@ class ImageSlot:
     """Where the service says that the finished image is, if it says so."""
     received: bytes = field(default=b"", repr=False)
     """What came instead of the finished image, and may have been paid for."""
+    is_sent: bool = False
+    """Whether its request may have gone out; its error knows better, if there is one."""
     request_id: str | None = None
     wait: Wait | None = None
     """What it waits for before it is asked for (again)."""

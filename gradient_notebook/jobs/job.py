@@ -16,6 +16,7 @@ from ..api.identity import identity
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from ..display_hooks import hook
+from ..money.cost import Cost
 from ..storage.archive import Archive
 from ..storage.forks import without_forks
 from ..storage.outcome import Outcome, outcome_of
@@ -40,8 +41,12 @@ def new_job(
     *,
     reuse: bool = False,
     part: Part | None = None,
+    max_cost: float | None = None,
 ) -> Job:
-    """Return a job that has not begun; without an archive nothing is kept on disk, and there is nothing to reuse."""
+    """Return a job that has not begun; without an archive nothing is kept on disk, and there is nothing to reuse.
+
+    What may cost more than `max_cost` is not sent.
+    """
     job = Job.__new__(Job)
     job.params = params
     if reuse and archive is None:
@@ -53,7 +58,7 @@ def new_job(
         job._reuse = Reuse(archive, same, numbers.take(same, params.n))
     job._slots = [ImageSlot() for _ in range(params.n)]
     job._settings = settings
-    job._recorder = Recorder(archive, params, settings, part)
+    job._recorder = Recorder(archive, params, settings, part, max_cost)
     job._notes_on_request = notes_on_request(params, settings.endpoint)
     job._observers = [observer] if observer else []
     job._callbacks = []
@@ -191,6 +196,11 @@ class Job:
         """Tokens used by what has finished, if the service says."""
         used = [slot.event.usage for slot in self._slots if slot.event and slot.event.usage]
         return sum(used[1:], used[0]) if used else None
+
+    @property
+    def cost(self) -> Cost:
+        """What it costs, as far as that is known by now, by the prices that held when it began."""
+        return self._recorder.cost
 
     @property
     def elapsed_s(self) -> float:
@@ -394,7 +404,7 @@ class Job:
         import asyncio
 
         from . import process_end
-        from .runner import in_a_thread
+        from .threads import in_a_thread
 
         teller = asyncio.ensure_future(self._tell_changes())
         try:
@@ -439,7 +449,7 @@ class Job:
 
     async def _tell(self) -> None:
         """Tell the observers on a thread: a slow front end must not slow the stream."""
-        from .runner import in_a_thread
+        from .threads import in_a_thread
 
         for observer in self._observers:
             await in_a_thread(self._tell_one, observer)

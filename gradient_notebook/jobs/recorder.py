@@ -8,22 +8,31 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..api.errors import GradientNotebookError
 from ..api.events import REPORTED
 from ..api.identity import identity
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
+from ..connect import SERVICE
+from ..money.cost import Cost
+from ..money.prices import Price
 from ..session import session
-from ..storage import clock
+from ..storage import budget, clock
 from ..storage.archive import Archive
 from ..storage.ledger import ImageRecord, LedgerError, Record
 from ..storage.outcome import Outcome
 from ..storage.owner import this_process
+from . import spending
 from .image_slot import ImageSlot
 from .reuse import answers_to, without_reused
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 _logger = logging.getLogger("gradient_notebook")
 
@@ -42,7 +51,12 @@ class Recorder:
     """
 
     def __init__(
-        self, archive: Archive | None, params: ImageGenerateParams, settings: Settings, part: Part | None = None
+        self,
+        archive: Archive | None,
+        params: ImageGenerateParams,
+        settings: Settings,
+        part: Part | None = None,
+        max_cost: float | None = None,
     ) -> None:
         self.notices: list[str] = []
         """What the disk has refused, each reason once."""
@@ -54,7 +68,12 @@ class Recorder:
         self._has_failed = False
         self._named = ""
         """Id of the record that the images come from, where nothing is made."""
-        self._slots: Sequence[ImageSlot] = ()
+        self._slots: list[ImageSlot] = []
+        self._params = params
+        self._max_cost = max_cost
+        self._price: Price | None = None
+        """The one that holds when it begins, and for its record from then on."""
+        self._is_simulated = settings.service == SERVICE
         self.began_s = time.monotonic()
         """When the first of it was sent, or before that was made (monotonic seconds)."""
         self._record = Record(
@@ -84,11 +103,19 @@ class Recorder:
         """Note that a record is there already for what was asked for: as long as nothing is made, nothing is written."""
         self._named, self.is_recorded = record.id, True
 
+    @property
+    def cost(self) -> Cost:
+        """What its images cost, as far as that is known by now."""
+        return budget.cost_of(self.record)
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether its model had a price when it began."""
+        return self._price is not None
+
     def begin(self, slots: list[ImageSlot]) -> None:
-        """Write down what is about to be asked for."""
-        self._named = ""
-        # Even if the disk refuses what follows: the request is sent, and may be billed.
-        self.is_begun, self._slots = True, slots
+        """Write down what is about to be asked for; raise BudgetExceededError where it may cost more than is left."""
+        self._named, self._slots = "", slots
         if self._archive and (problem := self._archive.problem()):
             self._archive = None
             notice = f"Nothing is kept: {problem}. Save the image yourself, or set archive_dir to another folder."
@@ -96,10 +123,37 @@ class Recorder:
         # What came before was a wait for other requests, which is no time of this one.
         self.began_s = time.monotonic()
         # From now on until the end the record is not deleted, by whatever process.
-        owner = this_process() if self._archive else None
-        record = dataclasses.replace(self._record, owner=owner, started_at=clock.now())
+        self._price = session.price_of(self._params.model, simulated=self._is_simulated)
+        most = self._price.most_of_one(self._params) if self._price else None
+        record = dataclasses.replace(
+            self._record,
+            owner=this_process(),
+            started_at=clock.now(),
+            currency=self._price.currency if self._price else None,
+            most=most,
+        )
         self._record = without_reused(record, slots)
-        self.note()
+        self._reserve()
+        # Even if the disk has refused it: the request is sent, and may be billed.
+        self.is_begun = True
+
+    def _reserve(self) -> None:
+        """Reserve what it may cost in this process and, with the record, in the ledger."""
+        most = self._record.most
+        limits = spending.Budgets.now(
+            self._params.model,
+            session.money(simulated=self._is_simulated),
+            None if most is None else most * len(self._made),
+            self._max_cost,
+        )
+        check = partial(limits.check_in_memory, counts_days=self._archive is None)
+        self._record = self.record
+        spending.of_process.hold(budget.Spending.of(self._record), check)
+        if self._archive is None or limits.budget_per_day is None:
+            self.note()
+            return
+        with spending.reserving(self.id), self._lock:
+            self._note(limits.check_in_ledger)
 
     def note(self) -> None:
         """Write down what is known by now."""
@@ -150,15 +204,26 @@ class Recorder:
                 self._archive.write(slot.path, slot.original)
 
     @property
+    def _made(self) -> list[tuple[int, ImageSlot]]:
+        """The images that are not reused, with their positions."""
+        return [(position, slot) for position, slot in enumerate(self._slots) if not slot.is_reused]
+
+    @property
     def record(self) -> Record:
         """What is known by now: what the ledger has, or would have if there was one."""
-        made = ((position, slot) for position, slot in enumerate(self._slots) if not slot.is_reused)
-        return dataclasses.replace(self._record, images=tuple(_image_record(position, slot) for position, slot in made))
+        made = self._made
+        costs = spending.costs_of(self._params, [slot for _, slot in made], self._price)
+        images = tuple(_image_record(at, slot, cost) for (at, slot), cost in zip(made, costs, strict=True))
+        return dataclasses.replace(self._record, images=images)
 
-    def _note(self) -> None:
+    def _note(self, check: Callable[[Connection], None] | None = None) -> None:
+        self._record = self.record
+        spending.of_process.settle(budget.Spending.of(self._record))
         if self._archive is not None:
-            self._record = self.record
-            self._archive.ledger.put(self._record)
+            if check:
+                self._archive.ledger.reserve(self._record, check)
+            else:
+                self._archive.ledger.put(self._record)
             self.is_recorded, self._has_failed = True, False
             self.notices += [note for note in self._archive.ledger.notes if note not in self.notices]
 
@@ -180,7 +245,7 @@ class Recorder:
         self.notices += [notice] if notice and notice not in self.notices else []
 
 
-def _image_record(position: int, slot: ImageSlot) -> ImageRecord:
+def _image_record(position: int, slot: ImageSlot, cost: Decimal | None) -> ImageRecord:
     event = slot.event
     reported = {name: getattr(event, name) for name in REPORTED} if event else {}
     kept: dict[str, Any] = (
@@ -196,6 +261,7 @@ def _image_record(position: int, slot: ImageSlot) -> ImageRecord:
         usage=dataclasses.asdict(event.usage) if event and event.usage else None,
         reported=reported | ({"url": slot.address} if slot.address else {}),
         error=_error_record(slot.error) if slot.error else None,
+        cost=cost,
         **kept,
     )
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..api import bounds
 from ..api.errors import APIError, GradientNotebookError, InvalidResponseError
@@ -20,6 +19,7 @@ from .concurrency import place
 from .image_slot import ImageSlot
 from .recorder import Recorder
 from .reuse import Reuse
+from .threads import finish_despite_cancel, in_a_thread
 
 if TYPE_CHECKING:
     from ..api.client import AsyncClient
@@ -99,6 +99,8 @@ class Runner:
 
     async def _receive(self, params: ImageGenerateParams, first: int, mine: Slots) -> None:
         client = client_for(self._settings)
+        for slot in mine.values():
+            slot.is_sent = True
         async with await client.images.send(params, first, waiting=partial(self._set_wait, mine)) as events:
             events.on_address = partial(self._note_address, mine)
             for slot in mine.values():
@@ -162,32 +164,10 @@ class Runner:
             slot.let_go()
 
 
-async def in_a_thread(work: Callable[..., None], *arguments: Any) -> None:
-    """Do what waits for a disk or a front end without holding up the loop."""
-    # An executor does not copy it, and ipykernel 7 keeps there which cell an output belongs to.
-    context = contextvars.copy_context()
-    try:
-        working = asyncio.get_running_loop().run_in_executor(None, context.run, work, *arguments)
-    except RuntimeError:  # the interpreter is on its way out, and starts no more threads
-        work(*arguments)
-    else:
-        await working
-
-
-async def finish_despite_cancel(work: Awaitable[None]) -> None:
-    """Finish `work` even if the task is cancelled meanwhile: it keeps what is paid for."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
-
-
 @lru_cache(maxsize=bounds.MAX_CLIENTS)
 def client_for(settings: Settings) -> AsyncClient:
     """Return the client of the process for these settings. One that is forgotten holds no connection that nobody uses."""
     with without_forks():
-        from ..api.client import AsyncClient  # on the job's thread: a card need not wait for it
+        from .metered import MeteredClient  # on the job's thread: a card need not wait for it
 
-    return AsyncClient(settings=settings)
+    return MeteredClient(settings=settings)

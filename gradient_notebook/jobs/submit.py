@@ -11,7 +11,7 @@ from ..api.options import GenerateOptions, StreamableOptions, with_parameters_in
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from ..connect import discover
-from ..session import session
+from ..session import MAX_COST, session
 from ..storage.archive import get_default
 from .job import Job, new_job
 
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 @with_parameters_in_sight
 def submit(
-    prompt: str, *, settings: Settings | None = None, reuse: bool | None = None, **options: Unpack[GenerateOptions]
+    prompt: str,
+    *,
+    settings: Settings | None = None,
+    reuse: bool | None = None,
+    max_cost: float | None = None,
+    **options: Unpack[GenerateOptions],
 ) -> Job:
     """Start making images in the background, and return at once. Each image costs.
 
@@ -30,6 +35,7 @@ def submit(
         settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
         reuse: serve what the archive has answered before from there; `session.reuse` unless given. The k-th identical
             request of a process takes the k-th answer.
+        max_cost: the most that it may cost, at the session's prices; what may cost more is not sent.
         **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
 
     Returns:
@@ -44,7 +50,7 @@ def submit(
     >>> job.result().size
     (1024, 1024)
     """
-    job = _job(prompt, settings, options, reuse=reuse)
+    job = _job(prompt, settings, options, reuse=reuse, max_cost=max_cost)
     job._start()
     return job
 
@@ -55,6 +61,7 @@ def generate(
     *,
     settings: Settings | None = None,
     reuse: bool | None = None,
+    max_cost: float | None = None,
     n: Literal[1] | None = None,
     **options: Unpack[StreamableOptions],
 ) -> Image: ...
@@ -64,12 +71,18 @@ def generate(
     *,
     settings: Settings | None = None,
     reuse: bool | None = None,
+    max_cost: float | None = None,
     n: int,
     **options: Unpack[StreamableOptions],
 ) -> Image | list[Image]: ...
 @with_parameters_in_sight
 def generate(
-    prompt: str, *, settings: Settings | None = None, reuse: bool | None = None, **options: Unpack[GenerateOptions]
+    prompt: str,
+    *,
+    settings: Settings | None = None,
+    reuse: bool | None = None,
+    max_cost: float | None = None,
+    **options: Unpack[GenerateOptions],
 ) -> Any:
     """Make images and return them: `submit` and `Job.result` in one. Each image costs.
 
@@ -80,6 +93,7 @@ def generate(
         settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
         reuse: serve what the archive has answered before from there; `session.reuse` unless given. The k-th identical
             request of a process takes the k-th answer.
+        max_cost: the most that it may cost, at the session's prices; what may cost more is not sent.
         **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
 
     Returns:
@@ -88,23 +102,28 @@ def generate(
     Raises:
         InvalidRequestError: a value that cannot be sent, before anything is.
         InvalidSettingsError: a key or an endpoint that cannot be used.
+        BudgetExceededError: it may cost more than `max_cost` or a budget leaves.
         APIError: what the service and the way to it cause, if no image came.
 
     >>> from gradient_notebook import generate
     >>> generate("A red fox", quality="low", size="1536x1024").size
     (1536, 1024)
     """
-    job = _job(prompt, settings, options, reuse=reuse)
+    job = _job(prompt, settings, options, reuse=reuse, max_cost=max_cost)
     from . import event_loop
 
     with event_loop.interrupts_told():  # here, too: then Ctrl-C shows the caller's line, and none of the package
         return job.result()
 
 
-def _job(prompt: str, settings: Settings | None, options: Mapping[str, Any], *, reuse: bool | None) -> Job:
+def _job(
+    prompt: str, settings: Settings | None, options: Mapping[str, Any], *, reuse: bool | None, max_cost: float | None
+) -> Job:
     if reuse not in (None, True, False):
         raise InvalidRequestError(f"reuse={reuse!r}: expected True or False", param="reuse", sent=False)
+    limit = None if max_cost is None else MAX_COST.check(max_cost)
     checked, where = ImageGenerateParams.of({"prompt": prompt, **session.with_model(options)}), settings or discover()
     # Before there is a job: its record would put the key on disk.
     refuse_key_in(checked.given(), where.key)
-    return new_job(checked, where, get_default(), reuse=session.reuse if reuse is None else reuse)
+    serves = session.reuse if reuse is None else reuse
+    return new_job(checked, where, get_default(), reuse=serves, max_cost=limit)

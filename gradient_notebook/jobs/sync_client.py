@@ -16,6 +16,7 @@ from ..api.sdk import IMAGES_LEFT_OUT, MODELS_LEFT_OUT, HTTPAnswer, NamesWhatToU
 from ..api.settings import Settings, Timeout
 from ..session import session
 from . import event_loop
+from .metered import MeteredClient
 from .runner import client_for
 
 
@@ -27,7 +28,7 @@ class Client(WithSDKNames):
         self._default_headers = default_headers
         shared = client_for(settings)
         # With headers of its own it shares nothing: the package's jobs would send them, too.
-        self._client = AsyncClient(settings, default_headers=default_headers) if default_headers else shared
+        self._client = MeteredClient(settings, default_headers=default_headers) if default_headers else shared
         self.images = Images(self._client)
         self.models = Models(self._client)
 

@@ -49,7 +49,7 @@ class Output:
 
     def caption(self, job: Job) -> list[str]:
         """Return the parts of the line under the images."""
-        return formatting.caption(self.name, job, session.cost)
+        return formatting.caption(self.name, job)
 
 
 class Text(Output):

@@ -115,7 +115,7 @@ class CellRun:
         ends = retirement_note(self.params.model, where) if where else ""
         for note in filter(None, [*self._notes, *value_notes(self.params.body()).values(), ends]):
             print(f"Note: {clean(note)}")  # noqa: T201
-        print(f"Estimate: {formatting.estimate(self.params, session.price)}. Nothing was sent.")  # noqa: T201
+        print(f"Estimate: {formatting.estimate(self.params, session.price_of(self.params.model))}. Nothing was sent.")  # noqa: T201
 
     def _output(self, *, background: bool = False) -> Output:
         """Show that the work begins, and return where it is shown."""
@@ -139,7 +139,7 @@ class CellRun:
         try:
             settings = discover(found=self._found)
             reuse = session.reuse if self.args.reuse is None else self.args.reuse
-            job = new_job(self.params, settings, get_default(), observer, reuse=reuse)
+            job = new_job(self.params, settings, get_default(), observer, reuse=reuse, max_cost=self.args.max_cost)
             job._notes_on_request += [*self._notes, *_note_on_reuse(job)]
             self.output.attach(job)
         except BaseException as error:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..api.advice import estimated_output_tokens
 from ..api.error_words import SCRIPT, describe
 from ..api.errors import ContentPolicyError, GradientNotebookError
-from ..api.events import Usage
 from ..api.models import PARTIAL_IMAGE_TOKENS
 from ..api.params import PARAMETERS, ImageGenerateParams
 from ..api.text import clean
 from ..jobs.image_slot import ImageSlot
 from ..jobs.job import Job
+from ..money.currency import in_words
+from ..money.prices import Price
 from ..storage.outcome import Outcome, outcome_of
 
 DOT = " · "
@@ -110,9 +111,8 @@ def waiting(job: Job) -> tuple[str, float]:
     return "", 0.0
 
 
-def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
+def caption(name: str, job: Job) -> list[str]:
     """Return the parts of the line under the finished images; the first is the variable's name."""
-    price = cost(job.usage) if job.usage else ""
     first = job.images[0]
     slot = next(slot for slot in job._slots if slot.image)
     count = f"{len(job.images)} PIL images" if isinstance(job._value, list) else "PIL"
@@ -128,7 +128,7 @@ def caption(name: str, job: Job, cost: Callable[[Usage], str]) -> list[str]:
             if job.usage and job.usage.total_tokens is not None
             else []
         ),
-        *([price] if price else []),
+        *([f"{job.cost}"] if job._recorder.is_priced else []),
         *([f"record {job.id[:RECORD_CHARACTERS]}"] if job._recorder.is_recorded else []),
     ]
 
@@ -147,28 +147,33 @@ def seconds(elapsed_s: float) -> str:
     return f"{elapsed_s:.1f} s" if elapsed_s < 60 else f"{elapsed_s // 60:.0f} min {elapsed_s % 60:.0f} s"
 
 
-def tokens(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
-    """Return what a request may cost, in short, as `≈ 6,408 tokens`."""
-    numbers, costs = _estimated(params, price)
-    return DOT.join(filter(None, [f"≈ {'–'.join(numbers)} tokens" if numbers else "tokens unknown", "–".join(costs)]))
+def tokens(params: ImageGenerateParams, price: Price | None) -> str:
+    """Return what a request may cost, in short, as `≈ 6,408 tokens · $0.26`."""
+    numbers, cost = _estimated(params, price)
+    return DOT.join(filter(None, [f"≈ {'–'.join(numbers)} tokens" if numbers else "tokens unknown", "–".join(cost)]))
 
 
-def estimate(params: ImageGenerateParams, price: Callable[[int], str]) -> str:
+def estimate(params: ImageGenerateParams, price: Price | None) -> str:
     """Return what a request may cost, in output tokens and at the session's prices."""
-    numbers, costs = _estimated(params, price)
+    numbers, cost = _estimated(params, price)
     count = f"{params.n} image{'' if params.n == 1 else 's'}"
-    cost = f", {' to '.join(costs)}" if costs else ""
     about = f"about {' to '.join(numbers)}" if numbers else "an unknown number of"
-    return f"{count}, {about} output tokens{cost}"
+    known = f", {' to '.join(cost)}, at {price}" if price and cost else ""
+    return f"{count}, {about} output tokens{known}"
 
 
-def _estimated(params: ImageGenerateParams, price: Callable[[int], str]) -> tuple[list[str], list[str]]:
-    """Return the least and the most tokens, or the one number that both are, and the same in money if prices are set.
+def _estimated(params: ImageGenerateParams, price: Price | None) -> tuple[list[str], list[str]]:
+    """Return the least and the most tokens, or the one number that both are, and the same in money if there is a price.
 
-    Both are empty where nothing is known of the model.
+    No tokens where nothing is known of the model.
     """
-    bounds = dict.fromkeys(estimated_output_tokens(params) or ())
-    return [f"{number:,}" for number in bounds], list(filter(None, map(price, bounds)))
+    numbers = [f"{number:,}" for number in dict.fromkeys(estimated_output_tokens(params) or ())]
+    if price is None:
+        return numbers, []
+    bounds = price.bounds(params)
+    return numbers, list(dict.fromkeys(in_words(cost, price.currency) for cost in bounds)) if bounds else [
+        "cost unknown"
+    ]
 
 
 @dataclass(frozen=True)

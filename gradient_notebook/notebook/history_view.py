@@ -124,6 +124,7 @@ def _numbers(entry: HistoryEntry) -> str:
     known = [
         f"{count} images" if count > 1 else "",
         f"{usage.total_tokens:,} tokens" if usage and usage.total_tokens is not None else "",
+        f"{entry.cost}" if entry.record.currency else "",
         formatting.seconds(entry.elapsed_s) if entry.elapsed_s is not None else "",
     ]
     return formatting.DOT.join(filter(None, known))

@@ -22,6 +22,7 @@ from ..api.parameter import Parameter
 from ..api.params import PARAMETERS, ImageGenerateParams, acting, broken_rule
 from ..api.text import clean, nearest
 from ..history.entry import DEFAULT_NAME
+from ..session import MAX_COST
 from ..storage.outcome import ENDED
 from .templates import expressions
 
@@ -50,6 +51,7 @@ class MagicArgs:
     name: str
     given: dict[str, Any] = field(default_factory=dict)
     save: str | None = None
+    max_cost: float | None = None
     overwrite: bool = False
     no_wait: bool = False
     dry_run: bool = False
@@ -60,7 +62,8 @@ class MagicArgs:
     @property
     def own_options(self) -> set[str]:
         """The notebook's own options that were given, by their names here."""
-        return {f.name for f in fields(self) if f.name not in ("name", "given") and getattr(self, f.name)}
+        unset = (None, False)
+        return {f.name for f in fields(self) if f.name not in ("name", "given") and getattr(self, f.name) not in unset}
 
 
 class Parser(MagicArgumentParser):
@@ -107,6 +110,7 @@ def make_parser(magic: str, usage: str, description: str) -> Parser:
         help="Also save the original file there. An inserted value stays in the folder that is written before it.",
     )
     parser.add_argument("--reuse", action=argparse.BooleanOptionalAction, help=_escaped(_REUSE))
+    parser.add_argument("--max-cost", metavar="AMOUNT", help=_escaped(MAX_COST.help))
     for flag, text in _FLAGS.items():
         parser.add_argument(f"--{flag}", action="store_true", help=_escaped(text))
     return parser
@@ -134,6 +138,13 @@ MODELS_PARSER = _new_parser(
     "imagegen_models",
     "%imagegen_models",
     "List the image models of the service, what is known of each, and which one is used.",
+)
+
+
+COST_PARSER = _new_parser(
+    "imagegen_cost",
+    "%imagegen_cost",
+    "Show what this session, today and this month cost, what is reserved, what is left of budgets, and the prices.",
 )
 
 
@@ -180,7 +191,8 @@ def parse(line: str, fill: Callable[[str], str] | None = None, parser: Parser = 
     if rest:
         raise unknown(_restored(rest[0], kept), parser)
     own = {flag: values[flag] for flag in ("save", "reuse", *(name.replace("-", "_") for name in _FLAGS))}
-    return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, **own)
+    most = None if values["max_cost"] is None else MAX_COST.parse(values["max_cost"])
+    return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, max_cost=most, **own)
 
 
 def words_of(line: str, parser: Parser) -> list[str]:

@@ -26,6 +26,7 @@ from .cell_run import CellRun
 from .config import ImageGen
 from .job_view import JobLists
 from .magic_args import (
+    COST_PARSER,
     HISTORY_PARSER,
     MODELS_PARSER,
     PANEL_PARSER,
@@ -119,6 +120,17 @@ class ImageGenMagics(Magics):
         display(show_models(listed, settings.endpoint), raw=True)
 
     imagegen_models.__doc__ = MODELS_PARSER.format_help()
+
+    @line_magic
+    def imagegen_cost(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
+        from .cost_view import cost_report
+
+        if not _helps(COST_PARSER, line):
+            if words := words_of(line, COST_PARSER):
+                raise unknown(words[0], COST_PARSER)
+            print(cost_report())  # noqa: T201
+
+    imagegen_cost.__doc__ = COST_PARSER.format_help()
 
     @line_magic
     def imagegen_history(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below

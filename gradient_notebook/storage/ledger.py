@@ -17,7 +17,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import mending, owner, reading, search
+from . import budget, mending, owner, reading, search
 from .files import make_private_folder, move_to_free
 from .forks import without_forks
 from .reading import PassOver, select
@@ -106,6 +106,13 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX images_by_file",
         "CREATE INDEX images_by_file ON images (file, byte_count)",
     ),
+    (
+        "ALTER TABLE generations ADD COLUMN currency",
+        "ALTER TABLE generations ADD COLUMN most",
+        "ALTER TABLE images ADD COLUMN cost",
+        *budget.TABLE,
+        budget.FROM_RECORDS,
+    ),
 )
 """The statements that bring a ledger from each version to the next. What was released is never changed, only added to."""
 
@@ -145,6 +152,30 @@ class Ledger:
     def put(self, record: Record) -> None:
         """Write a record whole, in place of the one that is there: writing it again repairs what has failed."""
         self.write(lambda connection: _put(connection, record))
+
+    def reserve(self, record: Record, check: Callable[[Connection], None]) -> None:
+        """Write a record, and what it may cost, unless `check` raises; nobody else writes between the two."""
+
+        def reserve(connection: Connection) -> None:
+            check(connection)
+            _put(connection, record)
+
+        self.write(reserve)
+
+    def count(self, spending: budget.Spending, check: Callable[[Connection], None] = lambda _: None) -> None:
+        """Count what has no record, unless `check` raises, as `reserve` does."""
+
+        def count(connection: Connection) -> None:
+            check(connection)
+            budget.put(connection, spending)
+
+        self.write(count)
+
+    def totals(self, since: float) -> budget.Totals:
+        """Return what has been spent, and is reserved, from a time on (Unix seconds)."""
+        if not self.path.exists():
+            return {}
+        return self.read(lambda connection: budget.totals(connection, since) if version_of(connection) else {})
 
     def adopt(
         self,
@@ -482,23 +513,26 @@ class Ledger:
 _CORRUPT, _NOT_A_DATABASE = 11, 26
 """SQLite's primary codes for a file that is no database, or a broken one."""
 _OTHER_TABLES = re.compile(
-    r"no such (?:table: (?:main\.)?(?:generations|images|texts)\b|column)|has no column|already exists"
+    r"no such (?:table: (?:main\.)?(?:generations|images|texts|spending)\b|column)|has no column|already exists"
 )
 
 
 def _put(connection: Connection, record: Record) -> None:
     connection.execute(_PUT_GENERATION, row_of(record))
     connection.executemany(_PUT_IMAGE, [{**row_of(image), "generation": record.id} for image in record.images])
+    budget.put(connection, budget.Spending.of(record))
     search.put_text(connection, record)  # last: each of the others takes it away
 
 
 def _put_rows(connection: Connection, kept: mending.Rows) -> int:
     """Put what was read of a damaged ledger into this one; what it has itself is newer. Return how many records came."""
+    connection.executemany("INSERT OR IGNORE INTO spending VALUES (?, ?, ?, ?, ?, ?, ?)", kept.spending)
     for table, found in (("generations", kept.generations), ("images", kept.images)):
         for row in found.values():
             names = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
             connection.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({values})", row)  # noqa: S608 - our own names
+    connection.execute(budget.FROM_RECORDS)
     return len(kept.generations)
 
 

@@ -26,6 +26,8 @@ class Rows:
     def __init__(self) -> None:
         self.generations: dict[str, Row] = {}
         self.images: dict[tuple[str, int], Row] = {}
+        self.spending: list[tuple[Any, ...]] = []
+        """What was counted, also of records that were deleted since."""
 
     def read(self, connection: Connection, broken: type[Exception]) -> None:
         """Take what SQLite still reads: from the beginning to the damage, where it raises `broken`, and from the end."""
@@ -36,6 +38,10 @@ class Rows:
                     names = [column[0] for column in cursor.description]
                     for values in cursor:
                         self._take(dict(zip(names, values, strict=True)))
+        with contextlib.suppress(broken):
+            for row in connection.execute(f"SELECT {', '.join(SPENDING)} FROM spending NOT INDEXED"):  # noqa: S608
+                if isinstance(row[0], str) and all(isinstance(value, int | float) and value >= 0 for value in row[1:5]):
+                    self.spending.append(row)
 
     def scan(self, path: Path) -> None:
         """Take what stands on whole pages that no way leads to any more."""
@@ -59,13 +65,14 @@ class Rows:
 
 _GENERATION = (
     *("id", "started_at", "ended_at", "outcome", "model", "prompt", "params", "endpoint", "owner"),
-    *("identity", "run", "cell"),
+    *("identity", "run", "cell", "currency", "most"),
 )
 _IMAGE = (
     *("generation", "position", "outcome", "file", "is_partial", "byte_count", "request_id", "revised_prompt"),
-    *("usage", "reported", "error", "thumbnail"),
+    *("usage", "reported", "error", "thumbnail", "cost"),
 )
-"""The columns of the two tables, in the order in which they stand on disk."""
+SPENDING = ("id", "at", "spent", "held", "unknown", "currency", "owner")
+"""The columns of the tables, in the order in which they stand on disk."""
 
 
 _MISSING: Row = {
@@ -77,6 +84,9 @@ _MISSING: Row = {
             "identity",
             "run",
             "cell",
+            "currency",
+            "most",
+            "cost",
             "request_id",
             "revised_prompt",
             "usage",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,16 @@ class ImageRecord:
     """The settings that the service says it has used, and the image's `url` if it says one."""
     error: dict[str, Any] | None = None
     """Why it did not come: `type`, `what`, and what the service says of it."""
+    cost: Decimal | None = None
+    """What it cost, by the price at that time; None where that is not known."""
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether it may have cost something, as far as its end says so."""
+        status = (self.error or {}).get("status_code")
+        refused = isinstance(status, int) and 400 <= status < 500 and status != 408
+        was_sent = (self.error or {}).get("sent") is not False
+        return self.outcome != "refused" and not (self.outcome == "failed" and (refused or not was_sent))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +74,10 @@ class Record:
     """The id of the sweep that it is a part of, if it is one."""
     cell: int | None = None
     """Where it stands in that, from 0."""
+    currency: str | None = None
+    """What its costs are in; None where there was no price for its model."""
+    most: Decimal | None = None
+    """The most that one of its images may cost; None where that was not known."""
     images: tuple[ImageRecord, ...] = ()
 
 
@@ -79,6 +95,21 @@ def columns(kind: type) -> tuple[str, ...]:
     return tuple(declared.name for declared in dataclasses.fields(kind) if declared.name != "images")
 
 
+_BILLION = 1_000_000_000
+_MOST_BILLIONTHS = 2**53
+"""A sum of them is still a number of SQLite's."""
+
+
+def billionths(amount: Decimal) -> int:
+    """Return an amount of money as a file holds it: whole, so that sums are exact, and never less than it is."""
+    return min(_MOST_BILLIONTHS, math.ceil(amount * _BILLION))
+
+
+def from_billionths(stored: int) -> Decimal:
+    """Return the amount that a file holds."""
+    return Decimal(stored) / _BILLION
+
+
 _IN_JSON = ("params", "usage", "reported", "error")
 
 
@@ -86,7 +117,9 @@ def row_of(record: Record | ImageRecord) -> dict[str, Any]:
     """Return a record, or an image, as values that SQLite takes."""
     stored = {name: getattr(record, name) for name in columns(type(record))}
     for name, value in stored.items():
-        if name in _IN_JSON and value is not None:
+        if isinstance(value, Decimal):
+            stored[name] = billionths(value)
+        elif name in _IN_JSON and value is not None:
             stored[name] = json.dumps(value)
         elif isinstance(value, str):
             # A service may send half a surrogate pair, which no file can hold.
@@ -147,6 +180,12 @@ def _outcome(stored: Any) -> Outcome:
 
 _TEXT = _is(str)
 _TIME = _is((int, float), lambda stored: 0 <= stored < _LATEST_S)
+
+
+def _amount(stored: Any) -> Decimal:
+    return from_billionths(_is(int, lambda value: 0 <= value <= _MOST_BILLIONTHS)(stored))
+
+
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "id": _is(str, bool),
     "started_at": _TIME,
@@ -160,6 +199,9 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "identity": _or_none(_TEXT),
     "run": _or_none(_TEXT),
     "cell": _or_none(_is(int, lambda stored: stored >= 0)),
+    "currency": _or_none(_TEXT),
+    "most": _or_none(_amount),
+    "cost": _or_none(_amount),
     "position": _is(int, lambda stored: stored >= 0),
     # What opens or deletes it takes the name only, and no way out of the folder.
     "file": _or_none(_is(str, lambda stored: Path(stored).name not in ("", "..") and "\0" not in stored)),

@@ -10,7 +10,9 @@ from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.text import shortened
 from ..jobs.job import Job
+from ..money.cost import Cost
 from ..storage.archive import Archive
+from ..storage.budget import cost_of
 from ..storage.outcome import ENDED, Outcome
 from ..storage.record import ImageRecord, Record
 
@@ -38,6 +40,7 @@ class Cell:
         "_record",
         "_values",
         "axes",
+        "cost",
         "elapsed_s",
         "error",
         "identity",
@@ -64,6 +67,8 @@ class Cell:
     """Where there is no image: whether the request may have reached the model; None where nobody knows."""
     reused: bool
     """Whether the archive had its image before this run."""
+    cost: Cost
+    """What it cost, by the prices that held when it was made; nothing before that."""
     elapsed_s: float | None
     """Seconds that its request took, without its time in the queue."""
 
@@ -83,6 +88,7 @@ class Cell:
     def _reset(self) -> None:
         """Make it as if it had not been asked for."""
         self.outcome, self.error, self.elapsed_s, self.sent = "queued", None, None, None
+        self.cost = Cost()
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name}={value!r}" for name, value in self.axes.items())
@@ -156,7 +162,7 @@ class Cell:
         """Note what came of its job, and let the job go with all that it holds."""
         record = job._recorder.record
         self._record = job.id if job._recorder.is_recorded else None
-        self.elapsed_s = job._working_s
+        self.elapsed_s, self.cost = job._working_s, job.cost
         self._images = tuple(image for image in record.images if image.outcome == "done" and not image.is_partial)
         if failure := job._failure:
             self.error, self.sent = str(getattr(failure, "summary", failure)), getattr(failure, "sent", None)
@@ -169,6 +175,7 @@ class Cell:
         """Note what the archive has of it."""
         self._record = record.id
         self.elapsed_s = max(0.0, record.ended_at - record.started_at) if record.ended_at else None
+        self.cost = cost_of(record, [image])
         self._images = (image,)
         self.outcome = image.outcome
         if image.error:

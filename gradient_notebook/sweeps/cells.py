@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from ..api.errors import InvalidRequestError
 from ..api.events import Usage
 from ..api.text import SHORT, clean, nearest
+from ..money.cost import Cost
 from .cell import Cell
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class Cells(Sequence[Cell]):
         """Tokens of all of these together, as far as the service said; what is reused was billed before."""
         used = [usage for cell in self._cells if not cell.reused and (usage := cell.usage)]
         return sum(used[1:], used[0]) if used else None
+
+    @property
+    def cost(self) -> Cost:
+        """What all of these cost together; what is reused was billed before."""
+        return Cost.total(cell.cost for cell in self._cells if not cell.reused)
 
     def sel(self, **labels: Any) -> Cells:
         """Return the cells that have these labels, in order.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..api.advice import estimated_output_tokens
 from ..api.text import clean, shortened
+from ..money.cost import Cost
 from ..session import session
 from ..storage.archive import Archive
 from ..storage.runs import typical
@@ -27,6 +28,7 @@ class Plan:
         to_make: how many of them are to be made: the others are in the archive, or are not made again.
         outcomes: how many cells stand how before it starts.
         tokens: the least and the most output tokens that it takes; None where a model's are not known.
+        cost: the least and the most that it costs, at the session's prices; None where there are none.
         byte_count: bytes on disk, about.
         seconds: how long it takes at the session's concurrency, about; None where nothing like it was made before.
         prompts: the first ones that are sent.
@@ -41,6 +43,7 @@ class Plan:
     to_make: int
     outcomes: dict[str, int]
     tokens: tuple[int, int] | None
+    cost: tuple[Cost, Cost] | None = None
     byte_count: int
     seconds: float | None
     prompts: tuple[str, ...]
@@ -64,11 +67,9 @@ class Plan:
 
     @property
     def _cost_words(self) -> str:
-        if self.tokens is None:
-            return "tokens unknown"
-        numbers = "–".join(f"{number:,}" for number in dict.fromkeys(self.tokens))
-        costs = "–".join(filter(None, dict.fromkeys(map(session.price, self.tokens))))
-        return f"≈ {numbers} tokens{f', {costs}' if costs else ''}"
+        numbers = "–".join(f"{number:,}" for number in dict.fromkeys(self.tokens or ()))
+        cost = "–".join(dict.fromkeys(map(str, self.cost or ())))
+        return f"{f'≈ {numbers} tokens' if numbers else 'tokens unknown'}{f', {cost}' if cost else ''}"
 
 
 def plan_of(cells: Sequence[Cell], archive: Archive | None) -> Plan:
@@ -84,10 +85,27 @@ def plan_of(cells: Sequence[Cell], archive: Archive | None) -> Plan:
         to_make=len(left),
         outcomes=dict(Counter(cell.outcome for cell in cells)),
         tokens=(sum(low for low, _ in known), sum(high for _, high in known)) if len(known) == len(left) else None,
+        cost=_cost_of(left),
         byte_count=sum((found[1] if (found := usual[kind]) else _USUAL_BYTES) * count for kind, count in kinds.items()),
         seconds=sum(seconds) / min(session.concurrency, max(1, len(left))) if len(seconds) == len(kinds) else None,
         prompts=tuple(shortened(clean(cell.prompt), _PROMPT_CHARACTERS) for cell in left[:_FIRST]),
     )
+
+
+def _cost_of(cells: Sequence[Cell]) -> tuple[Cost, Cost] | None:
+    """Return the least and the most that cells cost; those without a price, or a known look, are of unknown cost."""
+    if session.prices is None:
+        return None
+    least, most = [Cost()], [Cost()]
+    for params in (cell.params for cell in cells):
+        price = session.price_of(params.model)
+        if price and (bounds := price.bounds(params)):
+            least.append(Cost.of(bounds[0], price.currency))
+            most.append(Cost.of(bounds[1], price.currency))
+        else:
+            least.append(Cost(unknown=params.n))
+            most.append(Cost(unknown=params.n))
+    return Cost.total(least), Cost.total(most)
 
 
 def _duration(seconds: float) -> str:

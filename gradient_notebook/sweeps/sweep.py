@@ -375,7 +375,7 @@ class Sweep(Cells):
     async def _run_to_the_end(self) -> None:
         import asyncio
 
-        from ..jobs.runner import in_a_thread
+        from ..jobs.threads import in_a_thread
 
         if self._archive:
             try:
@@ -461,7 +461,7 @@ class Sweep(Cells):
 
     async def _tell_changes(self) -> None:
         """Tell the observers, on a thread: changes that come while they are busy are told together."""
-        from ..jobs.runner import in_a_thread
+        from ..jobs.threads import in_a_thread
 
         while not self._is_over or self._dirty:
             await self._told.wait()

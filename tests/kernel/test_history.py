@@ -277,3 +277,24 @@ def test_nothing_that_a_whole_notebook_writes_holds_the_key(
     assert [str(path) for path, content in everything.items() if KEY.encode() in content] == []
     with sqlite3.connect(next((tmp_path).rglob("ledger.sqlite"))) as ledger:
         assert ledger.execute("SELECT count(*) FROM generations").fetchone() == (6,)
+
+
+def test_a_cell_says_what_it_costs_and_is_refused_where_that_is_too_much(kernel: Kernel, simulator: Simulator) -> None:
+    """Estimate, caption and history have money; `--max-cost` and a budget send nothing; the magic has the totals."""
+    kernel.run(_LOAD)
+    kernel.run("%config ImageGen.prices = {'input_text_tokens': 5, 'output_image_tokens': 40}")
+    asked = "otter --model openai-gpt-image-1 --no-stream --quality low --size 1024x1024"
+    assert (
+        "about 272 output tokens, $0.01, at all models: $5.00 per"
+        in kernel.run(f"%imagegen {asked} --dry-run -- Otter").said
+    )
+    refused = kernel.run(f"%imagegen {asked} --max-cost 0.001 -- Otter")
+    assert "max_cost=$0.001: this may cost up to $0.01." in refused.said
+    assert "Nothing was sent." in refused.said
+    kernel.run("%config ImageGen.budget = 0.02")
+    assert "$0.01" in kernel.run(f"%imagegen {asked} -- Otter").said
+    assert "is left ($0.01 spent)" in kernel.run(f"%imagegen {asked} -- Otter").said
+    assert "$0.01" in kernel.run("%imagegen_history").said
+    assert "This session  $0.01; $0.0091 of $0.02 left" in kernel.run("%imagegen_cost").printed
+    assert "max_cost='x'" in kernel.run(f"%imagegen {asked} --max-cost x -- Otter").said
+    assert len(simulator.posts) == 1

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -672,8 +673,16 @@ def test_a_record_comes_back_as_it_was(archive: Archive) -> None:
         usage={"output_tokens": 3},
         reported={"size": "1x1"},
         error={"type": "E", "what": "w"},
+        cost=Decimal("0.04229"),
     )
-    whole = record(ended_at=2e9, outcome="done", prompt="'; DROP TABLE images; --", images=(image,))
+    whole = record(
+        currency="$",
+        most=Decimal("0.1"),
+        ended_at=2e9,
+        outcome="done",
+        prompt="'; DROP TABLE images; --",
+        images=(image,),
+    )
     defaults = ImageRecord(position=3)
     assert [f.name for f in dataclasses.fields(image) if getattr(image, f.name) == getattr(defaults, f.name)] == [
         "position"

@@ -339,6 +339,7 @@ OURS: dict[type[gn.GradientNotebookError], bool] = {
     gn.NoResponseError: True,
     gn.StreamInterruptedError: True,
     gn.InvalidResponseError: True,
+    gn.BudgetExceededError: False,
     gn.JobCancelledError: False,
 }
 """Which errors that no service has answered with may have been billed."""

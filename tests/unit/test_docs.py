@@ -41,6 +41,7 @@ FOR_JOBS = {
     "AsyncClient.error",
     "AsyncClient.fetch",
     "AsyncClient.with_defaults",
+    "AsyncClient.meter",
     "client.Images.send",
 }
 """What a client has for the package's jobs, beside what it has for users."""

@@ -220,6 +220,9 @@ def test_an_unknown_fact_is_a_mistake(kind: type[gn.GradientNotebookError]) -> N
 
 
 FACTS: dict[str, Any] = {
+    "cost": 0.25,
+    "left": 0.1,
+    "currency": "$",
     "param": "size",
     "attempts": 3,
     "request_id": "r",

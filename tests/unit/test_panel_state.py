@@ -288,9 +288,7 @@ def test_a_saved_notebook_shows_the_last_image(
 def test_markup_is_text_wherever_it_comes_from(configured: Simulator, shell: InteractiveShell, wire: Wire) -> None:
     """Prompts, models, names, users and prices are escaped in everything that is HTML."""
     shell.run_line_magic("load_ext", "gradient_notebook")
-    shell.run_line_magic("config", f"ImageGen.currency = {HTML!r}")
-    shell.run_line_magic("config", "ImageGen.price_input_text_tokens = 5.0")
-    shell.run_line_magic("config", "ImageGen.price_output_image_tokens = 40.0")
+    shell.run_line_magic("config", f"ImageGen.prices = {{'source': {HTML!r}, {HTML!r}: {{'per_image': 1}}}}")
     panel = Panel(prompt=HTML, model=HTML, user=HTML, extra={HTML: HTML})
     panel.controls["extra"].value = HTML
     panel.form.variable.value = HTML

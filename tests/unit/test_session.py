@@ -37,8 +37,8 @@ def test_it_begins_with_what_is_declared() -> None:
         ("read_timeout_s", 60, 60.0),
         ("archive", False, False),
         ("archive_dir", "", ""),
-        ("price_input_text_tokens", None, None),
-        ("price_input_text_tokens", 5, 5.0),
+        ("budget", None, None),
+        ("budget", 5, 5.0),
         ("size", "1536x1024", "1536x1024"),
         ("size", None, None),
         ("quality", "low", "low"),
@@ -146,7 +146,7 @@ def test_reset_is_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
         ("partial_images", "0", 0),
         ("archive_dir", "/images", "/images"),
         ("currency", "€", "€"),
-        ("price_output_image_tokens", "40", 40.0),
+        ("budget_per_day", "2.50", 2.5),
         ("concurrency", "", 4),
     ],
 )
@@ -185,21 +185,6 @@ def test_a_worker_takes_its_settings_from_the_environment() -> None:
     environment = {**os.environ, "GRADIENT_IMAGE_CONCURRENCY": "12", "GRADIENT_IMAGE_QUALITY": "low"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "12 low\n"
-
-
-@pytest.mark.parametrize(
-    ("prices", "shown"),
-    [
-        ({}, ""),
-        ({"price_input_text_tokens": 5}, ""),
-        ({"price_input_text_tokens": 5, "price_output_image_tokens": 40}, "$0.04"),
-        ({"price_input_text_tokens": 5, "price_output_image_tokens": 4, "currency": "€"}, "€0.0042"),
-    ],
-)
-def test_tokens_have_a_price_where_both_prices_are_set(prices: dict[str, Any], shown: str) -> None:
-    """Of a million tokens, in the session's currency."""
-    gn.configure(**prices)
-    assert session.price(1056) == shown
 
 
 def test_the_sessions_model_is_the_default_of_every_request(configured: Simulator) -> None:

@@ -26,6 +26,7 @@ PACKAGE = ROOT / "gradient_notebook"
 LAYERS = (
     "api",
     "recording",
+    "money",
     "simulator",
     "session",
     "connect",

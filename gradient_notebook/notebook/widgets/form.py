@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,7 +12,6 @@ from ...api.advice import not_streamed, value_notes
 from ...api.errors import GradientNotebookError, InvalidRequestError
 from ...api.models import DEFAULT_MODEL
 from ...api.params import PARAMETERS, ImageGenerateParams, broken_rule, choices_of
-from .. import formatting
 from ..magic_args import identifier
 from .bundle import TOOLTIP
 from .controls import Field, note, value_of
@@ -22,20 +20,24 @@ from .controls import Field, note, value_of
 class Form:
     """What a person sets before an image is made.
 
-    `session` returns the session's defaults, `price` says what a number of output tokens costs, and `notice` stands
+    `session` returns the session's defaults, `estimate` what a request may cost, as HTML, and `notice` stands
     under all. The prompt holds `{{ }}` to be filled in only where `interpolates` is ticked: text that comes from code takes
     the tick off, and only a person puts it on again.
     """
 
     def __init__(
-        self, name: str, session: Callable[[], Mapping[str, Any]], price: Callable[[int], str], notice: str
+        self,
+        name: str,
+        session: Callable[[], Mapping[str, Any]],
+        estimate: Callable[[ImageGenerateParams], str],
+        notice: str,
     ) -> None:
         self.layout = ipywidgets.Layout()
         """The one of all boxes and notes: each would be another message to the browser."""
         self.fields = {name: Field(parameter, self.layout) for name, parameter in PARAMETERS.items()}
         self.controls = {name: field.control for name, field in self.fields.items()}
         self._session = session
-        self._price = price
+        self._estimated = estimate
         self._held = False
         self._wrong: dict[str, str] = {}
         self._make_others(name, notice)
@@ -96,7 +98,7 @@ class Form:
         for name, control in self.controls.items():
             control.observe(lambda _, name=name: self._touched(name), "value")
         self.controls["prompt"].observe(self._prompt_changed, "value")
-        self.interpolates.observe(lambda _: self._show_estimate(), "value")
+        self.interpolates.observe(lambda _: self.show_estimate(), "value")
         self.variable.observe(lambda _: self._say_of_variable(""), "value")
 
     # What it says
@@ -236,16 +238,17 @@ class Form:
         finally:
             self._held = False
         self.interpolates.layout.display = "" if "{{" in self.controls["prompt"].value else "none"
-        self._show_estimate()
+        self.show_estimate()
 
-    def _show_estimate(self) -> None:
+    def show_estimate(self) -> None:
+        """Show what the form's request may cost, and what has been spent by now."""
         try:
             # The estimate stands there before there is a prompt, which a request must have.
             params = ImageGenerateParams.of({**self.given(), "prompt": "a"})
         except GradientNotebookError:
             self._estimate.value = ""
         else:
-            self._estimate.value = html.escape(formatting.tokens(params, self._price))
+            self._estimate.value = self._estimated(params)
 
     def _refresh(self, name: str, field: Field, advice: str, unfit: Mapping[str, str]) -> None:
         """Enable or disable one control; `unfit` has what the chosen model does not go with, and why."""

@@ -27,6 +27,7 @@ from ...jobs.runner import client_for
 from ...session import session
 from ...storage.archive import get_default
 from .. import codegen, formatting, html
+from ..cost_view import estimate_html
 from ..execution import is_executed, is_terminal
 from ..magic_args import complete_given, identifier
 from ..missing import panel_words
@@ -75,7 +76,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         checked = ImageGenerateParams.of({**values, "prompt": prompt or "a"})
         name = identifier(name)
         notice = simulator_notice() if settings is None and without_key() else ""
-        self.form = Form(name, session.defaults, session.price, notice)
+        self.form = Form(name, session.defaults, estimate_html, notice)
         self._gallery = Gallery().add_class("gradient-images")
         self._results = Results(self._gallery)
         self._recorded: tuple[list[str], ImageGenerateParams | None] = ([name, "no images yet"], None)
@@ -188,6 +189,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         # Before it starts: an end that came first would find no result to show.
         self._results.add(result)
         job._start()
+        self.form.show_estimate()
         return job
 
     def _follow(self, result: Result, job: Job) -> None:
@@ -207,9 +209,10 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         boxes = [formatting.Box.of(error) for error in (failure, result.live.failure) if error]
         boxes += formatting.problems(job)
         unfinished = [formatting.summary(job.params), formatting.seconds(job.elapsed_s)]
-        caption = formatting.caption(result.name, job, session.cost) if job.images else unfinished
+        caption = formatting.caption(result.name, job) if job.images else unfinished
         caption += formatting.extra_settings(job.params, session.defaults())
         self._results.end(result, result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes]))
+        self.form.show_estimate()
         name = getattr(failure, "param", None)
         # Somebody may have changed the control meanwhile: then the error is about what no longer stands there.
         if name in self.controls and self.form.still_says(name, result.given):
