@@ -20,7 +20,7 @@ import pytest
 import gradient_notebook as gn
 from gradient_notebook import history, session
 from gradient_notebook.api.params import ImageGenerateParams
-from gradient_notebook.jobs import spending
+from gradient_notebook.jobs import reuse, spending
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.notebook.cost_view import cost_report
 from gradient_notebook.simulator import Fault, Simulator
@@ -28,6 +28,7 @@ from gradient_notebook.simulator.generations import TINY_PICTURE
 from gradient_notebook.storage import clock
 from gradient_notebook.storage.archive import get_default
 from gradient_notebook.storage.budget import Total
+from gradient_notebook.storage.ledger import VERSION, ImageRecord, Ledger, Record
 
 PRICES = {"input_text_tokens": 5, "output_image_tokens": 40}
 SMALL: dict[str, Any] = {"quality": "low", "size": "1024x1024"}
@@ -450,3 +451,52 @@ def test_a_process_that_was_forked_has_spent_nothing_yet(priced: Simulator) -> N
             os._exit(0 if told == ({}, ONE) else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert spending.of_process.totals()["$"].used == ONE
+
+
+def test_what_is_reused_costs_nothing_and_is_not_refused(priced: Simulator) -> None:
+    """Only what is made is reserved: of two images one is there already."""
+    gn.configure(budget=0.025, budget_per_day=0.025)
+    gn.generate("x", **SMALL, reuse=True)
+    reuse.numbers.__init__()  # type: ignore[misc] # as in a new process
+    job = gn.submit("x", **SMALL, n=2, reuse=True)
+    assert len(job.result()) == 2
+    assert (job.cost, len(priced.posts)) == (gn.Cost.of(ONE, "$"), 2)
+    reuse.numbers.__init__()  # type: ignore[misc]
+    gn.configure(budget=0)
+    again = gn.submit("x", **SMALL, n=2, reuse=True)
+    assert len(again.result()) == 2
+    assert (again.cost, len(priced.posts)) == (gn.Cost(), 2)
+
+
+def test_a_sweep_says_what_it_costs_and_stops_at_a_budget(priced: Simulator) -> None:
+    """Its plan has the least and the most; what has no room is not sent, and is made when there is."""
+    gn.configure(budget=0.04, concurrency=1)
+    asked: dict[str, Any] = {"quality": ["low", None], "size": "1024x1024"}
+    plan = gn.sweep("{{animal}}", animal=["a", "b"], **asked, start=False).plan
+    assert [str(cost) for cost in plan.cost] == ["$0.04", "$0.35"]
+    assert "$0.04–$0.35" in str(plan)
+    study = gn.sweep("{{letter}}", letter=list("abcde"), **SMALL).result()
+    assert study.outcomes == {"done": 3, "failed": 2}
+    assert str(study.cost) == "$0.03"
+    assert "budget=$0.04: this may cost up to $0.01" in study.sel(letter="e")[0].error
+    gn.configure(budget=1)
+    assert gn.sweep("{{letter}}", letter=list("abcde"), **SMALL).result().outcomes == {"done": 5}
+    assert len(priced.posts) == 5
+
+
+def test_what_an_earlier_version_has_recorded_is_of_unknown_cost(priced: Simulator, tmp_path: Path) -> None:
+    """It counts as that in every sum; what was refused then cost nothing."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    images = (ImageRecord(position=0, outcome="done"), ImageRecord(position=1, outcome="refused"))
+    ledger.put(Record(id="old", started_at=time.time(), model="m", prompt="x", params={}, endpoint="", images=images))
+    with ledger._open("mode=rw") as connection:
+        connection.execute("DROP TABLE spending")
+        for column in ("generations DROP COLUMN currency", "generations DROP COLUMN most", "images DROP COLUMN cost"):
+            connection.execute(f"ALTER TABLE {column}")
+        connection.execute(f"PRAGMA user_version = {VERSION - 1}")
+    gn.configure(archive_dir=str(tmp_path))
+    assert str(history().cost) == "1 image of unknown cost"
+    gn.generate("x", **SMALL)
+    assert str(history().cost) == "$0.01 and 1 image of unknown cost"
+    assert spending.today() == {None: Total(unknown=1), "$": Total(spent=ONE)}
+    assert cost_report().splitlines()[1] == "Today         $0.01 and 1 image of unknown cost"
