@@ -42,7 +42,9 @@ class SessionMeter:
         self._most = self._price.most_of_one(params) if self._price else None
         most = None if self._most is None else self._most * params.n
         self._limits = spending.Budgets.now(params.model, session.money(simulated=is_simulated), most, None)
-        self._archive: Archive | None = get_default()
+        self._archive: Archive | None = get_default() if self._limits.budget_per_day is not None else None
+        if self._archive and self._archive.problem():
+            self._archive = None  # as for a job: nothing is kept, and this process counts its own days
         self._slots = [ImageSlot() for _ in range(params.n)]
         self._has_ended = False
         self._spending = Spending(
@@ -57,8 +59,6 @@ class SessionMeter:
         self._spending = self._counted()
         check = partial(self._limits.check_in_memory, counts_days=self._archive is None)
         spending.of_process.hold(self._spending, check)
-        if self._limits.budget_per_day is None:
-            self._archive = None
         if self._archive is not None:
             try:
                 await finish_despite_cancel(in_a_thread(self._reserve, self._archive.ledger))

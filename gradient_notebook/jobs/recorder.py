@@ -115,19 +115,18 @@ class Recorder:
 
     def begin(self, slots: list[ImageSlot]) -> None:
         """Write down what is about to be asked for; raise BudgetExceededError where it may cost more than is left."""
-        self._named, self._slots = "", slots
+        self._slots = slots
         if self._archive and (problem := self._archive.problem()):
             self._archive = None
             notice = f"Nothing is kept: {problem}. Save the image yourself, or set archive_dir to another folder."
             self.notices += [notice] if session.is_first(notice) else []  # once: it holds for all that follows
         # What came before was a wait for other requests, which is no time of this one.
         self.began_s = time.monotonic()
-        # From now on until the end the record is not deleted, by whatever process.
         self._price = session.price_of(self._params.model, simulated=self._is_simulated)
         most = self._price.most_of_one(self._params) if self._price else None
         record = dataclasses.replace(
             self._record,
-            owner=this_process(),
+            owner=this_process(),  # from now on until the end the record is not deleted, by whatever process
             started_at=clock.now(),
             currency=self._price.currency if self._price else None,
             most=most,
@@ -135,7 +134,7 @@ class Recorder:
         self._record = without_reused(record, slots)
         self._reserve()
         # Even if the disk has refused it: the request is sent, and may be billed.
-        self.is_begun = True
+        self._named, self.is_begun = "", True
 
     def _reserve(self) -> None:
         """Reserve what it may cost in this process and, with the record, in the ledger."""
@@ -152,7 +151,7 @@ class Recorder:
         if self._archive is None or limits.budget_per_day is None:
             self.note()
             return
-        with spending.reserving(self.id), self._lock:
+        with spending.reserving(self._record.id), self._lock:
             self._note(limits.check_in_ledger)
 
     def note(self) -> None:

@@ -463,6 +463,11 @@ def test_what_is_reused_costs_nothing_and_is_not_refused(priced: Simulator) -> N
     assert (job.cost, len(priced.posts)) == (gn.Cost.of(ONE, "$"), 2)
     reuse.numbers.__init__()  # type: ignore[misc]
     gn.configure(budget=0)
+    refused = gn.submit("x", **SMALL, n=3, reuse=True)
+    assert len(refused.result()) == 2  # the third is made by nobody
+    assert isinstance(refused.errors[0], gn.BudgetExceededError)
+    assert refused.id in {entry.id for entry in history()}
+    reuse.numbers.__init__()  # type: ignore[misc]
     again = gn.submit("x", **SMALL, n=2, reuse=True)
     assert len(again.result()) == 2
     assert (again.cost, len(priced.posts)) == (gn.Cost(), 2)
