@@ -19,6 +19,7 @@ from ..money.cost import Cost
 from ..session import session
 from ..storage import clock, reading
 from ..storage.archive import NOWHERE, Archive, get_default
+from ..storage.budget import cost_in_all
 from ..storage.outcome import ENDED, Outcome
 from ..storage.record import Record
 from ..storage.search import Query
@@ -156,7 +157,7 @@ class History(Sequence[HistoryEntry]):
     @property
     def cost(self) -> Cost:
         """What all of these cost together, by the prices that held when they were made."""
-        return Cost.total(entry.cost for entry in self)
+        return self._read_of(self._ids, cost_in_all, Cost())
 
     def cost_by(self, what: str) -> dict[str, Cost]:
         """Return what these cost by day, model or outcome, newest first.

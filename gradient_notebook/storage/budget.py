@@ -7,14 +7,15 @@ transaction that writes it into the record: whenever a process dies, what counts
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ..money.cost import Cost
-from . import owner
-from .record import ImageRecord, Record, billionths, from_billionths
+from . import owner, reading
+from .record import ImageRecord, Record, billionths, from_billionths, may_be_billed
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -147,6 +148,21 @@ def totals(connection: Connection, since: float) -> Totals:
         )
         for currency, name, _, spent, held, unknown, at in found.fetchall()
     )
+
+
+def cost_in_all(connection: Connection, ids: Sequence[str]) -> Cost:
+    """Return what records cost together: `cost_of` each, summed where they lie."""
+    known, unknown = reading.costs(connection, ids)
+    amounts = Cost.total(Cost.of(from_billionths(amount), currency) for currency, amount in known)
+    return amounts + Cost(unknown=sum(may_be_billed(outcome, _facts(error)) for outcome, error in unknown))
+
+
+def _facts(stored: Any) -> Mapping[str, Any] | None:
+    try:
+        facts = json.loads(stored or "null")
+    except (TypeError, ValueError, RecursionError):  # damaged
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def cost_of(record: Record, images: Sequence[ImageRecord] | None = None) -> Cost:

@@ -632,7 +632,7 @@ def _tables(connection: Connection) -> dict[str, set[str]]:
     """Return the columns of each table of ours that there is."""
     columns = {
         table: {row["name"] for row in select(connection, f"PRAGMA table_info({table})")}
-        for table in ("generations", "images", "texts")
+        for table in ("generations", "images", "texts", "spending")
     }
     return {table: names for table, names in columns.items() if names}
 

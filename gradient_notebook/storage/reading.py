@@ -114,6 +114,17 @@ def usages(connection: Connection, ids: Sequence[str]) -> Iterator[str]:
     yield from (usage for (usage,) in connection.execute(read, {"ids": value}))
 
 
+def costs(connection: Connection, ids: Sequence[str]) -> tuple[list[tuple[str, int]], list[tuple[Any, Any]]]:
+    """Return what is known of what these records cost, by currency; and how those images ended whose cost is not known."""
+    of_these, value = _of_these(connection, ids)
+    known = (
+        "SELECT currency, sum(cost) FROM images JOIN generations ON id = generation "  # noqa: S608 - our own words
+        f"WHERE typeof(cost) = 'integer' AND typeof(currency) = 'text' AND {of_these} GROUP BY currency"
+    )
+    unknown = f"SELECT outcome, error FROM images WHERE cost IS NULL AND {of_these}"  # noqa: S608 - our own words
+    return connection.execute(known, {"ids": value}).fetchall(), connection.execute(unknown, {"ids": value}).fetchall()
+
+
 def beginnings(connection: Connection, ids: Sequence[str]) -> dict[str, float]:
     """Return when those of these records that are there began."""
     found = connection.execute(

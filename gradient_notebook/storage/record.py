@@ -23,6 +23,14 @@ class DamagedRowError(ValueError):
     """A row of the ledger holds what no version of this package has written."""
 
 
+def may_be_billed(outcome: Any, error: Mapping[str, Any] | None) -> bool:
+    """Whether an image that ended so may have cost something, where nothing else says what."""
+    status = (error or {}).get("status_code")
+    refused = isinstance(status, int) and 400 <= status < 500 and status != 408
+    was_sent = (error or {}).get("sent") is not False
+    return outcome != "refused" and not (outcome == "failed" and (refused or not was_sent))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageRecord:
     """One of a generation's images, by its position from 0."""
@@ -47,10 +55,7 @@ class ImageRecord:
     @property
     def may_be_billed(self) -> bool:
         """Whether it may have cost something, as far as its end says so."""
-        status = (self.error or {}).get("status_code")
-        refused = isinstance(status, int) and 400 <= status < 500 and status != 408
-        was_sent = (self.error or {}).get("sent") is not False
-        return self.outcome != "refused" and not (self.outcome == "failed" and (refused or not was_sent))
+        return may_be_billed(self.outcome, self.error)
 
 
 @dataclass(frozen=True, kw_only=True)
