@@ -23,7 +23,6 @@ from .session import session
 
 SIMULATOR_NOTICE = "No key is set: using the built-in simulator (images are marked, nothing is billed)."
 SIMULATOR = "the simulator"
-SERVICE = "simulator"
 """What the embedded simulator is called as a service: nothing that it makes is billed."""
 _KEYRING_ENTRY = ("gradient_notebook", "model access key")
 
@@ -43,6 +42,7 @@ class Settings(api_settings.Settings):
         max_retries: how often a request that never reached the model is sent again, 4 unless given; no other ever is.
         max_wait_s: seconds of waiting before that, in all; 120 unless given.
         service: which service it is, for the identity of a request; the endpoint without its scheme unless given.
+        is_billed: whether it bills what it makes; what other services would bill is counted apart.
 
     Raises:
         InvalidSettingsError: a key or an endpoint that cannot be used; a limit below 0.
@@ -118,6 +118,11 @@ def without_key() -> bool:
     return _found_endpoint(None, find_key())[0] is None
 
 
+def is_billed() -> bool:
+    """Whether what is made now costs money: neither the simulator nor a recording answers."""
+    return not session.replay and not without_key()
+
+
 def simulator_notice() -> str:
     """Return the one line that says that the simulator is used, for somebody who says it now."""
     global _is_announced
@@ -144,7 +149,8 @@ def _simulated() -> dict[str, Any]:
         "key": Key("the-simulator-takes-any-key", SIMULATOR),
         "endpoint_source": SIMULATOR,
         "key_source": SIMULATOR,
-        "service": SERVICE,  # whatever its port is this time: what it has painted answers the same request again
+        "is_billed": False,
+        "service": "simulator",  # whatever its port is this time: what it has painted answers the same request again
     }
 
 
@@ -174,6 +180,7 @@ def _replayed() -> dict[str, Any]:
         "key": key,
         "endpoint_source": where,
         "key_source": where,
+        "is_billed": False,
         "service": "a recording",
     }
 

@@ -18,12 +18,10 @@ import hashlib
 import json
 import os
 import re
-import tempfile
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .api import bounds
 from .api.errors import InvalidRequestError
@@ -32,6 +30,9 @@ from .api.identity import NOT_OF_THE_IMAGE
 from .api.images import extension
 from .api.params import ImageGenerateParams
 from .api.text import SHORT, clean
+
+if TYPE_CHECKING:
+    import zipfile
 
 FORMAT = "gradient_notebook recording"
 VERSION = 1
@@ -81,6 +82,22 @@ def request_of(params: ImageGenerateParams, events: Iterable[RecordedEvent]) -> 
     return RecordedRequest(body=body_of(params.body()), events=tuple(events))
 
 
+def path_of(record: object) -> Path:
+    """Return where to record; raise InvalidRequestError where nothing can be recorded there."""
+    if not isinstance(record, str | Path) or not str(record).strip():
+        raise InvalidRequestError(f"record={clean(repr(record), SHORT)}: expected a path", param="record", sent=False)
+    path = Path(record).expanduser().absolute()
+    if not path.suffix:
+        path = path.with_suffix(SUFFIX)
+    if not path.parent.is_dir():
+        raise InvalidRequestError(
+            f"record={str(record)!r}: there is no folder {path.parent}", param="record", sent=False
+        )
+    if path.exists():
+        read(path)  # what is no recording is not written over
+    return path
+
+
 def append(path: Path, requests: Sequence[RecordedRequest]) -> None:
     """Add requests to a recording, which is made where there is none; it is there whole at each moment.
 
@@ -88,6 +105,9 @@ def append(path: Path, requests: Sequence[RecordedRequest]) -> None:
         InvalidRequestError: there is a file of this name that is no recording.
         OSError: it cannot be written.
     """
+    import tempfile  # which bring half of the standard library
+    import zipfile
+
     before = read(path) if path.exists() else []
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".gradient-")
     try:
@@ -113,7 +133,7 @@ def _write(whole: zipfile.ZipFile, number: int, request: RecordedRequest) -> Non
                 there.add(told["image"])
         events.append(told)
     text = json.dumps({"body": dict(request.body), "events": events}, ensure_ascii=False)
-    whole.writestr(f"requests/{number:06}.json", text, zipfile.ZIP_DEFLATED)
+    whole.writestr(f"requests/{number:06}.json", text)
 
 
 def read(path: Path | str) -> list[RecordedRequest]:
@@ -122,6 +142,8 @@ def read(path: Path | str) -> list[RecordedRequest]:
     Raises:
         InvalidRequestError: it is none, is cut, or is of another version: nothing of it is used.
     """
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as whole:
             return _read(whole)
@@ -166,7 +188,7 @@ def _json(whole: zipfile.ZipFile, entry: zipfile.ZipInfo) -> dict[str, Any]:
     return found
 
 
-_SAID = frozenset({*REPORTED, "usage", "revised_prompt"})
+SAID = frozenset({*REPORTED, "usage", "revised_prompt"})
 
 
 def _request(whole: zipfile.ZipFile, told: Mapping[str, Any]) -> RecordedRequest:
@@ -199,7 +221,7 @@ def _event(whole: zipfile.ZipFile, told: dict[str, Any]) -> RecordedEvent:
         if not 400 <= told["status"] < 600:
             raise ValueError(f"status is {told['status']}")
         return RecordedEvent(at_s=at_s, type=kind, said=told)
-    if kind not in (PARTIAL, COMPLETED) or not set(told) <= _SAID:
+    if kind not in (PARTIAL, COMPLETED) or not set(told) <= SAID:
         raise ValueError(f"an event is not of the format: {clean(kind, SHORT)}")
     return RecordedEvent(at_s=at_s, type=kind, image=_picture(whole, name), said=told)
 

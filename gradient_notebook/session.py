@@ -282,25 +282,25 @@ class Session:
         """Return the timeouts and the bounds of retries, as fields of `Settings`."""
         return {name: self.__dict__[name] for name in LIMITS}
 
-    def money(self, *, simulated: bool = False) -> str:
+    def money(self, *, billed: bool = True) -> str:
         """Return the currency that everything is counted in.
 
         Args:
-            simulated: whether it is for what the built-in simulator makes, which is counted apart.
+            billed: whether the service bills what it makes; what the built-in simulator makes is counted apart.
         """
         prices: PriceList | None = self.__dict__["prices"]
-        return ((prices.currency if prices else "") or self.__dict__["currency"]) + SIMULATED * simulated
+        return ((prices.currency if prices else "") or self.__dict__["currency"]) + SIMULATED * (not billed)
 
-    def price_of(self, model: str, *, simulated: bool = False) -> Price | None:
+    def price_of(self, model: str, *, billed: bool = True) -> Price | None:
         """Return what a model costs, if that is known: of the names of models in `prices`, the longest that fits counts.
 
         Args:
             model: its id.
-            simulated: whether the built-in simulator answers, whose prices are in simulated money.
+            billed: whether the service bills what it makes; the prices of the built-in simulator are in simulated money.
         """
         prices: PriceList | None = self.__dict__["prices"]
         price = prices.of(model) if prices else None
-        return price.in_currency(self.money(simulated=simulated)) if price else None
+        return price.in_currency(self.money(billed=billed)) if price else None
 
 
 MAX_COST = Parameter(

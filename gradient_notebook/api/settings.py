@@ -57,6 +57,7 @@ class Settings:
         max_retries: how often a request that never reached the model is sent again; no other ever is.
         max_wait_s: seconds of waiting before that, in all.
         service: which service it is, for the identity of a request; the endpoint without its scheme unless given.
+        is_billed: whether it bills what it makes; what other services would bill is counted apart.
 
     Raises:
         InvalidSettingsError: a key or an endpoint that cannot be used; a limit below 0.
@@ -72,6 +73,7 @@ class Settings:
     max_retries: int = 4
     max_wait_s: float = 120.0
     service: str = field(default="", compare=False)
+    is_billed: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
         self.key.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import datetime as dt
 from collections.abc import Iterable, Iterator
@@ -180,6 +181,9 @@ class HistoryEntry:
     @property
     def _kept(self) -> list[ImageRecord]:
         return [image for image in self.record.images if image.file]
+
+    def _original(self, image: ImageRecord) -> builtins.bytes:
+        return _read(self._path(image))
 
     def _path(self, image: ImageRecord) -> Path:
         return self._archive.originals / Path(image.file or "").name  # a name, never a way out of the folder

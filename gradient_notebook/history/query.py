@@ -180,6 +180,19 @@ class History(Sequence[HistoryEntry]):
 
         return pd.DataFrame([row_of(entry) for entry in self])
 
+    def record(self, path: Path | str) -> int:
+        """Add their finished images to a recording, for `session.replay`, and return how many; the oldest comes first.
+
+        Args:
+            path: the file, which is made where there is none.
+
+        Raises:
+            InvalidRequestError: nothing to record, too much, an original that is gone, or a file that is no recording.
+        """
+        from .recorded import record
+
+        return record(self, path)
+
     def delete(self) -> None:
         """Delete all of these, records and files, for good.
 

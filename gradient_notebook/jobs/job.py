@@ -8,9 +8,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import ForkedError, InvalidRequestError, JobCancelledError
+from ..api.errors import ForkedError, GradientNotebookError, InvalidRequestError, JobCancelledError
 from ..api.events import Usage
 from ..api.identity import identity
 from ..api.params import ImageGenerateParams
@@ -24,6 +25,7 @@ from .image_slot import ImageSlot, open_all
 from .notes import notes_on_images, notes_on_request
 from .recorder import Part, Recorder
 from .reuse import Reuse, notes_on_reuse, numbers
+from .tape import Tape
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,10 +44,11 @@ def new_job(
     reuse: bool = False,
     part: Part | None = None,
     max_cost: float | None = None,
+    record: Path | None = None,
 ) -> Job:
     """Return a job that has not begun; without an archive nothing is kept on disk, and there is nothing to reuse.
 
-    What may cost more than `max_cost` is not sent.
+    What may cost more than `max_cost` is not sent. `record` is the file to which what comes is added.
     """
     job = Job.__new__(Job)
     job.params = params
@@ -60,6 +63,7 @@ def new_job(
     job._settings = settings
     job._recorder = Recorder(archive, params, settings, part, max_cost)
     job._notes_on_request = notes_on_request(params, settings.endpoint)
+    job._tape = Tape(record, params) if record else None
     job._observers = [observer] if observer else []
     job._callbacks = []
     job._started_s = time.monotonic()
@@ -93,6 +97,7 @@ class Job:
     _settings: Settings
     _recorder: Recorder
     _reuse: Reuse | None
+    _tape: Tape | None
     _notes_on_request: list[str]
     _observers: list[Observer]
     _callbacks: list[Observer]
@@ -395,7 +400,15 @@ class Job:
         process_end.watch(self)  # what is cancelled before it has started as well: a loop holds its tasks weakly
         self._begun = True
         self._changed = asyncio.Event()
-        work = Runner(self.params, self._settings, self._recorder, self._slots, self._changed.set, reuse=self._reuse)
+        work = Runner(
+            self.params,
+            self._settings,
+            self._recorder,
+            self._slots,
+            self._changed.set,
+            reuse=self._reuse,
+            tape=self._tape,
+        )
         self._runner_task = asyncio.ensure_future(work.run())
         self._run = asyncio.ensure_future(self._run_to_the_end())
 
@@ -427,6 +440,8 @@ class Job:
                 await in_a_thread(self._recorder.end, self._outcome)
             except Exception:  # a bug of ours: those who wait for the job must not wait for ever
                 _logger.exception("The end of %r could not be recorded", self)
+        if self._tape:
+            await in_a_thread(self._write_recording, self._tape)
         # From here on `done()` is true, so that the observers show the end. Those who wait go on only after them:
         # what executes a notebook may drop what a cell shows when it has ended.
         self._elapsed_s = time.monotonic() - self._started_s
@@ -437,6 +452,12 @@ class Job:
         if self._callbacks:
             await in_a_thread(self._run_callbacks)
         process_end.forget(self)  # only now: a callback may begin another job
+
+    def _write_recording(self, tape: Tape) -> None:
+        try:
+            tape.write()
+        except (OSError, GradientNotebookError) as error:
+            self._recorder.notices.append(f"The recording could not be written: {error}")
 
     async def _tell_changes(self) -> None:
         while True:

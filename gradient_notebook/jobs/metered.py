@@ -12,7 +12,6 @@ from ..api import client as api_client
 from ..api.events import ImageGenCompletedEvent, ImageGenStreamEvent
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
-from ..connect import SERVICE
 from ..session import session
 from ..storage import clock
 from ..storage.archive import Archive, get_default
@@ -36,12 +35,11 @@ class SessionMeter:
     """What one request counts for: in this process always, in the ledger where there is a budget of a day."""
 
     def __init__(self, params: ImageGenerateParams, settings: Settings) -> None:
-        is_simulated = settings.service == SERVICE
         self._params = params
-        self._price = session.price_of(params.model, simulated=is_simulated)
+        self._price = session.price_of(params.model, billed=settings.is_billed)
         self._most = self._price.most_of_one(params) if self._price else None
         most = None if self._most is None else self._most * params.n
-        self._limits = spending.Budgets.now(params.model, session.money(simulated=is_simulated), most, None)
+        self._limits = spending.Budgets.now(params.model, session.money(billed=settings.is_billed), most, None)
         self._archive: Archive | None = get_default() if self._limits.budget_per_day is not None else None
         if self._archive and self._archive.problem():
             self._archive = None  # as for a job: nothing is kept, and this process counts its own days

@@ -18,7 +18,6 @@ from ..api.events import REPORTED
 from ..api.identity import identity
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
-from ..connect import SERVICE
 from ..money.cost import Cost
 from ..money.prices import Price
 from ..session import session
@@ -73,7 +72,7 @@ class Recorder:
         self._max_cost = max_cost
         self._price: Price | None = None
         """The one that holds when it begins, and for its record from then on."""
-        self._is_simulated = settings.service == SERVICE
+        self._is_billed = settings.is_billed
         self.began_s = time.monotonic()
         """When the first of it was sent, or before that was made (monotonic seconds)."""
         self._record = Record(
@@ -122,7 +121,7 @@ class Recorder:
             self.notices += [notice] if session.is_first(notice) else []  # once: it holds for all that follows
         # What came before was a wait for other requests, which is no time of this one.
         self.began_s = time.monotonic()
-        self._price = session.price_of(self._params.model, simulated=self._is_simulated)
+        self._price = session.price_of(self._params.model, billed=self._is_billed)
         most = self._price.most_of_one(self._params) if self._price else None
         record = dataclasses.replace(
             self._record,
@@ -141,7 +140,7 @@ class Recorder:
         most = self._record.most
         limits = spending.Budgets.now(
             self._params.model,
-            session.money(simulated=self._is_simulated),
+            session.money(billed=self._is_billed),
             None if most is None else most * len(self._made),
             self._max_cost,
         )

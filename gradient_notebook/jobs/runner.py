@@ -19,6 +19,7 @@ from .concurrency import place
 from .image_slot import ImageSlot
 from .recorder import Recorder
 from .reuse import Reuse
+from .tape import Tape
 from .threads import finish_despite_cancel, in_a_thread
 
 if TYPE_CHECKING:
@@ -42,12 +43,14 @@ class Runner:
         changed: Callable[[], None],
         *,
         reuse: Reuse | None = None,
+        tape: Tape | None = None,
     ) -> None:
         self._params = params
         self._settings = settings
         self._recorder = recorder
         self._slots = slots
         self._reuse = reuse
+        self._tape = tape
         self._changed = changed
         self._recording: asyncio.Future[None] | None = None
 
@@ -92,6 +95,8 @@ class Runner:
             await finish_despite_cancel(in_a_thread(self._keep, left[0], lacking))
         for slot in left:
             slot.fail(lacking)
+        if self._tape and left:
+            self._tape.fail(first, lacking)
         for slot in mine.values():
             if isinstance(slot.error, GradientNotebookError) and self._recorder.is_recorded:
                 slot.error.record_id = self._recorder.id
@@ -99,14 +104,18 @@ class Runner:
 
     async def _receive(self, params: ImageGenerateParams, first: int, mine: Slots) -> None:
         client = client_for(self._settings)
-        for slot in mine.values():
+        for index, slot in mine.items():
             slot.is_sent = True
+            if self._tape:
+                self._tape.begin(index)
         async with await client.images.send(params, first, waiting=partial(self._set_wait, mine)) as events:
             events.on_address = partial(self._note_address, mine)
             for slot in mine.values():
                 slot.request_id = events.request_id
             try:
                 async for event in events:
+                    if self._tape:
+                        self._tape.add(event)
                     await self._take(event, mine)
             # One answer can bring several images, all of them paid for: what has arrived is kept before the job ends.
             except asyncio.CancelledError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from ..api.credentials import refuse_key_in
@@ -11,6 +12,7 @@ from ..api.options import GenerateOptions, StreamableOptions, with_parameters_in
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from ..connect import discover
+from ..recording import path_of
 from ..session import MAX_COST, session
 from ..storage.archive import get_default
 from .job import Job, new_job
@@ -26,6 +28,7 @@ def submit(
     settings: Settings | None = None,
     reuse: bool | None = None,
     max_cost: float | None = None,
+    record: str | Path | None = None,
     **options: Unpack[GenerateOptions],
 ) -> Job:
     """Start making images in the background, and return at once. Each image costs.
@@ -36,6 +39,7 @@ def submit(
         reuse: serve what the archive has answered before from there; `session.reuse` unless given. The k-th identical
             request of a process takes the k-th answer.
         max_cost: the most that it may cost, at the session's prices; what may cost more is not sent.
+        record: a file to which what comes is added, for `session.replay`; it has the prompts and images, and no key.
         **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
 
     Returns:
@@ -50,7 +54,7 @@ def submit(
     >>> job.result().size
     (1024, 1024)
     """
-    job = _job(prompt, settings, options, reuse=reuse, max_cost=max_cost)
+    job = _job(prompt, settings, options, reuse=reuse, max_cost=max_cost, record=record)
     job._start()
     return job
 
@@ -62,6 +66,7 @@ def generate(
     settings: Settings | None = None,
     reuse: bool | None = None,
     max_cost: float | None = None,
+    record: str | Path | None = None,
     n: Literal[1] | None = None,
     **options: Unpack[StreamableOptions],
 ) -> Image: ...
@@ -72,6 +77,7 @@ def generate(
     settings: Settings | None = None,
     reuse: bool | None = None,
     max_cost: float | None = None,
+    record: str | Path | None = None,
     n: int,
     **options: Unpack[StreamableOptions],
 ) -> Image | list[Image]: ...
@@ -82,6 +88,7 @@ def generate(
     settings: Settings | None = None,
     reuse: bool | None = None,
     max_cost: float | None = None,
+    record: str | Path | None = None,
     **options: Unpack[GenerateOptions],
 ) -> Any:
     """Make images and return them: `submit` and `Job.result` in one. Each image costs.
@@ -94,6 +101,7 @@ def generate(
         reuse: serve what the archive has answered before from there; `session.reuse` unless given. The k-th identical
             request of a process takes the k-th answer.
         max_cost: the most that it may cost, at the session's prices; what may cost more is not sent.
+        record: a file to which what comes is added, for `session.replay`; it has the prompts and images, and no key.
         **options: the parameters of the API, as `n=3`, `size="1536x1024"` (width x height, pixels), `quality="low"`.
 
     Returns:
@@ -109,7 +117,7 @@ def generate(
     >>> generate("A red fox", quality="low", size="1536x1024").size
     (1536, 1024)
     """
-    job = _job(prompt, settings, options, reuse=reuse, max_cost=max_cost)
+    job = _job(prompt, settings, options, reuse=reuse, max_cost=max_cost, record=record)
     from . import event_loop
 
     with event_loop.interrupts_told():  # here, too: then Ctrl-C shows the caller's line, and none of the package
@@ -117,7 +125,13 @@ def generate(
 
 
 def _job(
-    prompt: str, settings: Settings | None, options: Mapping[str, Any], *, reuse: bool | None, max_cost: float | None
+    prompt: str,
+    settings: Settings | None,
+    options: Mapping[str, Any],
+    *,
+    reuse: bool | None,
+    max_cost: float | None,
+    record: Any = None,
 ) -> Job:
     if reuse not in (None, True, False):
         raise InvalidRequestError(f"reuse={reuse!r}: expected True or False", param="reuse", sent=False)
@@ -125,5 +139,6 @@ def _job(
     checked, where = ImageGenerateParams.of({"prompt": prompt, **session.with_model(options)}), settings or discover()
     # Before there is a job: its record would put the key on disk.
     refuse_key_in(checked.given(), where.key)
+    where_to = None if record is None else path_of(record)
     serves = session.reuse if reuse is None else reuse
-    return new_job(checked, where, get_default(), reuse=serves, max_cost=limit)
+    return new_job(checked, where, get_default(), reuse=serves, max_cost=limit, record=where_to)

@@ -20,6 +20,7 @@ from ..api.text import clean, clean_json
 from ..connect import discover, find_key
 from ..jobs import event_loop
 from ..jobs.job import Job, new_job
+from ..recording import path_of
 from ..session import session
 from ..storage.archive import default_file_mode, get_default, write_atomic
 from . import formatting
@@ -54,6 +55,9 @@ class CellRun:
             # Now: a path that cannot be written is refused before anything is sent and billed.
             where = args.save if args.raw else filled_path(args.save, fill)
             self.save = save_path(where, args.name, self.params, overwrite=args.overwrite)
+        self._record = (
+            None if args.record is None else path_of(args.record if args.raw else filled_path(args.record, fill))
+        )
         self._shell = shell
         self._is_executed = is_executed()
 
@@ -139,7 +143,8 @@ class CellRun:
         try:
             settings = discover(found=self._found)
             reuse = session.reuse if self.args.reuse is None else self.args.reuse
-            job = new_job(self.params, settings, get_default(), observer, reuse=reuse, max_cost=self.args.max_cost)
+            more: dict[str, Any] = {"reuse": reuse, "max_cost": self.args.max_cost, "record": self._record}
+            job = new_job(self.params, settings, get_default(), observer, **more)
             job._notes_on_request += [*self._notes, *_note_on_reuse(job)]
             self.output.attach(job)
         except BaseException as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from ..api.params import ImageGenerateParams
-from ..connect import without_key
+from ..connect import is_billed
 from ..jobs import spending
 from ..money.cost import Cost
 from ..money.currency import SIMULATED, in_words
@@ -43,7 +43,7 @@ def in_short() -> str:
     """Return what this session has spent, and what is left of the budget that has least left; empty without prices."""
     if session.prices is None:
         return ""
-    currency = session.money(simulated=without_key())
+    currency = session.money(billed=is_billed())
     mine = spending.of_process.totals()
     total = mine.get(currency, Total())
     unknown = sum(one.unknown for one in mine.values())
@@ -69,7 +69,7 @@ def in_full(totals: Totals, limit: float | None) -> str:
 
 def left_of(limit: float, totals: Totals) -> str:
     """Return what is left of a budget, in words."""
-    currency = session.money(simulated=without_key())
+    currency = session.money(billed=is_billed())
     left = max(Decimal(), Decimal(str(limit)) - totals.get(currency, Total()).used)
     shown = session.money()
     return f"{in_words(left, shown)} of {in_words(Decimal(str(limit)), shown)} left"
@@ -90,5 +90,5 @@ def _prices() -> Iterator[str]:
         return
     for price in session.prices.prices:
         yield f"Price of {price.in_currency(session.money())}"
-    if without_key():
-        yield f"The simulator's images are counted as{SIMULATED} money: nothing is billed."
+    if not is_billed():
+        yield f"The images of the simulator, or of a recording, are counted as{SIMULATED} money: nothing is billed."

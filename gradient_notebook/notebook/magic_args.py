@@ -33,6 +33,7 @@ _FLAGS: Mapping[str, str] = {
     "raw": "Send the prompt as it is: insert nothing for {{ }}.",
     "quiet": "Show nothing but errors.",
 }
+_RECORD = "Add what comes to this file, with its times, for %config ImageGen.replay."
 _REUSE = "Serve what the archive has answered before from there: nothing is sent or billed. --no-reuse overrules the session."
 
 _USAGE = """\
@@ -57,6 +58,7 @@ class MagicArgs:
     dry_run: bool = False
     raw: bool = False
     quiet: bool = False
+    record: str | None = None
     reuse: bool | None = None
 
     @property
@@ -109,6 +111,7 @@ def make_parser(magic: str, usage: str, description: str) -> Parser:
         metavar="PATH",
         help="Also save the original file there. An inserted value stays in the folder that is written before it.",
     )
+    parser.add_argument("--record", metavar="FILE", help=_escaped(_RECORD))
     parser.add_argument("--reuse", action=argparse.BooleanOptionalAction, help=_escaped(_REUSE))
     parser.add_argument("--max-cost", metavar="AMOUNT", help=_escaped(MAX_COST.help))
     for flag, text in _FLAGS.items():
@@ -190,7 +193,7 @@ def parse(line: str, fill: Callable[[str], str] | None = None, parser: Parser = 
     given = {name: _value(name, values[name]) for name in PARAMETERS if values.get(name) is not None}
     if rest:
         raise unknown(_restored(rest[0], kept), parser)
-    own = {flag: values[flag] for flag in ("save", "reuse", *(name.replace("-", "_") for name in _FLAGS))}
+    own = {flag: values[flag] for flag in ("save", "record", "reuse", *(name.replace("-", "_") for name in _FLAGS))}
     most = None if values["max_cost"] is None else MAX_COST.parse(values["max_cost"])
     return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, max_cost=most, **own)
 

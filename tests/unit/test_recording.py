@@ -13,11 +13,14 @@ import pytest
 from gradient_notebook import (
     BadRequestError,
     Client,
+    ContentPolicyError,
     InvalidRequestError,
     InvalidSettingsError,
     configure,
     generate,
+    history,
     session,
+    submit,
 )
 from gradient_notebook.recording import COMPLETED, ERROR, PARTIAL, RecordedEvent, RecordedRequest, append, read
 from gradient_notebook.simulator import Simulator
@@ -191,3 +194,73 @@ def test_what_is_no_recording_is_refused(lesson: Path, damage: Callable[[Path], 
         with pytest.raises(InvalidRequestError):
             append(lesson, LESSON)
         assert lesson.read_bytes() == before
+
+
+def test_what_comes_is_recorded_and_played_again(configured: Simulator, tmp_path: Path) -> None:
+    """Partial images, finished ones and refusals, of jobs and of several images at once, byte for byte."""
+    configured.script(
+        [None, None, None, {"status": 400, "body": {"error": {"code": "moderation_blocked", "message": "No."}}}]
+    )
+    file = tmp_path / "mine"
+    first = submit("A fox", stream=True, partial_images=2, record=file)
+    first.result()
+    sheet = submit("An owl", n=2, stream=True, partial_images=1, record=f"{file}.imagegen")
+    sheet.result()
+    assert isinstance(submit("gore", record=file).exception(), ContentPolicyError)
+    kept = read(tmp_path / "mine.imagegen")
+    assert [request.body["prompt"] for request in kept] == ["A fox", "An owl", "An owl", "gore"]
+    assert [len(request.events) for request in kept] == [3, 2, 2, 1]
+    assert all(0 <= event.at_s < 600 for request in kept for event in request.events)
+    configure(replay=str(tmp_path / "mine.imagegen"), replay_speed=0)
+    again = submit("A fox", stream=True, partial_images=2)
+    again.result()
+    assert [[*slot.partials, slot.image_bytes] for slot in again._slots] == [
+        [*slot.partials, slot.image_bytes] for slot in first._slots
+    ]
+    assert again.usage == first.usage
+    more = submit("An owl", n=2)
+    more.result()
+    assert [slot.image_bytes for slot in more._slots] == [slot.image_bytes for slot in sheet._slots]
+    assert isinstance(submit("gore").exception(), ContentPolicyError)
+    assert len(configured.posts) == 4
+
+
+def test_no_key_is_recorded(configured: Simulator, tmp_path: Path) -> None:
+    """Nor for whom it was."""
+    generate("A fox", user="somebody", record=tmp_path / "mine.imagegen")
+    with zipfile.ZipFile(tmp_path / "mine.imagegen") as whole:
+        text = b"".join(whole.read(name) for name in whole.namelist() if name.endswith(".json"))
+    assert b"sk-do" not in text
+    assert b"somebody" not in text
+
+
+@pytest.mark.parametrize("wrong", ["", 3, "no/such/folder/x.imagegen"])
+def test_where_nothing_can_be_recorded_nothing_is_sent(configured: Simulator, wrong: Any) -> None:
+    """It is told before."""
+    with pytest.raises(InvalidRequestError, match="record="):
+        submit("A fox", record=wrong)
+    Path("text.imagegen").write_text("mine")
+    with pytest.raises(InvalidRequestError, match="no whole recording"):
+        submit("A fox", record="text.imagegen")
+    assert configured.posts == []
+
+
+def test_a_recording_can_be_made_of_the_history(configured: Simulator, tmp_path: Path) -> None:
+    """Of final images, the oldest first; an original that is gone is named, and nothing is written then."""
+    made = [generate(prompt, quality="low") for prompt in ("A fox", "An owl")]
+    generate("A fox", quality="low", n=2)
+    file = tmp_path / "lesson.imagegen"
+    assert history().record(file) == 4
+    assert [request.body["prompt"] for request in read(file)] == ["A fox", "An owl", "A fox", "A fox"]
+    assert [request.last.said["usage"]["output_tokens"] > 0 for request in read(file)[:2]] == [True, True]
+    configure(replay=str(file), replay_speed=0)
+    assert [generate(prompt, quality="low").tobytes() for prompt in ("A fox", "An owl")] == [
+        one.tobytes() for one in made
+    ]
+    session.replay = ""
+    history()[-1].paths[0].unlink()
+    with pytest.raises(InvalidRequestError, match="Nothing was recorded: The original file is missing"):
+        history().record(tmp_path / "other.imagegen")
+    with pytest.raises(InvalidRequestError, match="nothing to record"):
+        history("nothing like it").record(file)
+    assert not (tmp_path / "other.imagegen").exists()

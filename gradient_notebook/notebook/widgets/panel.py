@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Unpack
 
 import ipywidgets
@@ -24,6 +25,7 @@ from ...history.entry import DEFAULT_NAME
 from ...jobs import event_loop
 from ...jobs.job import Job, new_job
 from ...jobs.runner import client_for
+from ...recording import path_of
 from ...session import session
 from ...storage.archive import get_default
 from .. import codegen, formatting, html
@@ -47,6 +49,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
         raw: False interpolates `{{expression}}` in a prompt that is given here, as in one that is typed.
         prompt: what the form begins with; it may be empty.
+        record: a file to which all that comes is added, for `session.replay`.
         **params: likewise, the parameters of the API.
 
     Raises:
@@ -67,10 +70,12 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         settings: Settings | None = None,
         raw: bool = True,
         prompt: str | None = None,
+        record: str | Path | None = None,
         **params: Unpack[GenerateOptions],
     ) -> None:
         self._shell = get_ipython()
         self._settings = settings
+        self._record_to = None if record is None else path_of(record)
         values = complete_given({"prompt": prompt or "", **params}, session.defaults())
         # Checked before anything is made. A form may begin without a prompt, a request may not.
         checked = ImageGenerateParams.of({**values, "prompt": prompt or "a"})
@@ -184,7 +189,9 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         px = session.preview_px
         live = LiveJob(self._gallery, params, px, number=self._results.number(), keeps_partials=True)
         result = Result(live, name, self.form.given(), self.form.interpolates.value)
-        result.job = job = new_job(params, settings, get_default(), lambda job: self._follow(result, job))
+        result.job = job = new_job(
+            params, settings, get_default(), lambda job: self._follow(result, job), record=self._record_to
+        )
         self._gallery.boxes = []
         # Before it starts: an end that came first would find no result to show.
         self._results.add(result)
