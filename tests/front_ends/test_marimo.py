@@ -64,7 +64,7 @@ def test_a_job_is_a_live_card(opened: Callable[..., Page], service: Simulator) -
     stuck.get_by_role("button", name="Cancel").click()
     expect(stuck.get_by_role("button", name="Cancel")).to_be_hidden()
     assert service.wait_for(lambda: service.disconnected == 1)
-    expect(done.get_by_role("button")).to_be_hidden()
+    expect(done.get_by_role("button", name="Cancel")).to_be_hidden()
     expect(done.locator("img")).to_have_js_property("naturalWidth", 768)
     expect(page.get_by_text("(1024, 1024) is here")).to_be_visible()
 
