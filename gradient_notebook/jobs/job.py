@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures.thread  # loaded now: in a thread that outlives the main one it could not be any more
+import dataclasses
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,11 @@ from ..money.cost import Cost
 from ..storage.archive import Archive
 from ..storage.forks import without_forks
 from ..storage.outcome import Outcome, outcome_of
+from ..storage.record import Record
 from .image_slot import ImageSlot, open_all
 from .notes import notes_on_images, notes_on_request
 from .recorder import Part, Recorder
-from .reuse import Reuse, notes_on_reuse, numbers
+from .reuse import Answer, Reuse, notes_on_reuse, numbers
 from .tape import Tape
 
 if TYPE_CHECKING:
@@ -71,6 +73,23 @@ def new_job(
     job._begun = job._unwanted = job._stopping = job._cancelled = job._with_process = job._is_over = False
     job._process = os.getpid()
     job._ended = concurrent.futures.Future()
+    return job
+
+
+def restored_job(record: Record, answers: Sequence[Answer], settings: Settings) -> Job:
+    """Return the job of a record as it was when it had ended: with these images, from the archive."""
+    job = new_job(ImageGenerateParams.of(record.params), settings)
+    job._slots, job._notes_on_request = [ImageSlot() for _ in answers], []
+    for slot, answer in zip(job._slots, answers, strict=True):
+        answer.fill(slot)
+        slot.is_reused = False
+        if slot.event:
+            slot.event = dataclasses.replace(slot.event, usage=Usage.of(answer.image.usage))
+    job._recorder.stand_in(record)
+    job._recorder.began_s = job._started_s
+    job._elapsed_s = max(0.0, record.ended_at - record.started_at) if record.ended_at else 0.0
+    job._begun = job._is_over = True
+    job._ended.set_result(None)
     return job
 
 

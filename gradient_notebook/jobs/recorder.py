@@ -37,10 +37,10 @@ _logger = logging.getLogger("gradient_notebook")
 
 
 class Part(NamedTuple):
-    """Which cell of which sweep a job makes."""
+    """Which cell of which sweep a job makes, or for which panel."""
 
     run: str
-    cell: int
+    cell: int | None = None
 
 
 class Recorder:

@@ -36,6 +36,16 @@ class Answer:
         slot.open()
 
 
+def answers_of(archive: Archive, record: Record) -> list[Answer]:
+    """Return the finished images of a record that are still whole."""
+    found = [
+        Answer(record, image, archive.originals / Path(image.file).name)
+        for image in record.images
+        if image.file and image.outcome == "done" and not image.is_partial
+    ]
+    return [answer for answer in found if not damage_of(answer.path)]
+
+
 def answers_to(archive: Archive, identity: str) -> list[Answer]:
     """Return what the archive has answered this request with, the oldest first."""
     return [

@@ -76,7 +76,7 @@ class Record:
     identity: str | None = None
     """What its images answer, whoever asks for it; None where an earlier version wrote it."""
     run: str | None = None
-    """The id of the sweep that it is a part of, if it is one."""
+    """The id of the sweep, or the place of the panel, that it is a part of, if there is one."""
     cell: int | None = None
     """Where it stands in that, from 0."""
     currency: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -68,7 +69,8 @@ def images_of(ledger: Ledger, identities: Collection[str], since: float = 0.0) -
         return found
     distinct = list(dict.fromkeys(identities))
     for at in range(0, len(distinct), _AT_A_TIME):
-        for record, image in _some(ledger, distinct[at : at + _AT_A_TIME], since):
+        some = json.dumps(distinct[at : at + _AT_A_TIME])
+        for record, image in _some(ledger, _OF_IDENTITIES, (some, since)):
             found[record.identity or ""].append((record, image))
     return {same: _in_order(images) for same, images in found.items()}
 
@@ -81,10 +83,25 @@ def _in_order(images: list[Kept]) -> list[Kept]:
     return sorted(images, key=lambda kept: (began[kept[0].run or kept[0].id], kept[0].cell or 0))
 
 
-def _some(ledger: Ledger, identities: list[str], since: float) -> Iterator[Kept]:
-    chosen = "FROM generations WHERE identity IN (SELECT value FROM json_each(?)) AND started_at >= ?"
-    values = (json.dumps(identities), since)
+def newest_of(ledger: Ledger, run: str, count: int) -> list[Record]:
+    """Return the newest requests of a run that have an image, with their images, the oldest first."""
+    if not ledger.path.exists():
+        return []
+    found: dict[str, Record] = {}
+    for record, image in _some(ledger, _NEWEST, (run, count)):
+        whole = found.get(record.id, record)
+        found[record.id] = dataclasses.replace(whole, images=(*whole.images, image))
+    return list(found.values())
 
+
+_OF_IDENTITIES = "FROM generations WHERE identity IN (SELECT value FROM json_each(?)) AND started_at >= ?"
+_NEWEST = (
+    "FROM generations WHERE id IN (SELECT id FROM generations WHERE run = ? AND id IN "
+    "(SELECT generation FROM images WHERE outcome = 'done') ORDER BY started_at DESC LIMIT ?)"
+)
+
+
+def _some(ledger: Ledger, chosen: str, values: tuple[Any, ...]) -> Iterator[Kept]:
     def read(connection: Connection) -> tuple[list[Row], list[Row]]:
         if not version_of(connection):
             return [], []

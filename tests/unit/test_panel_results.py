@@ -166,3 +166,56 @@ def test_a_partial_image_is_handed_over_as_no_original(panel: Panel, configured:
         [(content, buffers)] = wire.answers(question)
         assert (buffers, "not available" in content["error"]) == ([], True)
         panel.generate().exception()
+
+
+def restored(name: str = "otter") -> Panel:
+    """A panel of a later kernel, when it has brought back what it can."""
+    panel = Panel(name)
+    if panel._bringing_back:
+        panel._bringing_back.result(30)
+    return panel
+
+
+def test_a_panel_comes_back_with_its_last_results(
+    panel: Panel, configured: Simulator, shell: InteractiveShell, wire: Wire
+) -> None:
+    """In their order, with their captions and originals; its variable has the newest, and nothing is sent."""
+    configured.script(
+        [
+            answer("red"),
+            answer("blue"),
+            {"status": 400, "body": {"error": {"code": "moderation_blocked", "message": "No."}}},
+        ]
+    )
+    originals = []
+    for prompt in ("A fox", "An owl", "gore"):
+        panel.controls["prompt"].value = prompt
+        job = panel.generate()
+        job.exception()
+        originals += [slot.image_bytes for slot in job._slots if slot.image_bytes]
+    captions = [state["caption"] for state in panel._gallery.finished[1:]]
+    shell.user_ns.pop("otter")
+    again = restored()
+    assert [state["prompt"] for state in again._gallery.finished] == ["An owl", "A fox"]
+    assert [state["caption"] for state in again._gallery.finished] == captions
+    assert again._results.original("1", 0)[1] == originals[0]
+    assert shell.user_ns["otter"].getpixel((0, 0)) == again.image.getpixel((0, 0)) == (0, 0, 255)
+    assert len(configured.posts) == 3
+    configured.script([answer("white")])
+    again.controls["prompt"].value = "A cat"
+    again.generate().result()
+    assert [state["prompt"] for state in again._gallery.finished] == ["A cat", "An owl", "A fox"]
+
+
+def test_what_is_not_its_own_is_not_brought_back(
+    panel: Panel, configured: Simulator, shell: InteractiveShell, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is a variable that somebody has set given another value."""
+    configured.script([answer("red")])
+    panel.generate().result()
+    shell.user_ns["otter"] = "mine"
+    assert restored()._gallery.finished
+    assert shell.user_ns["otter"] == "mine"
+    monkeypatch.setenv("JPY_SESSION_NAME", "/another.ipynb")
+    assert restored()._results.number() == 1
+    assert restored("beaver")._results.number() == 1

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -23,11 +26,16 @@ from ...api.settings import Settings
 from ...connect import discover, simulator_notice, without_key
 from ...history.entry import DEFAULT_NAME
 from ...jobs import event_loop
-from ...jobs.job import Job, new_job
+from ...jobs.job import Job, new_job, restored_job
+from ...jobs.recorder import Part
+from ...jobs.reuse import answers_of
 from ...jobs.runner import client_for
+from ...jobs.threads import in_a_thread
 from ...recording import path_of
 from ...session import session
-from ...storage.archive import get_default
+from ...storage.archive import Archive, get_default
+from ...storage.record import Record
+from ...storage.runs import newest_of
 from .. import codegen, formatting, html
 from ..cost_view import estimate_html
 from ..execution import is_executed, is_terminal
@@ -91,6 +99,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         self.form.fill({**checked.given(), "prompt": prompt or ""}, interpolates=not raw)
         self._listen()
         self._find_models()
+        self._bring_back()
 
     def _listen(self) -> None:
         self._gallery.controls = {name: control.model_id for name, control in self.form.in_a_browser.items()}
@@ -190,7 +199,12 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         live = LiveJob(self._gallery, params, px, number=self._results.number(), keeps_partials=True)
         result = Result(live, name, self.form.given(), self.form.interpolates.value)
         result.job = job = new_job(
-            params, settings, get_default(), lambda job: self._follow(result, job), record=self._record_to
+            params,
+            settings,
+            get_default(),
+            lambda job: self._follow(result, job),
+            part=Part(_place(name)),
+            record=self._record_to,
         )
         self._gallery.boxes = []
         # Before it starts: an end that came first would find no result to show.
@@ -306,6 +320,39 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             settings = self._where_to()
             asyncio.run_coroutine_threadsafe(_offer_models(weakref.ref(self.form), settings), event_loop.get_loop())
 
+    # What an earlier kernel has made
+
+    def _bring_back(self) -> None:
+        """Show the last results of this variable in this notebook: on a thread, while the panel is there already."""
+        self._bringing_back: Future[None] | None = None
+        archive, name = get_default(), self.name
+        with contextlib.suppress(OSError, GradientNotebookError):  # told when something is generated
+            if archive and (records := newest_of(archive.ledger, _place(name), _BROUGHT_BACK)):
+                # Before anybody can click: what is generated now comes after them.
+                numbered = [(self._results.number(), record) for record in records]
+                work = partial(self._restore, archive, self._where_to(), numbered)
+                self._bringing_back = asyncio.run_coroutine_threadsafe(in_a_thread(work), event_loop.get_loop())
+
+    def _restore(self, archive: Archive, settings: Settings, records: Sequence[tuple[int, Record]]) -> None:
+        is_free = self._shell is not None and self.name not in self._shell.user_ns
+        for number, record in records:
+            with contextlib.suppress(OSError, GradientNotebookError):
+                if answers := answers_of(archive, record):
+                    self._show_restored(number, restored_job(record, answers, settings), assigns=is_free)
+
+    def _show_restored(self, number: int, job: Job, *, assigns: bool) -> None:
+        name, defaults = self.name, session.defaults()
+        live = LiveJob(self._gallery, job.params, session.preview_px, number=number, keeps_partials=True)
+        result = Result(live, name, job.params.given(), interpolates=False, job=job)
+        live.take_pictures(job)
+        caption = [*formatting.caption(name, job), *formatting.extra_settings(job.params, defaults)]
+        is_newest = self._results.restore(result, live.state(job, caption=caption))
+        if assigns:
+            self._results.assign(result, job, lambda: self._assign(name, job))
+        if is_newest and (picture := image_of(job, session.preview_px)):
+            self._recorded = (caption, job.params)
+            self._behind.update(picture, self._record())
+
     # In the notebook
 
     # Not a MIME bundle, which is one output: these are three, and each is updated under a display id of its own.
@@ -357,3 +404,12 @@ async def _offer_models(form: weakref.ref[Form], settings: Settings) -> None:
 
 def _all_widgets(widget: ipywidgets.DOMWidget) -> list[ipywidgets.DOMWidget]:
     return [widget, *(below for child in getattr(widget, "children", ()) for below in _all_widgets(child))]
+
+
+_BROUGHT_BACK = 8
+"""How many results of an earlier kernel a panel begins with."""
+
+
+def _place(name: str) -> str:
+    """Return what a panel's results are found by: its variable, in the notebook that runs it, as far as that is known."""
+    return f"panel {name} {os.environ.get('JPY_SESSION_NAME', '')}".rstrip()

@@ -103,6 +103,24 @@ class Results:
             self._show()
             self._gallery.selected = result.live.id
 
+    def restore(self, result: Result, state: dict[str, Any]) -> bool:
+        """Show what an earlier kernel has made; return whether nothing newer is there."""
+        with self._lock:
+            result.state = state
+            self._all[result.live.id] = result
+            self._all = dict(sorted(self._all.items(), key=lambda item: int(item[0])))
+            is_newest = next(reversed(self._all)) == result.live.id
+            if is_newest:
+                if self._newest:
+                    self._newest.let_go()
+                self._newest = result
+            else:
+                result.let_go()
+            self._gallery.finished = [one.state for one in reversed(self._all.values()) if one.has_ended]
+            if is_newest:
+                self._gallery.selected = result.live.id
+        return is_newest
+
     def update(self) -> None:
         """Show where the running jobs stand."""
         with self._lock:
