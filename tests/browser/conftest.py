@@ -134,6 +134,7 @@ get_ipython().config.pop("ImageGen", None)
 %config ImageGen.archive_dir = {str(tmp_path / "archive")!r}
 import os
 os.environ |= {{"GRADIENT_INFERENCE_ENDPOINT": {gate.url!r}, "GRADIENT_MODEL_ACCESS_KEY": "sk-do-for-tests-only"}}
+os.environ["JPY_SESSION_NAME"] = os.urandom(6).hex()
 %config ImageGen.model = 'openai-gpt-image-2'"""
 
     def opened(*cells: str, **where: Any) -> NotebookPage:

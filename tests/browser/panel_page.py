@@ -13,6 +13,7 @@ from gradient_notebook.simulator import Simulator
 
 SHOW = """import os, pathlib
 os.environ |= {"GRADIENT_INFERENCE_ENDPOINT": pathlib.Path("endpoint").read_text(), "MODEL_ACCESS_KEY": "sk-do-test"}
+os.environ["JPY_SESSION_NAME"] = os.urandom(6).hex()  # a notebook of its own: its panel has nothing to come back with
 from gradient_notebook import Panel
 panel = Panel("otter", quality="low")
 panel"""

@@ -27,6 +27,8 @@ shell.extension_manager.unload_extension("gradient_notebook")
 shell.autoawait = True
 shell.config.pop("ImageGen", None)
 shell.reset(new_session=False)
+import os
+os.environ["JPY_SESSION_NAME"] = os.urandom(6).hex()  # another notebook: a panel does not come back
 """
 
 
