@@ -16,6 +16,7 @@ What has been made:
     HistoryEntry: one generation: request, outcome, images.
     show: look at images side by side, as previews.
     Cost: what images cost together.
+    read_recipe: the settings that an image's file has inside.
 
 Many at once:
     sweep: vary what you like, make them all.
@@ -116,6 +117,7 @@ __all__ = [
     "configure",
     "generate",
     "history",
+    "read_recipe",
     "session",
     "show",
     "submit",
@@ -158,6 +160,7 @@ if TYPE_CHECKING:
     from .money.cost import Cost
     from .notebook.sheet import show
     from .notebook.widgets.panel import Panel
+    from .recipes import read_recipe
     from .session import Session, configure, session
     from .sweeps.cell import Cell
     from .sweeps.cells import Cells
@@ -183,6 +186,7 @@ _MODULES = {
     "configure": "session",
     "generate": "jobs.submit",
     "history": "history.query",
+    "read_recipe": "recipes",
     "session": "session",
     "show": "notebook.sheet",
     "submit": "jobs.submit",

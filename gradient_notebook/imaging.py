@@ -174,10 +174,15 @@ def contact_sheet(images: Sequence[Image.Image], px: int = PREVIEW_PX) -> Previe
     sheet = Image.new(mode, (whole[0], whole[1]), _GAP_COLOR[mode])
     for index, image in enumerate(images):
         line, column = divmod(index, tiles.columns)
-        fit = min(size[0] / image.width, size[1] / image.height)
-        fitted = _resized(image, (max(1, round(image.width * fit)), max(1, round(image.height * fit)))).convert(mode)
+        fitted = scaled(image, size).convert(mode)
         sheet.paste(fitted, (column * (size[0] + gap), line * (size[1] + gap)))
     return _encoded(sheet)
+
+
+def scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return an image as large as it can be in a place of this width and height."""
+    fit = min(size[0] / image.width, size[1] / image.height)
+    return _resized(image, (max(1, round(image.width * fit)), max(1, round(image.height * fit))))
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import GradientNotebookError, InvalidResponseError
+from ..api.errors import GradientNotebookError, InvalidRequestError, InvalidResponseError
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.text import shortened
@@ -20,7 +20,9 @@ from ..session import session
 from ..storage.archive import Archive, is_intact
 from ..storage.budget import cost_of
 from ..storage.outcome import Outcome
+from ..storage.ratings import UNRATED, ImageKey, Rating, ratings
 from ..storage.record import ImageRecord, Record, outcome_now
+from .rating import UNCHANGED, rate_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -122,7 +124,7 @@ class HistoryEntry:
     @property
     def paths(self) -> list[Path]:
         """Where the originals of the finished images lie."""
-        return [self._path(image) for image in self._kept if image.outcome == "done" and not image.is_partial]
+        return [self._path(image) for image in self._finished]
 
     @property
     def image(self) -> Image | None:
@@ -154,6 +156,42 @@ class HistoryEntry:
     def byte_count(self) -> int:
         """Bytes of its files on disk."""
         return sum(image.byte_count for image in self._kept)
+
+    def rate(
+        self, *, stars: int | None = UNCHANGED, tags: Iterable[str] = UNCHANGED, note: str = UNCHANGED, image: int = 0
+    ) -> None:
+        """Keep what you think of an image, beside its record; what is not given stays.
+
+        Args:
+            stars: 0 to 5; None takes them away.
+            tags: words, in place of those that it has.
+            note: text; an empty one takes it away.
+            image: which of several images, from 0.
+
+        Raises:
+            InvalidRequestError: what cannot be given, or no such image.
+            GradientNotebookError: the record was deleted, or the ledger cannot be written.
+        """
+        rate_image(self._archive, self._key(image), stars=stars, tags=tags, note=note)
+
+    @property
+    def rating(self) -> Rating:
+        """What you think of its first image: `stars`, `tags`, `note`; `rate` changes it."""
+        if not self._finished:
+            return UNRATED
+        key = self._key(0)
+        return ratings(self._archive.ledger, [key]).get(key, UNRATED)
+
+    def _key(self, image: int) -> ImageKey:
+        """Return what the ledger knows one of its finished images by."""
+        if type(image) is not int or not 0 <= image < len(self._finished):
+            what = f"image={image!r}: this generation has {len(self._finished)}"
+            raise InvalidRequestError(what, "They count from 0.", param="image", sent=None)
+        return self.id, self._finished[image].position
+
+    @property
+    def _finished(self) -> list[ImageRecord]:
+        return [image for image in self._kept if image.outcome == "done" and not image.is_partial]
 
     def as_cell(self, name: str = DEFAULT_NAME) -> str:
         """Return the `%%imagegen` cell that asks for the same again.

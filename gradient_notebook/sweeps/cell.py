@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..api.errors import InvalidRequestError
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.text import shortened
+from ..history.rating import rate_image
 from ..jobs.job import Job
 from ..money.cost import Cost
 from ..storage.archive import Archive
 from ..storage.budget import cost_of
 from ..storage.outcome import ENDED, Outcome
+from ..storage.ratings import UNRATED, ImageKey, Rating, Score, ratings
 from ..storage.record import ImageRecord, Record
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class Cell:
         "_data",
         "_images",
         "_record",
+        "_scores",
         "_values",
         "axes",
         "cost",
@@ -82,11 +86,13 @@ class Cell:
         self._images: tuple[ImageRecord, ...] = ()
         self._data: tuple[bytes, ...] = ()
         self._record: str | None = None
+        self._scores: Mapping[str, Sequence[Score | None]] = {}
         self.reused = False
         self._reset()
 
     def _reset(self) -> None:
         """Make it as if it had not been asked for."""
+        self._scores = {}
         self.outcome, self.error, self.elapsed_s, self.sent = "queued", None, None, None
         self.cost = Cost()
 
@@ -157,6 +163,63 @@ class Cell:
         """Tokens that it used, if the service said; those of a reused one were billed by an earlier run."""
         used = [usage for image in self._images if (usage := Usage.of(image.usage))]
         return sum(used[1:], used[0]) if used else None
+
+    @property
+    def scores(self) -> dict[str, Score | None]:
+        """What `score` has measured of its image, by name; None where that failed."""
+        return {name: values[0] for name, values in self._scores.items() if values}
+
+    def _note_scores(self, name: str, values: Sequence[Score | None]) -> None:
+        # A new one: most cells share the empty one, and a thread may look at it.
+        self._scores = {**self._scores, name: tuple(values)}
+
+    @property
+    def stars(self) -> int | None:
+        """What you think of its image, 0 to 5: assign it, `cell.stars = 4`; None where nobody has said."""
+        return self._rating.stars
+
+    @stars.setter
+    def stars(self, value: int | None) -> None:
+        self._rate(stars=value)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Words that you keep beside its image: `cell.tags = ["cover"]`."""
+        return self._rating.tags
+
+    @tags.setter
+    def tags(self, value: Iterable[str]) -> None:
+        self._rate(tags=value)
+
+    @property
+    def note(self) -> str:
+        """Text that you keep beside its image."""
+        return self._rating.note
+
+    @note.setter
+    def note(self, value: str) -> None:
+        self._rate(note=value)
+
+    def _key(self, number: int = 0) -> ImageKey | None:
+        """Return what the ledger knows one of its images by; None where it does not."""
+        there = self.outcome == "done" and self._record is not None and number < len(self._images)
+        return (self._record, self._images[number].position) if there and self._record else None
+
+    @property
+    def _keys(self) -> list[ImageKey]:
+        return [key for number in range(len(self._images)) if (key := self._key(number))]
+
+    @property
+    def _rating(self) -> Rating:
+        key = self._key()
+        return ratings(self._archive.ledger, [key]).get(key, UNRATED) if key and self._archive else UNRATED
+
+    def _rate(self, **changes: Any) -> None:
+        key = self._key()
+        if key is None or self._archive is None:
+            what = f"Cell {self.index} has no image that the archive keeps"
+            raise InvalidRequestError(what, "Ratings are kept beside images.", sent=None)
+        rate_image(self._archive, key, **changes)
 
     def _take(self, job: Job) -> None:
         """Note what came of its job, and let the job go with all that it holds."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from ..api.errors import InvalidRequestError
 from ..api.events import Usage
@@ -14,6 +16,12 @@ from .cell import Cell
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from .files import Saved
+    from .sheet import Sheet
+    from .voting import Standing
+
+_logger = logging.getLogger("gradient_notebook")
 
 
 class Cells(Sequence[Cell]):
@@ -94,6 +102,147 @@ class Cells(Sequence[Cell]):
                     raise InvalidRequestError(what, hint or f"It has {known}.", param=name, sent=None)
             chosen = [cell for cell in chosen if cell.axes[name] in some]
         return Cells(chosen, self._labels)
+
+    # What is done with the results
+
+    def to_frame(self, library: str = "pandas", *, images: bool = False) -> Any:
+        """Return a DataFrame, a row for each image, and for each cell that has none.
+
+        Columns are the cell's number, its axes, the prompt as it was sent, `revised_prompt`, `outcome`, `reason`, tokens,
+        `seconds`, `path`, `stars`, `tags`, `note`, and what `score` has measured; costs where they are known. An axis
+        that is called like one of these has its labels in `NAME_label`.
+
+        Args:
+            library: "pandas", "polars" or "pyarrow".
+            images: add a column of PIL images at full size, which take some 5 MB each. `path` is always there.
+
+        Raises:
+            ImportError: the library is not installed.
+            InvalidRequestError: it is none of these, or holds no images.
+
+        >>> from gradient_notebook import sweep
+        >>> study = sweep("A red fox in {{style}}", style=["ink", "oil"], quality="low").result()
+        >>> study.to_frame()[["style", "outcome"]].values.tolist()
+        [['ink', 'done'], ['oil', 'done']]
+        """
+        from .frame import to_frame
+
+        return to_frame(self._cells, library, images=images)
+
+    def grid(self, px: int = 256) -> Sheet:
+        """Return all of it as one picture: a line and a column for each label, the images small, failures with their reasons.
+
+        Args:
+            px: the long edge of each image, in pixels; less where all of them together would be too much.
+        """
+        from .sheet import grid
+
+        return grid(self._cells, px)
+
+    def save(self, directory: Path | str, *, overwrite: bool = False, recipes: bool = False) -> Saved:
+        """Save all of it in a folder, and return where: originals by readable names, and what is known of them.
+
+        There are `cells.csv`, `cells.jsonl`, an `index.html` that needs no server, and, where pyarrow is installed,
+        `cells.parquet` with the images in it. In the CSV, text that a spreadsheet would take for a formula begins with `'`.
+
+        Args:
+            directory: a folder, which is made if it is not there.
+            overwrite: replace files of the same names; otherwise nothing is written if there are any.
+            recipes: also write a copy of each image with the settings inside, for `read_recipe`, into the folder `recipes`.
+
+        Raises:
+            InvalidRequestError: a file is there already, or the folder cannot be written.
+
+        >>> from gradient_notebook import sweep
+        >>> study = sweep("A red fox in {{style}}", style=["ink", "oil"], quality="low").result()
+        >>> sorted(path.name for path in study.save("foxes").images)
+        ['0-ink.png', '1-oil.png']
+        """
+        from .files import save
+
+        return save(self._cells, directory, self._title, overwrite=overwrite, recipes=recipes)
+
+    def score(self, *measures: Any, name: str | None = None, reference: Any = None) -> Self:
+        """Measure the originals, in threads, and return the cells: each measure is a column of `to_frame`.
+
+        Known are "sharpness" (variance of the Laplacian), "colorfulness" (Hasler and Süsstrunk), "phash" (what it looks like;
+        `to_frame` says then which looks like an earlier one, in `duplicate_of`) and "ssim" (how alike it is to a
+        reference). They need `pip install 'gradient-notebook[analysis]'`. What was measured is kept by the images' content,
+        so that nothing is measured twice; of a function only where you give a name. Where a function raises, its cell has
+        no value, and a warning says why.
+
+        Args:
+            *measures: functions of a PIL image that return a number or text; or names.
+            name: the column of a function; by this name what it returns is kept, also for other sweeps.
+            reference: what "ssim" compares with: an image, a cell, or a path.
+
+        Raises:
+            InvalidRequestError: a measure that is none.
+            ImportError: a library is missing.
+
+        >>> from gradient_notebook import sweep
+        >>> study = sweep("A red fox in {{style}}", style=["ink", "oil"], quality="low", size="1024x1024").result()
+        >>> [cell.scores["width"] for cell in study.score(lambda image: image.width, name="width")]
+        [1024, 1024]
+        """
+        from .scores import score_all
+
+        for problem in score_all(self._cells, measures, name=name, reference=reference):
+            _logger.warning("%s", problem)
+        return self
+
+    @property
+    def best(self) -> Cells:
+        """The cells with the most stars, in order; none where nobody has given any."""
+        from .rating import most_stars
+
+        return Cells(most_stars(self._cells), self._labels)
+
+    def top(self, score: str, count: int = 5) -> Cells:
+        """Return the cells that score highest, the highest first.
+
+        Args:
+            score: what was measured, by its name.
+            count: how many, at most.
+
+        Raises:
+            InvalidRequestError: it was not measured.
+        """
+        from .rating import highest
+
+        return Cells(highest(self._cells, score, count), self._labels)
+
+    def pair(self) -> tuple[Cell, Cell] | None:
+        """Return two cells to choose the better of without looking at their labels, or None where all pairs were."""
+        from .voting import next_pair
+
+        return next_pair(self._cells)
+
+    def prefer(self, winner: Cell, loser: Cell) -> None:
+        """Keep that one of two cells is better than the other; `ranking` counts it.
+
+        Args:
+            winner: the better one.
+            loser: the other one.
+
+        Raises:
+            InvalidRequestError: they are no two cells of these with images.
+        """
+        from .voting import prefer
+
+        prefer(self._cells, winner, loser, getattr(self, "id", None))
+
+    @property
+    def ranking(self) -> dict[str, list[Standing]]:
+        """The labels of each axis, the most preferred first, with how often they won and lost (Bradley-Terry)."""
+        from .voting import ranking
+
+        return ranking(self._cells, self._labels)
+
+    @property
+    def _title(self) -> str:
+        prompts = list(dict.fromkeys(cell.prompt for cell in self._cells))
+        return prompts[0] if len(prompts) == 1 else f"{len(self):,} images"
 
     @property
     def _outcome_words(self) -> str:

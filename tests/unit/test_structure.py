@@ -34,6 +34,7 @@ LAYERS = (
     "display_hooks",
     "imaging",
     "storage",
+    "recipes",
     "jobs",
     "clients",
     "history",
@@ -45,7 +46,7 @@ ALONE = {"simulator": {"simulator", "api.params", "api.parameter", "api.models",
 """Packages that take less than the layers allow: the simulator reads the protocol for itself."""
 IMPORTERS = {
     "IPython": {"notebook"},
-    "PIL": {"imaging", "simulator.painter"},
+    "PIL": {"imaging", "recipes", "simulator.painter", "sweeps.sheet"},
     "anyio": {"jobs.concurrency"},
     "anywidget": {"notebook.widgets.live"},
     "httpx": {"api.transport"},
@@ -58,19 +59,30 @@ IMPORTERS = {
     },
     "nest_asyncio2": {"jobs.event_loop"},
     "platformdirs": {"connect", "storage.archive"},
-    "pybase64": {"api", "notebook.history_view", "notebook.sheet", "notebook.static_output", "simulator.generations"},
+    "pybase64": {
+        "api",
+        "notebook.history_view",
+        "notebook.sheet",
+        "notebook.static_output",
+        "simulator.generations",
+        "sweeps.sheet",
+    },
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
     "gradient_notebook.simulator": {"cli", "connect", "testing"},
     "sqlite3": {"storage.ledger"},
-    "narwhals": {"sweeps.table"},
+    "narwhals": {"sweeps.frame", "sweeps.table"},
 }
 """Who may import what: one package, or one module of it."""
 OPTIONAL = {
     "dotenv": {"connect"},
     "google": {"connect"},
+    "imagehash": {"sweeps.measures"},
     "keyring": {"connect"},
+    "numpy": {"sweeps.measures"},
     "pandas": {"history.query"},
+    "pyarrow": {"sweeps.files"},
+    "skimage": {"sweeps.measures"},
 }
 TYPES = "TYPE_CHECKING"
 WHEN_USED = {

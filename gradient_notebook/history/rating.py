@@ -1,0 +1,72 @@
+"""What can be given as stars, tags and a note, and how it is kept: for images of the history and of sweeps alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..api.errors import GradientNotebookError, InvalidRequestError
+from ..api.text import SHORT, clean
+from ..storage.archive import Archive
+from ..storage.ratings import MOST_STARS, ImageKey, rate
+
+_LONGEST_TAG = 80
+_LONGEST_NOTE = 10_000
+UNCHANGED: Any = object()
+"""Stands for what is not given."""
+
+
+def rate_image(
+    archive: Archive, image: ImageKey, *, stars: Any = UNCHANGED, tags: Any = UNCHANGED, note: Any = UNCHANGED
+) -> None:
+    """Keep what somebody thinks of an image; what is not given stays.
+
+    Raises:
+        InvalidRequestError: what cannot be given.
+        GradientNotebookError: its record is gone, or the ledger cannot be written.
+    """
+    changes: dict[str, Any] = {}
+    if stars is not UNCHANGED:
+        changes["stars"] = _stars(stars)
+    if tags is not UNCHANGED:
+        changes["tags"] = _tags(tags)
+    if note is not UNCHANGED:
+        changes["note"] = _note(note)
+    try:
+        there = rate(archive.ledger, image, **changes)
+    except OSError as error:
+        raise GradientNotebookError(f"The rating could not be kept: {error}") from error
+    if not there:
+        raise GradientNotebookError("There is no record of this image any more", "It was deleted, and ratings with it.")
+
+
+def _stars(value: Any) -> int | None:
+    if value is None or (type(value) is int and 0 <= value <= MOST_STARS):
+        return value
+    if hasattr(value, "item"):  # NumPy's own numbers, as a DataFrame has them
+        return _stars(value.item())
+    what = f"stars={clean(repr(value), SHORT)}: expected 0 to {MOST_STARS}, or None"
+    raise InvalidRequestError(what, param="stars", sent=None)
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        what = f"tags={clean(repr(value), SHORT)}: expected a list of words"
+        raise InvalidRequestError(what, "entry.rate(tags=['cover', 'print'])", param="tags", sent=None)
+    tags = list(value)
+    for tag in tags:
+        if not isinstance(tag, str) or not clean(tag) or len(tag) > _LONGEST_TAG:
+            what = f"tag {clean(repr(tag), SHORT)}: expected 1 to {_LONGEST_TAG} characters"
+            raise InvalidRequestError(what, param="tags", sent=None)
+    return tuple(dict.fromkeys(clean(tag) for tag in tags))
+
+
+def _note(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > _LONGEST_NOTE:
+        what = f"note={clean(repr(value), SHORT)}: expected text of at most {_LONGEST_NOTE:,} characters"
+        raise InvalidRequestError(what, param="note", sent=None)
+    return value.encode("utf-8", "replace").decode()
