@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .api import bounds
 from .api.credentials import CONTROL_PLANE_PREFIXES, KEY_PREFIX
 from .api.errors import GradientNotebookError, InvalidRequestError
-from .api.images import format_of
+from .api.images import ends_as_image, format_of
 from .api.params import PARAMETERS, ImageGenerateParams
 from .api.text import SHORT, clean
 
@@ -32,6 +32,8 @@ _ASCII = b"ASCII\0\0\0"
 _LONGEST = 40_000
 """Bytes of a recipe: a JPEG's segment has room for 65,533."""
 _DEEPEST = 32
+_ENDING = ("png", "jpeg", "webp")
+"""The formats that have a place for a recipe."""
 _KEY = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join((KEY_PREFIX, *CONTROL_PLANE_PREFIXES))})[\w.~+/-]{{8,}}")
 
 
@@ -43,11 +45,18 @@ def with_recipe(data: bytes, params: ImageGenerateParams) -> bytes:
     """
     recipe = _encoded(params)
     kind = format_of(data)
-    if kind == "png":
-        return _in_png(data, recipe)
-    if kind in ("jpeg", "webp"):
-        exif = _exif(data, recipe)
-        return _in_jpeg(data, exif) if kind == "jpeg" else _in_webp(data, exif)
+    try:
+        if kind in _ENDING and not ends_as_image(data):
+            raise ValueError("it has no end")
+        if kind == "png":
+            return _in_png(data, recipe)
+        if kind in _ENDING:
+            exif = _exif(data, recipe)
+            return _in_jpeg(data, exif) if kind == "jpeg" else _in_webp(data, exif)
+    except (struct.error, IndexError, OverflowError, ValueError) as error:
+        if isinstance(error, GradientNotebookError):
+            raise
+        raise InvalidRequestError("The file is not whole: a copy with its recipe cannot be made", sent=None) from error
     raise InvalidRequestError(
         f"A file of the format {kind or 'unknown'} holds no recipe", "PNG, JPEG and WebP do.", sent=None
     )
@@ -67,8 +76,13 @@ def _encoded(params: ImageGenerateParams) -> bytes:
 def _in_png(data: bytes, recipe: bytes) -> bytes:
     body = b"tEXt" + KEYWORD.encode() + b"\0" + recipe
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    end = 8 + 8 + struct.unpack(">I", data[8:12])[0] + 4  # behind the signature and the header, which stands first
-    return data[:end] + chunk + data[end:]
+    at, kept = 8, []
+    while at < len(data):
+        end = at + 12 + struct.unpack(">I", data[at : at + 4])[0]
+        if not data[at + 4 : end].startswith(b"tEXt" + KEYWORD.encode() + b"\0"):
+            kept.append(data[at:end])
+        at = end
+    return b"".join([data[:8], kept[0], chunk, *kept[1:]])  # the header stands first
 
 
 def _exif(data: bytes, recipe: bytes) -> bytes:
@@ -84,6 +98,9 @@ def _exif(data: bytes, recipe: bytes) -> bytes:
 def _in_jpeg(data: bytes, exif: bytes) -> bytes:
     kept, at = b"", 2
     while data[at] == 0xFF and data[at + 1] not in (0xDA, 0xD9):
+        if data[at + 1] == 0xFF:  # a byte that only fills
+            at += 1
+            continue
         (length,) = struct.unpack(">H", data[at + 2 : at + 4])
         segment = data[at : at + 2 + length]
         if not (segment[1] == 0xE1 and segment[4:10] == b"Exif\0\0"):
