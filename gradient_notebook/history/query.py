@@ -28,6 +28,7 @@ from .entry import HistoryEntry
 from .frame import row_of
 from .moments import Moment, seconds_of
 from .pruning import age_s, check_bounds, fitting
+from .rating import checked_stars
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -243,6 +244,7 @@ def history(
     until: Moment | None = None,
     model: str | None = None,
     outcome: str | None = None,
+    stars: int | None = None,
     archive_dir: Path | str | None = None,
 ) -> History:
     """Return what has been made in any session, newest first.
@@ -253,13 +255,14 @@ def history(
         until: likewise; a day counts whole.
         model: a part of the model's name.
         outcome: one of done, refused, failed, cancelled, unknown, running.
+        stars: how many stars one of its images has, at least; `entry.rate(stars=4)` gives some.
         archive_dir: another archive's folder than this session's.
 
     Returns:
         The generations that fit, as a sequence.
 
     Raises:
-        InvalidRequestError: a time or an outcome that makes no sense.
+        InvalidRequestError: a time, an outcome or stars that make no sense.
         InvalidSettingsError: there is no archive, or it cannot be read.
 
     >>> from gradient_notebook import generate, history
@@ -275,13 +278,21 @@ def history(
     between = {"since": seconds_of("since", since)} if since is not None else {}
     if until is not None:
         between["until"] = seconds_of("until", until, end=True)
-    query = Query(words=tuple(words.split()), model=model or "", outcome=known_outcome, **between)
+    facts: dict[str, Any] = {"outcome": known_outcome, "stars": checked_stars(stars), **between}
+    query = Query(words=tuple(words.split()), model=model or "", **facts)
     with _readable():
         found = archive.find(query)
     for note in archive.ledger.notes:
         if session.is_first(note):
             _logger.warning("%s", clean(note))
-    asked = {"since": since, "until": until, "model": model, "outcome": outcome, "archive_dir": archive_dir}
+    asked = {
+        "since": since,
+        "until": until,
+        "model": model,
+        "outcome": outcome,
+        "stars": stars,
+        "archive_dir": archive_dir,
+    }
     named = [f"{name}={value!r}" for name, value in asked.items() if value is not None]
     made_by = f"history({', '.join([*([repr(words)] if words else []), *named])})"
     return History(found.ids, archive, made_by, unended=found.unended, query=query, known=found.first)

@@ -27,7 +27,7 @@ def rate_image(
     """
     changes: dict[str, Any] = {}
     if stars is not UNCHANGED:
-        changes["stars"] = _stars(stars)
+        changes["stars"] = checked_stars(stars)
     if tags is not UNCHANGED:
         changes["tags"] = _tags(tags)
     if note is not UNCHANGED:
@@ -40,11 +40,12 @@ def rate_image(
         raise GradientNotebookError("There is no record of this image any more", "It was deleted, and ratings with it.")
 
 
-def _stars(value: Any) -> int | None:
+def checked_stars(value: Any) -> int | None:
+    """Return a number of stars; raise InvalidRequestError for what is none."""
     if value is None or (type(value) is int and 0 <= value <= MOST_STARS):
         return value
     if hasattr(value, "item"):  # NumPy's own numbers, as a DataFrame has them
-        return _stars(value.item())
+        return checked_stars(value.item())
     what = f"stars={clean(repr(value), SHORT)}: expected 0 to {MOST_STARS}, or None"
     raise InvalidRequestError(what, param="stars", sent=None)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import clock
-from .ledger import Ledger, Row, select, version_of
+from .ledger import Ledger, version_of
+from .reading import Row, select
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -40,7 +41,7 @@ def ratings(ledger: Ledger, images: Collection[ImageKey]) -> dict[ImageKey, Rati
     def read(connection: Connection) -> list[Row]:
         if not version_of(connection):
             return []
-        return select(connection, "SELECT * FROM ratings WHERE generation IN (SELECT value FROM json_each(?))", ids)
+        return select(connection, "SELECT * FROM ratings WHERE generation IN (SELECT value FROM json_each(?))", (ids,))
 
     wanted = set(images)
     found = {(row["generation"], row["position"]): _rating(row) for row in ledger.read(read)}

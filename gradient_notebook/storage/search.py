@@ -47,6 +47,8 @@ class Query:
     model: str = ""
     """A part of the model's name, in whatever case."""
     outcome: Outcome | None = None
+    stars: int | None = None
+    """How many stars one of its images has at least; `fits` does not look at that, which no record has."""
 
     def fits(self, record: Record) -> bool:
         """Whether a record is what is looked for: the rule that `find` follows in SQL."""
@@ -110,6 +112,9 @@ def find(connection: Connection, query: Query, pass_over: PassOver) -> Found:
         having = _with_words(connection, query, ids if len(ids) <= _FEW else None) if has_texts else set()
     if having is not None:
         ids = [one for one in ids if one in having or one in fitting]
+    if query.stars is not None:
+        rated = _rated(connection, query.stars)
+        ids = [one for one in ids if one in rated]
     return Found(ids, unended, records(connection, ids[: reading.AT_ONCE], pass_over), unseen)
 
 
@@ -189,6 +194,14 @@ def _with_words(connection: Connection, query: Query, ids: Sequence[str] | None 
         there = checked_of(connection, list(found), lambda _: None)
         return {record.id for record, _ in there if query.fits(record)}
     return found
+
+
+def _rated(connection: Connection, stars: int) -> set[str]:
+    """Return the ids of the records of which an image has so many stars, or more."""
+    found = connection.execute(
+        "SELECT generation FROM ratings WHERE typeof(stars) = 'integer' AND stars >= ?", (stars,)
+    )
+    return {one for (one,) in found}
 
 
 def _has_word(word: str, value: str) -> tuple[str, str]:

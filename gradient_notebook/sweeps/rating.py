@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,17 @@ from ..api.text import SHORT, clean, nearest
 from ..storage.ratings import UNRATED, ImageKey, Rating, ratings
 from .cell import Cell
 
+_logger = logging.getLogger("gradient_notebook")
+
 
 def ratings_of(cells: Sequence[Cell]) -> dict[ImageKey, Rating]:
     """Return the ratings of all images of these cells, as far as there are any; one look for all."""
     archive = next((cell._archive for cell in cells if cell._archive), None)
-    return ratings(archive.ledger, [key for cell in cells for key in cell._keys]) if archive else {}
+    try:
+        return ratings(archive.ledger, [key for cell in cells for key in cell._keys]) if archive else {}
+    except OSError as error:  # the table is worth having without them
+        _logger.warning("Ratings cannot be read: %s", clean(str(error)))
+        return {}
 
 
 def most_stars(cells: Sequence[Cell]) -> list[Cell]:

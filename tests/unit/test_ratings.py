@@ -115,6 +115,20 @@ def test_two_that_rate_at_once_keep_both(configured: Simulator) -> None:
     assert (found.stars, found.tags, found.note.isdigit()) == (3, ("a",), True)
 
 
+def test_the_history_is_searched_by_stars(configured: Simulator) -> None:
+    """At least so many, on any of a generation's images, together with all else; what has none is not found."""
+    study = numbered(4).result()
+    study[0].stars, study[1].stars, study[2].tags = 5, 3, ["cover"]
+    generate("lake", n=2, quality="low")
+    history("lake")[0].rate(stars=4, image=1)
+    assert [entry.prompt for entry in history(stars=4)] == ["lake", "hill 0"]
+    assert {entry.prompt for entry in history("hill", stars=0)} == {"hill 0", "hill 1"}
+    assert len(history("hill 1", stars=4, outcome="done")) == 0
+    assert repr(history(stars=4)[0]) == repr(history("lake")[0])
+    with pytest.raises(InvalidRequestError, match="expected 0 to 5"):
+        history(stars=7)
+
+
 def test_the_best_have_the_most_stars(configured: Simulator) -> None:
     """All of them; none where nobody has given any."""
     study = numbered(4).result()
