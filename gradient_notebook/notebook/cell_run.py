@@ -20,13 +20,22 @@ from ..api.text import clean, clean_json
 from ..connect import discover, find_key
 from ..jobs import event_loop
 from ..jobs.job import Job, new_job
+from ..recipes import with_recipe
 from ..recording import path_of
 from ..session import session
 from ..storage.archive import default_file_mode, get_default, write_atomic
 from . import formatting
 from .cell_output import Card, Output, Plain, Text
 from .execution import answering_as, is_executed
-from .magic_args import MagicArgs, complete_given, filled_path, looks_like_options, numbered, save_path
+from .magic_args import (
+    MagicArgs,
+    complete_given,
+    filled_path,
+    looks_like_options,
+    numbered,
+    save_path,
+    with_recipe_name,
+)
 from .templates import interpolate
 
 # A cell that awaits is cancelled, one that blocks gets the signal itself.
@@ -51,10 +60,12 @@ class CellRun:
                 del self.params  # a traceback can show what an object holds
                 raise
         self.save = None
+        if args.recipe and args.save is None:
+            raise InvalidRequestError("--recipe needs --save", "--save fox.png --recipe", param="save")
         if args.save is not None:
             # Now: a path that cannot be written is refused before anything is sent and billed.
             where = args.save if args.raw else filled_path(args.save, fill)
-            self.save = save_path(where, args.name, self.params, overwrite=args.overwrite)
+            self.save = save_path(where, args.name, self.params, overwrite=args.overwrite, recipe=args.recipe)
         self._record = (
             None if args.record is None else path_of(args.record if args.raw else filled_path(args.record, fill))
         )
@@ -199,7 +210,11 @@ class CellRun:
             try:
                 write_atomic(path, data, default_file_mode(), replaces=self.args.overwrite)
                 self.output.saved.append(path)
-            except OSError as error:
+                if self.args.recipe:
+                    path = with_recipe_name(path)
+                    copy = with_recipe(data, self.params)
+                    write_atomic(path, copy, default_file_mode(), replaces=self.args.overwrite)
+            except (OSError, GradientNotebookError) as error:
                 job._recorder.notices.append(f"save={str(path)!r} failed ({error}); {self.args.name} holds the image.")
 
     def _left(self, job: Job | None) -> str:

@@ -30,6 +30,7 @@ _FLAGS: Mapping[str, str] = {
     "no-wait": "Return immediately; NAME holds the job, and then its image.",
     "dry-run": "Show the request and its estimated cost, and send nothing.",
     "overwrite": "Let --save replace a file that exists: without it, nothing is sent then.",
+    "recipe": "With --save, also write a copy with the settings inside, as PATH.recipe.png; read_recipe gives them back.",
     "raw": "Send the prompt as it is: insert nothing for {{ }}.",
     "quiet": "Show nothing but errors.",
 }
@@ -54,6 +55,7 @@ class MagicArgs:
     save: str | None = None
     max_cost: float | None = None
     overwrite: bool = False
+    recipe: bool = False
     no_wait: bool = False
     dry_run: bool = False
     raw: bool = False
@@ -278,7 +280,9 @@ def _absolute(path: str) -> Path:
     return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - a Path keeps the `..`
 
 
-def save_path(save: str, name: str, params: ImageGenerateParams, *, overwrite: bool = False) -> Path:
+def save_path(
+    save: str, name: str, params: ImageGenerateParams, *, overwrite: bool = False, recipe: bool = False
+) -> Path:
     """Return where to write the first image; raise InvalidRequestError where it cannot be written, or must not."""
     try:
         # Absolute from now on: the kernel may have gone to another folder when the image comes.
@@ -294,8 +298,9 @@ def save_path(save: str, name: str, params: ImageGenerateParams, *, overwrite: b
         reason = str(error)
     if reason:
         raise InvalidRequestError(f"save={save!r}: {reason}", "Choose another path.", param="save")
-    for index in range(0 if overwrite else params.n):
-        if (there := numbered(path, index, params.n)).exists():
+    wanted = [numbered(path, index, params.n) for index in range(0 if overwrite else params.n)]
+    for there in [*wanted, *(map(with_recipe_name, wanted) if recipe else ())]:
+        if there.exists():
             what, advice = (
                 f"save={save!r}: {there.name!r} exists",
                 "Add --overwrite to replace it, or choose another path.",
@@ -319,6 +324,11 @@ def _with_suffix(path: Path, save: str, file_format: str) -> Path:
 def numbered(path: Path, index: int, count: int) -> Path:
     """Return the path of image `index` (from 0) of `count`."""
     return path if count == 1 else path.with_stem(f"{path.stem}-{index + 1}")
+
+
+def with_recipe_name(path: Path) -> Path:
+    """Return the path of the copy that has the settings inside."""
+    return path.with_stem(f"{path.stem}.recipe")
 
 
 def _unwritable(path: Path, folder: str) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("gradient_notebook")
 _MOST_THREADS = 8
 """Each holds one decoded image, of 5 to 75 MB."""
+_LARGEST = 2**63
+"""What SQLite holds as a whole number is less than this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +167,10 @@ def _of_cell(
 def _plain(value: Any) -> Score | None:
     """Return a number or text as a table and the ledger take it."""
     value = value.item() if hasattr(value, "item") else value
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST):
+        return int(value) if isinstance(value, bool) else value
     raise TypeError(f"expected a number or text, not {type(value).__name__}")
 
 

@@ -37,7 +37,7 @@ class Sheet(Image.Image):
         small = preview(self, min(_SHOWN_PX, max(self.size)))
         source = f"data:{small.mime};base64,{pybase64.b64encode_as_string(small.data)}"
         picture = f'<img src="{source}" alt="{escape(self.alt)}" style="max-width:100%">'
-        return {"text/html": picture, "text/plain": self.alt}
+        return {"text/html": picture, "text/plain": f"<Sheet: {self.width}x{self.height}, {self.alt.split('.')[0]}>"}
 
     def _repr_png_(self) -> None:
         """It has HTML instead: as PNG it would take megabytes of the notebook."""

@@ -217,6 +217,16 @@ def test_save_numbers_several_images(kernel: Kernel, tmp_path: Path) -> None:
     assert [path.read_bytes() for path in saved] == [Path(name).read_bytes() for name in names]
 
 
+def test_save_writes_a_copy_with_the_settings_inside(kernel: Kernel, tmp_path: Path) -> None:
+    """Beside the original, which stays as it came; `read_recipe` gives them back."""
+    cell = kernel.run(f"%%imagegen {_LOW} --save {tmp_path}/house.png --recipe\nA house")
+
+    assert cell.status == "ok", cell
+    assert (tmp_path / "house.png").read_bytes() == Path(kernel.value("image.filename")).read_bytes()
+    kernel.run(f"from gradient_notebook import read_recipe\nfound = read_recipe('{tmp_path}/house.recipe.png')")
+    assert kernel.value("(found.prompt, found.quality)") == ("A house", "low")
+
+
 @pytest.mark.parametrize(("save", "name"), [("", "house.webp"), ("/", "house.webp"), ("/x", "x.webp")])
 def test_save_completes_the_name(kernel: Kernel, tmp_path: Path, save: str, name: str) -> None:
     """A folder gets a file with the variable's name; a missing suffix is added."""

@@ -381,6 +381,16 @@ def test_a_file_that_exists_is_kept(magics: ImageGenMagics, folders: Path, optio
     assert saved(magics, f"house {options} --overwrite --save elsewhere/x.png")
 
 
+def test_a_copy_with_the_settings_is_refused_where_there_is_one(magics: ImageGenMagics, folders: Path) -> None:
+    """As the original is, and where there is no original to write."""
+    (folders / "x.recipe.png").write_bytes(b"mine")
+    assert saved(magics, "house --save x.png")
+    with pytest.raises(InvalidRequestError, match=r"'x\.recipe\.png' exists"):
+        saved(magics, "house --save x.png --recipe")
+    with pytest.raises(InvalidRequestError, match="--recipe needs --save"):
+        saved(magics, "house --recipe")
+
+
 def test_a_file_that_comes_into_being_meanwhile_is_kept(tmp_path: Path) -> None:
     """Between the look and the image: what is there stays, and no rest is left."""
     path = tmp_path / "x.png"
