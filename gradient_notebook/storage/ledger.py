@@ -513,7 +513,7 @@ class Ledger:
 _CORRUPT, _NOT_A_DATABASE = 11, 26
 """SQLite's primary codes for a file that is no database, or a broken one."""
 _OTHER_TABLES = re.compile(
-    r"no such (?:table: (?:main\.)?(?:generations|images|texts|spending)\b|column)|has no column|already exists"
+    r"no such (?:table: (?:main\.)?(?:generations|images|texts|spending|ratings|votes)\b|column)|has no column|already exists"
 )
 
 
@@ -527,6 +527,9 @@ def _put(connection: Connection, record: Record) -> None:
 def _put_rows(connection: Connection, kept: mending.Rows) -> int:
     """Put what was read of a damaged ledger into this one; what it has itself is newer. Return how many records came."""
     connection.executemany("INSERT OR IGNORE INTO spending VALUES (?, ?, ?, ?, ?, ?, ?)", kept.spending)
+    for table, judged in kept.judged.items():
+        places = ", ".join("?" * len(mending.JUDGED[table]))
+        connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", judged)  # noqa: S608 - our own names
     for table, found in (("generations", kept.generations), ("images", kept.images)):
         for row in found.values():
             names = ", ".join(row)
@@ -632,7 +635,7 @@ def _tables(connection: Connection) -> dict[str, set[str]]:
     """Return the columns of each table of ours that there is."""
     columns = {
         table: {row["name"] for row in select(connection, f"PRAGMA table_info({table})")}
-        for table in ("generations", "images", "texts", "spending")
+        for table in ("generations", "images", "texts", "spending", *mending.JUDGED)
     }
     return {table: names for table, names in columns.items() if names}
 

@@ -28,6 +28,8 @@ class Rows:
         self.images: dict[tuple[str, int], Row] = {}
         self.spending: list[tuple[Any, ...]] = []
         """What was counted, also of records that were deleted since."""
+        self.judged: dict[str, list[tuple[Any, ...]]] = {}
+        """What people thought of images, by table."""
 
     def read(self, connection: Connection, broken: type[Exception]) -> None:
         """Take what SQLite still reads: from the beginning to the damage, where it raises `broken`, and from the end."""
@@ -42,6 +44,10 @@ class Rows:
             for row in connection.execute(f"SELECT {', '.join(SPENDING)} FROM spending NOT INDEXED"):  # noqa: S608
                 if isinstance(row[0], str) and all(isinstance(value, int | float) and value >= 0 for value in row[1:5]):
                     self.spending.append(row)
+        for table, names in JUDGED.items():
+            with contextlib.suppress(broken):
+                for row in connection.execute(f"SELECT {', '.join(names)} FROM {table} NOT INDEXED"):  # noqa: S608
+                    self.judged.setdefault(table, []).append(row)
 
     def scan(self, path: Path) -> None:
         """Take what stands on whole pages that no way leads to any more."""
@@ -73,6 +79,11 @@ _IMAGE = (
 )
 SPENDING = ("id", "at", "spent", "held", "unknown", "currency", "owner")
 """The columns of the tables, in the order in which they stand on disk."""
+JUDGED = {
+    "ratings": ("generation", "position", "stars", "tags", "note"),
+    "votes": ("run", "winner", "loser", "voted_at"),
+}
+"""Tables of what nobody can make again, by name; what reads them passes over what makes no sense."""
 
 
 _MISSING: Row = {

@@ -20,10 +20,15 @@ ImageKey = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Rating:
-    """What somebody thinks of one image."""
+    """What somebody thinks of one image.
+
+    Attributes:
+        stars: 0 to 5; None where nobody has given any.
+        tags: words that are kept beside it.
+        note: text that is kept beside it.
+    """
 
     stars: int | None = None
-    """0 to 5; None where nobody has given any."""
     tags: tuple[str, ...] = ()
     note: str = ""
 

@@ -109,7 +109,8 @@ class Cells(Sequence[Cell]):
         """Return a DataFrame, a row for each image, and for each cell that has none.
 
         Columns are the cell's number, its axes, the prompt as it was sent, `revised_prompt`, `outcome`, `reason`, tokens,
-        `seconds`, `path`, `stars`, `tags`, `note`, and what `score` has measured; costs where they are known. An axis
+        `cost` and `currency` (empty where it is not known), `seconds`, `reused`, `path`, `stars`, `tags`, `note`, and what
+        `score` has measured. An axis
         that is called like one of these has its labels in `NAME_label`.
 
         Args:

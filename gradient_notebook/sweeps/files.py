@@ -36,12 +36,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """What was saved, and where."""
+    """What was saved, and where.
+
+    Attributes:
+        folder: the folder.
+        images: the originals in it, in the order of their cells.
+        notes: what could not be saved, and why.
+    """
 
     folder: Path
     images: tuple[Path, ...]
     notes: tuple[str, ...] = ()
-    """What could not be saved, and why."""
 
     def __str__(self) -> str:
         count = f"{len(self.images):,} image{'' if len(self.images) == 1 else 's'}"

@@ -56,7 +56,6 @@ def rows_of(cells: Sequence[Cell], *, images: bool = False) -> Iterator[dict[str
     scored = scored_in(cells)
     names = _axis_names(cells)
     same = duplicates(cells) if PHASH in scored else None
-    has_cost = any(getattr(cell, "cost", None) is not None for cell in cells)
     for cell in cells:
         labels = {column: cell.axes[name] for name, column in names.items()}
         for number in range(max(1, len(cell._images), len(cell._data))):
@@ -64,7 +63,7 @@ def rows_of(cells: Sequence[Cell], *, images: bool = False) -> Iterator[dict[str
             yield {
                 "cell": cell.index,
                 **labels,
-                **_facts(cell, number, has_cost=has_cost),
+                **_facts(cell, number),
                 "stars": rating.stars,
                 "tags": list(rating.tags),
                 "note": rating.note or None,
@@ -74,7 +73,7 @@ def rows_of(cells: Sequence[Cell], *, images: bool = False) -> Iterator[dict[str
             }
 
 
-def _facts(cell: Cell, number: int, *, has_cost: bool) -> dict[str, Any]:
+def _facts(cell: Cell, number: int) -> dict[str, Any]:
     usage = cell.usage if number == 0 else None
     path = _nth(cell.paths, number)
     return {
@@ -85,7 +84,7 @@ def _facts(cell: Cell, number: int, *, has_cost: bool) -> dict[str, Any]:
         "input_tokens": usage.input_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
         "total_tokens": usage.total_tokens if usage else None,
-        **(_cost(cell, number) if has_cost else {}),
+        **_cost(cell, number),
         "seconds": cell.elapsed_s,
         "reused": cell.reused,
         "path": str(path) if path else None,
@@ -93,13 +92,10 @@ def _facts(cell: Cell, number: int, *, has_cost: bool) -> dict[str, Any]:
 
 
 def _cost(cell: Cell, number: int) -> dict[str, Any]:
-    """Return what a cell cost, as a number and its currency; of several images at the first, so that a sum is right."""
-    cost = getattr(cell, "cost", None)
-    is_known = number == 0 and cost is not None and cost.amount is not None and not cost.unknown
-    return {
-        "cost": float(cost.amount) if cost is not None and is_known else None,
-        "currency": cost.currency if cost is not None and is_known else None,
-    }
+    """Return what a cell cost as a number, None where that is not known; of several images at the first, so that a sum is right."""
+    cost = cell.cost
+    is_known = number == 0 and cost.amount is not None and not cost.unknown
+    return {"cost": float(cost.amount or 0) if is_known else None, "currency": cost.currency if is_known else None}
 
 
 def _nth(values: Sequence[Any], number: int) -> Any:
@@ -117,7 +113,7 @@ def scored_in(cells: Collection[Cell]) -> list[str]:
 
 
 def _fixed() -> list[str]:
-    return [name for name in COLUMNS if name not in ("cost", "currency", "duplicate_of", "image", "file")]
+    return [name for name in COLUMNS if name not in ("duplicate_of", "image", "file")]
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:

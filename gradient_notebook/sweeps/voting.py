@@ -19,13 +19,19 @@ _ENOUGH = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How one label of an axis stands: how often its images were preferred to those of other labels."""
+    """How one label of an axis stands: how often its images were preferred to those of other labels.
+
+    Attributes:
+        label: the label.
+        won: how often an image of it was preferred to one of another label.
+        lost: how often one of another label was preferred.
+        strength: the chance to be preferred to an average one, by the model of Bradley and Terry; 0.5 without votes.
+    """
 
     label: Any
     won: int
     lost: int
     strength: float
-    """The chance to be preferred to an average one, by the model of Bradley and Terry; 0.5 without votes."""
 
 
 def next_pair(cells: Sequence[Cell]) -> tuple[Cell, Cell] | None:

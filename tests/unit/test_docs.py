@@ -16,6 +16,8 @@ import gradient_notebook as gn
 from gradient_notebook.api import client, events, sdk
 from gradient_notebook.jobs import sync_client
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.storage import ratings
+from gradient_notebook.sweeps import files, sheet, voting
 
 NAMES = {name: getattr(gn, name) for name in gn.__all__ if name != "session"} | {"Simulator": Simulator}
 """What users import; `session` is a `Session`."""
@@ -31,6 +33,10 @@ REACHED = {
         ),
         events: (events.GeneratedImage, events.InputTokensDetails, events.Model, events.ModelListResponse),
         sdk: (sdk.HTTPAnswer,),
+        ratings: (ratings.Rating,),
+        files: (files.Saved,),
+        sheet: (sheet.Sheet,),
+        voting: (voting.Standing,),
     }.items()
     for kind in kinds
 }

@@ -115,6 +115,24 @@ def test_two_that_rate_at_once_keep_both(configured: Simulator) -> None:
     assert (found.stars, found.tags, found.note.isdigit()) == (3, ("a",), True)
 
 
+@pytest.mark.parametrize("table", ["texts", "ratings", "votes"])
+def test_a_ledger_that_is_mended_keeps_them(configured: Simulator, table: str) -> None:
+    """Nobody can give them again as they were; where their own table is gone, new ones can be given."""
+    study = numbered(2).result()
+    study[0].stars = 3
+    study.prefer(study[0], study[1])
+    archive = get_default()
+    assert archive
+    archive.ledger.write(lambda connection: connection.execute(f"DROP TABLE {table}"))
+    assert len(history()) == 2
+    assert study[0].stars == (None if table == "ratings" else 3)
+    assert study.ranking["i"][0].won == (0 if table == "votes" else 1)
+    assert archive.ledger.path.with_name("ledger.damaged-1.sqlite").exists()
+    study[1].stars = 4
+    study.prefer(study[0], study[1])
+    assert study[1].stars == 4
+
+
 def test_the_history_is_searched_by_stars(configured: Simulator) -> None:
     """At least so many, on any of a generation's images, together with all else; what has none is not found."""
     study = numbered(4).result()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from gradient_notebook import InvalidRequestError, Sweep, sweep
+from gradient_notebook import InvalidRequestError, Sweep, configure, sweep
 from gradient_notebook.simulator import Simulator
 
 from .test_sweeps import REFUSED, misbehaving, numbered
@@ -80,6 +80,20 @@ def test_a_missing_library_is_named(configured: Simulator, monkeypatch: pytest.M
         study.to_frame("polars")
     with pytest.raises(InvalidRequestError, match="Did you mean pandas"):
         study.to_frame("panda")
+
+
+def test_costs_are_numbers_that_add_up(misbehaving: Any) -> None:
+    """What is refused costs nothing; without a price a cell's cost is missing, and not 0."""
+    misbehaving([REFUSED])
+    configure(prices={"openai-gpt-image-1": {"per_image": 0.05}}, concurrency=1)
+    study = sweep("A {{animal}}", animal=["fox", "owl", "bat"], quality="low", model="openai-gpt-image-1").result()
+    frame = study.to_frame()
+    assert list(frame["cost"]) == [0.0, 0.05, 0.05]
+    assert frame["cost"].sum() == pytest.approx(float(study.cost.amount or 0))
+    assert frame["currency"].iloc[1] == study.cost.currency
+    configure(prices=None)
+    frame = sweep("A hill", quality=["low"], model="openai-gpt-image-1").result().to_frame()
+    assert frame[["cost", "currency"]].isna().all(axis=None)
 
 
 class Page(HTMLParser):
