@@ -44,9 +44,9 @@ class Rows:
             for row in connection.execute(f"SELECT {', '.join(SPENDING)} FROM spending NOT INDEXED"):  # noqa: S608
                 if isinstance(row[0], str) and all(isinstance(value, int | float) and value >= 0 for value in row[1:5]):
                     self.spending.append(row)
-        for table, names in JUDGED.items():
+        for table, columns in JUDGED.items():
             with contextlib.suppress(broken):
-                for row in connection.execute(f"SELECT {', '.join(names)} FROM {table} NOT INDEXED"):  # noqa: S608
+                for row in connection.execute(f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED"):  # noqa: S608
                     self.judged.setdefault(table, []).append(row)
 
     def scan(self, path: Path) -> None:

@@ -28,7 +28,7 @@ _MOST_WORDS = 50
 class Sheet(Image.Image):
     """A PIL image with labels: shown in a notebook it is small, and has a text in place of it."""
 
-    alt: str
+    alt = ""
     """What it shows, in words."""
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
