@@ -1,6 +1,7 @@
 """The service, embedded: a real HTTP server on loopback that speaks the documented protocol and paints.
 
-It imports nothing of the package but `api.params`, the declaration, and `api.models`, what is known of models, so that it is a second reading of the protocol and not an echo of
+It imports nothing of the package but `api.params`, the declaration, `api.models`, what is known of models, and `recording`, the
+form of recorded runs, so that it is a second reading of the protocol and not an echo of
 the client. It runs in this process (`Simulator`, `shared`) or alone (`python -m gradient_notebook.simulator`).
 """
 

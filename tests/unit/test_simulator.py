@@ -835,12 +835,12 @@ def test_the_command_names_a_taken_port() -> None:
 
 
 def test_it_imports_nothing_of_the_package_but_the_declaration() -> None:
-    """The simulator is a second reading of the protocol: it shares the declaration of parameters, what is known of models, and nothing else."""
+    """The simulator is a second reading of the protocol: it shares the declaration of parameters, what is known of models, the form of recorded runs, and nothing else."""
     folder = Path(gradient_notebook.simulator.__file__).parent
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in folder.glob("*.py")]
     nodes = [node for node in itertools.chain(*map(ast.walk, trees)) if isinstance(node, ast.ImportFrom)]
     outside = {node.module for node in nodes if node.level > 1 or (node.module or "").startswith("gradient_notebook")}
-    assert outside == {"api.models", "api.parameter", "api.params"}
+    assert outside == {"api.errors", "api.models", "api.parameter", "api.params", "recording"}
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
