@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -10,21 +9,19 @@ from typing import TYPE_CHECKING
 
 import pybase64
 
-from ..api.errors import InvalidRequestError, InvalidResponseError
+from ..api.errors import InvalidRequestError
 from ..api.events import LONGEST_PROMPT
 from ..api.images import extension
 from ..api.params import ImageGenerateParams
 from ..api.text import clean, shortened
 from ..history.query import History, history
-from ..storage.archive import Archive, damage_of, is_intact
-from . import formatting, html
+from ..storage.archive import Archive, damage_of
+from . import formatting, html, thumbnails
 from .magic_args import HISTORY_PARSER, unknown, words_of
 
 if TYPE_CHECKING:
     from ..history.entry import HistoryEntry
 
-THUMBNAIL_PX = 320
-"""Long edge of a small picture, in pixels: twice what it is shown at."""
 _WIDTH_PX = 160
 _PROMPT_CHARACTERS = 60
 _REASON_CHARACTERS = 160
@@ -59,39 +56,24 @@ def show_history(
 def _thumbnails(entries: Sequence[HistoryEntry], archive: Archive) -> dict[str, bytes]:
     """Return a small picture of each entry that has one, by the entry's id; what is made is kept for the next time."""
     files = {entry.id: _files(entry) for entry in entries}
-    known: dict[str, bytes] = {}
-    if names := [path.name for paths in files.values() for path in paths]:
-        with contextlib.suppress(OSError):  # they can be made again
-            known = archive.ledger.thumbnails(names)
+    known = thumbnails.kept(archive, [path.name for paths in files.values() for path in paths])
     made: dict[str, bytes] = {}
     shown: dict[str, bytes] = {}
     for entry_id, paths in files.items():
         for path in paths:
-            small = known.get(path.name) or _made(path)
+            small = known.get(path.name) or thumbnails.made(path)
             if small is None:
                 continue  # no image; there may be others
             made |= {} if path.name in known else {path.name: small}
             shown[entry_id] = small
             break
-    with contextlib.suppress(OSError):
-        archive.ledger.put_thumbnails(made) if made else None
+    thumbnails.keep(archive, made)
     return shown
 
 
 def _files(entry: HistoryEntry) -> list[Path]:
     """Return what there is to show: finished images, or where there are none the newest partial ones."""
     return entry.paths or entry.partial_paths
-
-
-def _made(path: Path) -> bytes | None:
-    from ..imaging import open_image, preview
-
-    try:
-        data = path.read_bytes()
-        # What somebody has put in its place must not become its picture, which is kept.
-        return preview(open_image(data), THUMBNAIL_PX).data if is_intact(path, data) else None
-    except (OSError, InvalidResponseError):
-        return None
 
 
 def _settings(entry: HistoryEntry) -> str:

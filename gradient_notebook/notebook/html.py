@@ -48,10 +48,11 @@ def line(parts: Sequence[str], style: str = QUIET, more: str = "") -> dict[str, 
 _OUTPUT = ":is(.jp-OutputArea-child,.output_area)"
 """What holds one output: in JupyterLab and what is made of it, and in nbclassic."""
 _ALONE = (
-    f"<style>{_OUTPUT}:not(:has(.gradient-panel:not(.jupyter-widgets-disconnected) .gradient-stage))"
+    f"<style>{_OUTPUT}:not(:has(:is(.gradient-panel:not(.jupyter-widgets-disconnected) .gradient-stage,"
+    ".gradient-sweep:not(.jupyter-widgets-disconnected) .gradient-card)))"
     f":has(+ {_OUTPUT} + {_OUTPUT} .gradient-record){{display:none}}</style>"
 )
-"""Hides what a notebook shows of a panel whose kernel is gone, or without what draws it: an error, or a form alone."""
+"""Hides what a notebook shows of a widget whose kernel is gone, or without what draws it: an error, or a form alone."""
 
 
 def record(caption: Sequence[str], params: ImageGenerateParams | None = None, more: str = "") -> dict[str, str]:
@@ -63,10 +64,13 @@ def record(caption: Sequence[str], params: ImageGenerateParams | None = None, mo
     quiet += ["Run this cell to use the panel.", more]
     quiet = [clean(words, LONGEST_PROMPT, lines=True) for words in quiet]
     rows = "".join(f'<div style="{QUIET}">{html.escape(words)}</div>' for words in quiet if words)
-    return {
-        "text/html": f'<div class="gradient-record">{below["text/html"]}{rows}{_ALONE}</div>',
-        "text/plain": "\n".join([below["text/plain"], *filter(None, quiet)]),
-    }
+    text = "\n".join([below["text/plain"], *filter(None, quiet)])
+    return behind({"text/html": f"{below['text/html']}{rows}", "text/plain": text})
+
+
+def behind(shown: dict[str, str]) -> dict[str, str]:
+    """Return what is shown, so that it stands behind a widget, and in its place where the kernel is gone."""
+    return {**shown, "text/html": f'<div class="gradient-record">{shown["text/html"]}{_ALONE}</div>'}
 
 
 def color_of(outcome: Outcome) -> str:

@@ -138,8 +138,12 @@ class Sweep(Cells):
         return f"<Sweep {self.status}: {len(self):,} cell{'' if len(self) == 1 else 's'}, {self._outcome_words}>"
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
-        """It shows itself: a grid, live while it runs."""
+        """It shows itself where a front end asks for one output."""
         return hook("show_sweep")(self)
+
+    def _ipython_display_(self) -> None:
+        """It shows itself: a grid, live while it runs, and what stays in a notebook in its place."""
+        hook("display_sweep")(self)
 
     @property
     def status(self) -> str:
@@ -236,6 +240,7 @@ class Sweep(Cells):
         if not self.done():
             from ..jobs import event_loop
 
+            hook("watch_sweep")(self)
             try:
                 with event_loop.interrupts_told():
                     event_loop.wait(self._ended, timeout)
@@ -357,13 +362,19 @@ class Sweep(Cells):
         import asyncio
 
         self._awake, self._told = asyncio.Event(), asyncio.Event()
+        self._told.set()  # so is the beginning
         self._task = asyncio.ensure_future(self._run_to_the_end())
 
     def _wake(self) -> None:
         from ..jobs import event_loop
 
         if self._started and not self._is_over:
-            event_loop.get_loop().call_soon_threadsafe(lambda: self._awake and self._awake.set())
+            event_loop.get_loop().call_soon_threadsafe(self._look_again)
+
+    def _look_again(self) -> None:
+        if self._awake:
+            self._awake.set()
+            self._told.set()  # a pause is a change that observers are told of
 
     def _stop(self) -> None:
         self._queue.clear()
@@ -463,9 +474,11 @@ class Sweep(Cells):
         """Tell the observers, on a thread: changes that come while they are busy are told together."""
         from ..jobs.threads import in_a_thread
 
-        while not self._is_over or self._dirty:
+        is_over = False
+        while not is_over:
             await self._told.wait()
             self._told.clear()
+            is_over = self._is_over  # before they are told: they hear of the end itself, too
             changed, self._dirty = self._dirty, set()
             for observer in list(self._observers):
                 await in_a_thread(self._tell_one, observer, changed)

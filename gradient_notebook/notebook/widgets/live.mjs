@@ -26,7 +26,8 @@ import { announcement, cameToNothing, countdown, duration, fraction, hasEnded, w
  *
  * Messages: a picture, or what the kernel answers to a message with an `id`.
  * @typedef {{ type: "picture", key: string, mime: string, id?: undefined }} PictureMessage
- * @typedef {{ type?: undefined, id: string, error?: string, text?: string, mime?: string, name?: string }} Answer
+ * @typedef {{ type?: undefined, id: string, error?: string, text?: string, mime?: string, name?: string, cell?: About }} Answer
+ * @typedef {{ prompt: string, facts: string[], reason: string }} About a cell of a sweep
  * @typedef {PictureMessage | Answer} Message
  */
 

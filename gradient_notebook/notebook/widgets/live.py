@@ -28,36 +28,23 @@ _PROMPT_CHARACTERS = 1_000
 Action = Callable[[dict[str, Any]], object]
 
 
-def _styles(*names: str) -> str:
+def styles(*names: str) -> str:
+    """Return these style sheets of this folder as one."""
     return "".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
-class LiveView(anywidget.AnyWidget):
-    """Shows a job while it runs, its progress, and a Cancel button.
-
-    What jobs say travels in traits (`LiveJob.state`), which a view that comes late has as well. Pictures travel in
-    messages, each once, and a view asks for those that it has missed: no trait, and so no saved notebook, ever holds
-    an image. What the browser says comes as messages too: `actions` has what to do, by their `type`.
-    """
-
-    # As text: for a file, anywidget would keep each instance alive, to follow the file's changes.
-    _esm = joined(_HERE / "live.mjs")
-    _css = _styles("live.css")
+class Talking(anywidget.AnyWidget):
+    """A widget that is sent messages: `actions` has what to do, by their `type`."""
 
     # Any 0.x: JupyterLab takes the server's anywidget, which need not be the kernel's, for another one otherwise.
     _model_module_version = Unicode("0").tag(sync=True)
     _view_module_version = Unicode("0").tag(sync=True)
 
-    running: List[dict[str, Any]] = List(Dict()).tag(sync=True)
-    awaited = Bool().tag(sync=True)
-    """Whether the cell that runs waits for it: then few kernels hear a click."""
-
     was_answered: ClassVar[bool] = False
     """Whether a view has ever said that it is there: the front end can show it."""
 
     def __init__(self, **traits: Any) -> None:
-        self.actions: dict[str, Action] = {"picture": self._send_again, "hello": self.on_hello}
-        self._pictures: dict[str, Preview] = {}
+        self.actions: dict[str, Action] = {"hello": self.on_hello}
         super().__init__(**traits)
         self.on_msg(self._on_message)
 
@@ -67,12 +54,40 @@ class LiveView(anywidget.AnyWidget):
 
     def on_hello(self, content: Mapping[str, Any]) -> None:
         """Note that a view is there, and let it know that it was heard."""
-        LiveView.was_answered = True
+        Talking.was_answered = True
         self.answer(content)
 
     def answer(self, question: Mapping[str, Any], buffers: Sequence[bytes] = (), **answer: Any) -> None:
         """Answer a message that has an `id`."""
         self.send({**answer, "id": question.get("id")}, buffers=list(buffers))
+
+    def close(self) -> None:
+        """Close it, and what belongs to it."""
+        # ipywidgets closes no Layout with its widget, and holds each until it is closed.
+        self.layout.close()
+        super().close()
+
+
+class LiveView(Talking):
+    """Shows a job while it runs, its progress, and a Cancel button.
+
+    What jobs say travels in traits (`LiveJob.state`), which a view that comes late has as well. Pictures travel in
+    messages, each once, and a view asks for those that it has missed: no trait, and so no saved notebook, ever holds
+    an image. What the browser says comes as messages too.
+    """
+
+    # As text: for a file, anywidget would keep each instance alive, to follow the file's changes.
+    _esm = joined(_HERE / "live.mjs")
+    _css = styles("live.css")
+
+    running: List[dict[str, Any]] = List(Dict()).tag(sync=True)
+    awaited = Bool().tag(sync=True)
+    """Whether the cell that runs waits for it: then few kernels hear a click."""
+
+    def __init__(self, **traits: Any) -> None:
+        self._pictures: dict[str, Preview] = {}
+        super().__init__(**traits)
+        self.actions["picture"] = self._send_again
 
     def put(self, key: str, picture: Preview) -> None:
         """Show a picture wherever a state has its key, from now on."""
@@ -95,8 +110,6 @@ class LiveView(anywidget.AnyWidget):
     def close(self) -> None:
         """Close it, and what belongs to it."""
         self._pictures.clear()
-        # ipywidgets closes no Layout with its widget, and holds each until it is closed.
-        self.layout.close()
         super().close()
 
 
@@ -104,7 +117,7 @@ class Gallery(LiveView):
     """Shows the jobs of a panel, those that run and those that have ended, one of them in view."""
 
     _esm = joined(_HERE / "gallery.mjs")
-    _css = _styles("live.css", "gallery.css")
+    _css = styles("live.css", "gallery.css")
 
     finished: List[dict[str, Any]] = List(Dict()).tag(sync=True)
     selected = Unicode().tag(sync=True)
@@ -123,7 +136,7 @@ def live_card(params: ImageGenerateParams, px: int, *, awaited: bool = False) ->
     `awaited` says that the cell that shows it waits for the job.
     """
     view = LiveView(awaited=awaited)
-    tiles = tiling(params.n, _shape(params) or 1.0)
+    tiles = tiling(params.n, shape_of(params) or 1.0)
     return view, LiveJob(view, params, round(px * max(tiles.width, tiles.height) / max(tiles.whole)))
 
 
@@ -158,7 +171,7 @@ class LiveJob:
         self._seen: dict[int, int] = {}
         self._keys: dict[int, list[str]] = {}
         # With size `auto` it is not known before the first picture: one alone has room for the usual ones meanwhile.
-        self._shape = _shape(params) or (_USUAL_SHAPE if params.n == 1 else 1.0)
+        self._shape = shape_of(params) or (_USUAL_SHAPE if params.n == 1 else 1.0)
         self.failure: Exception | None = None
         """Why a picture that came is not shown."""
 
@@ -240,7 +253,7 @@ _USUAL_SHAPE = 1.5
 """The widest of the usual sizes."""
 
 
-def _shape(params: ImageGenerateParams) -> float | None:
+def shape_of(params: ImageGenerateParams) -> float | None:
     """Return width over height, None where the service chooses."""
     size = SIZE.fullmatch(str(params.effective("size")))
     return int(size[1]) / int(size[2]) if size else None

@@ -1,0 +1,49 @@
+"""A line that says how far a sweep is while somebody waits for it, where there is nothing but text."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import weakref
+from collections.abc import Collection
+from typing import TextIO
+
+from ..sweeps.sweep import Sweep
+from . import formatting, sweep_words
+
+_BAR = 20
+_watched: weakref.WeakSet[Sweep] = weakref.WeakSet()
+
+
+def watch_sweep(sweep: Sweep, stream: TextIO | None = None) -> None:
+    """Write where the sweep stands in one line of a terminal, over and over; elsewhere nothing."""
+    stream = stream or sys.stderr
+    if sweep not in _watched and stream is not None and stream.isatty():
+        _watched.add(sweep)
+        sweep._observe(_Line(stream).update)
+
+
+class _Line:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._said = ""
+
+    def update(self, sweep: Sweep, _changed: Collection[int]) -> None:
+        """Write the line anew; at the end of the sweep it stays."""
+        ends = "\n" if sweep.done() else ""
+        columns = shutil.get_terminal_size().columns - 1
+        words = f"{_bar(sweep)} {formatting.DOT.join(sweep_words.line(sweep))}"[:columns]
+        with self._lock:
+            if words == self._said and not ends:
+                return
+            self._said = words
+            self._stream.write(f"\r\x1b[K{words}{ends}")
+            self._stream.flush()
+
+
+def _bar(sweep: Sweep) -> str:
+    ended = sum(cell.has_ended for cell in sweep)
+    filled = _BAR * ended // max(1, len(sweep))
+    return f"[{'#' * filled}{'.' * (_BAR - filled)}]"

@@ -1,0 +1,252 @@
+"""The grid of a sweep in the browser: what its cells are and where they stand; pictures only of those in view."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from traitlets import Dict, Unicode
+
+from ...api.errors import GradientNotebookError
+from ...api.events import LONGEST_PROMPT
+from ...api.images import extension
+from ...api.text import clean
+from ...imaging import preview
+from ...session import session
+from ...sweeps.cell import Cell
+from ...sweeps.sweep import Sweep
+from .. import sweep_words, thumbnails
+from ..grid_layout import MOST_CELLS, layout_of
+from .esm import joined
+from .live import Talking, shape_of, styles
+
+_logger = logging.getLogger("gradient_notebook")
+_LETTERS = {"queued": "q", "running": "r", "done": "d", "refused": "x", "failed": "f", "cancelled": "c", "unknown": "u"}
+_FIRST_IN_VIEW = range(48)
+"""Sent unasked as they come, until a view has said what it shows: the kernel may be busy by then."""
+_MOST_VIEWS = 8
+_PAUSE_S = 0.15
+"""Between two changes of what is shown."""
+_AT_A_TIME_S = 0.25
+"""How long pictures are made before it is looked again what has changed, and what is in view."""
+_RETRIED = ("failed", "cancelled")
+
+
+class Grid(Talking):
+    """Shows a sweep as a grid. What its cells came to travels as a letter each; a picture only to who looks at it."""
+
+    _esm = joined(Path(__file__).parent / "grid.mjs")
+    _css = styles("live.css", "grid.css")
+
+    plan: Dict[str, Any] = Dict().tag(sync=True)
+    """What never changes: `plan_of`."""
+    state: Dict[str, Any] = Dict().tag(sync=True)
+    """Where it stands: `state_of`."""
+    outcomes = Unicode().tag(sync=True)
+    """A letter for each cell, by `_LETTERS`."""
+
+
+def plan_of(sweep: Sweep) -> dict[str, Any]:
+    """Return what a grid has to know of a sweep before anything has come."""
+    layout = layout_of(sweep)
+    shapes = {shape_of(cell.params) for cell in sweep[: MOST_CELLS : _stride(len(sweep))]}
+    return {
+        "title": sweep_words.title(sweep),
+        "prompts": list(dict.fromkeys(sweep.plan.prompts)),
+        "count": min(len(sweep), MOST_CELLS),
+        "whole": len(sweep),
+        # 0: it is not known before the first picture. Of several none fits all.
+        "shape": (shapes.pop() or 0.0) if len(shapes) == 1 else 1.0,
+        "columns": layout.columns,
+        "span": layout.span,
+        "rows": layout.rows,
+        "across": layout.across,
+        "captions": layout.captions[:MOST_CELLS],
+        "axes": list(layout.axes),
+    }
+
+
+def _stride(count: int) -> int:
+    """Sizes are an axis like others: some cells of each part are enough to see several."""
+    return max(1, min(count, MOST_CELLS) // 500) | 1
+
+
+def state_of(sweep: Sweep) -> dict[str, Any]:
+    """Return where a sweep stands, in plain values."""
+    found = sweep.outcomes
+    return {
+        "status": sweep.status,
+        "parts": sweep_words.totals(sweep),
+        "left_s": sweep_words.left_s(sweep),
+        "elapsed_s": sweep.elapsed_s,
+        "ended": sum(count for outcome, count in found.items() if outcome not in ("queued", "running")),
+        "again": sum(found.get(outcome, 0) for outcome in _RETRIED),
+        "notes": [clean(note) for note in sweep.notes],
+    }
+
+
+class Background:
+    """Does one thing on a thread: again whenever it is asked to, once for all that ask meanwhile."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._asked = self._runs = False
+
+    def ask(self) -> None:
+        """Have it done, soon."""
+        with self._lock:
+            self._asked = True
+            if self._runs:
+                return
+            self._runs = True
+        # A daemon: nothing of it is missed when the process ends.
+        threading.Thread(target=self._run, name="gradient_notebook grid", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._asked:
+                    self._runs = False
+                    return
+                self._asked = False
+            try:
+                self._work()
+            except Exception:
+                _logger.exception("A grid could not be brought up to date")
+            time.sleep(_PAUSE_S)
+
+
+class SweepGrid:
+    """Keeps a grid up to date with its sweep, and does what its buttons say.
+
+    It holds the sweep weakly: a widget lives as long as the kernel, and so would all that it holds.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = weakref.ref(sweep)
+        self.view = Grid(plan=plan_of(sweep), state=state_of(sweep), outcomes=_letters(sweep))
+        self.view.add_class("gradient-sweep")
+        self.view.actions |= {"see": self._seen, "large": self._asked_for_large, "do": self._asked_to}
+        self._lock = threading.Lock()
+        self._in_view: dict[str, Collection[int]] = {"": _FIRST_IN_VIEW}
+        self._wanted: dict[int, None] = {at: None for at in _FIRST_IN_VIEW if at < len(sweep) and sweep[at].has_ended}
+        self._background = Background(self.update)
+        sweep._observe(self._changed)
+        self._background.ask()
+
+    def update(self) -> None:
+        """Show where the sweep stands, and some of the pictures that are looked for; ask again for the others."""
+        if sweep := self._sweep():
+            self.view.outcomes = _letters(sweep)
+            self.view.state = state_of(sweep)
+            self._send_cells(sweep)
+            if self._wanted:
+                self._background.ask()
+
+    def _changed(self, sweep: Sweep, changed: Collection[int]) -> None:
+        with self._lock:
+            seen = {at for in_view in self._in_view.values() for at in in_view}
+            self._wanted |= {at: None for at in changed if at in seen and sweep[at].has_ended}
+        self._background.ask()
+
+    def _seen(self, content: Mapping[str, Any]) -> None:
+        """Note what a view shows; what it lacks comes before anything that was asked for earlier."""
+        count = len(sweep) if (sweep := self._sweep()) else 0
+        lacking = [at for at in content.get("lacking", ()) if isinstance(at, int) and 0 <= at < count]
+        with self._lock:
+            self._in_view.pop("", None)
+            self._in_view.pop(str(content.get("view")), None)
+            self._in_view[str(content.get("view"))] = set(content.get("at", ()))
+            for name in list(self._in_view)[:-_MOST_VIEWS]:
+                del self._in_view[name]
+            seen = {at for in_view in self._in_view.values() for at in in_view}
+            # What somebody has scrolled past is not made: it is asked for when it comes into view again.
+            self._wanted = dict.fromkeys([*lacking, *(at for at in self._wanted if at in seen)])
+        self._background.ask()
+
+    def _send_cells(self, sweep: Sweep) -> None:
+        """Send cells with their pictures: all whose picture is kept, and of the others as many as there is time for."""
+        with self._lock:
+            wanted = [sweep[at] for at in self._wanted]
+        archive = sweep._archive
+        names = {cell.index: cell.paths[0].name for cell in wanted if cell.outcome == "done" and cell.paths}
+        kept = thumbnails.kept(archive, list(names.values())) if archive else {}
+        pictures = {at: kept[name] for at, name in names.items() if name in kept}
+        self._send(
+            [(cell, pictures.get(cell.index)) for cell in wanted if cell.outcome != "done" or cell.index in pictures]
+        )
+        ends, made = time.monotonic() + _AT_A_TIME_S, dict[str, bytes]()
+        shown: list[tuple[Cell, bytes | None]] = []
+        for cell in wanted:
+            if cell.outcome == "done" and cell.index not in pictures and time.monotonic() < ends:
+                small = thumbnails.made_of(cell)
+                made |= {names[cell.index]: small} if small and cell.index in names else {}
+                shown.append((cell, small))
+        if archive:
+            thumbnails.keep(archive, made)
+        self._send(shown)
+
+    def _send(self, cells: Sequence[tuple[Cell, bytes | None]]) -> None:
+        if not cells:
+            return
+        told = [
+            {
+                "at": cell.index,
+                "outcome": _LETTERS[cell.outcome],
+                "note": sweep_words.note(cell),
+                "reason": sweep_words.reason(cell) or ("" if picture else "cannot be shown"),
+                "mime": f"image/{extension(picture)[1:]}" if picture else "",
+            }
+            for cell, picture in cells
+        ]
+        self.view.send({"type": "cells", "cells": told}, buffers=[picture for _, picture in cells if picture])
+        with self._lock:
+            for cell, _ in cells:
+                self._wanted.pop(cell.index, None)
+
+    def _asked_for_large(self, content: Mapping[str, Any]) -> None:
+        sweep, at = self._sweep(), content.get("at")
+        if sweep is None or not isinstance(at, int) or not 0 <= at < len(sweep):
+            self.view.answer(content, error="The sweep is gone.")
+            return
+        cell = sweep[at]
+        error, image = "", None
+        try:
+            image = cell.image
+        except (OSError, GradientNotebookError) as failure:
+            error = f"The original file is not available: {failure}"
+        shown = preview(image, session.preview_px) if image else None
+        about = {
+            "prompt": clean(cell.prompt, LONGEST_PROMPT, lines=True),
+            "facts": sweep_words.facts(cell),
+            "reason": clean(cell.error or error, 2_000, lines=True),
+        }
+        self.view.answer(content, [shown.data] if shown else [], cell=about, mime=shown.mime if shown else "")
+
+    def _asked_to(self, content: Mapping[str, Any]) -> None:
+        action = _ACTIONS.get(str(content.get("what")))
+        if (sweep := self._sweep()) and action:
+            try:
+                action(sweep)
+            except GradientNotebookError as error:
+                sweep.notes = [*sweep.notes, str(error)]
+            self._background.ask()
+
+
+_ACTIONS: Mapping[str, Callable[[Sweep], Any]] = {
+    "start": Sweep.start,
+    "pause": Sweep.pause,
+    "resume": Sweep.resume,
+    "cancel": Sweep.cancel,
+    "retry": Sweep.retry,
+}
+
+
+def _letters(sweep: Sweep) -> str:
+    return "".join([_LETTERS[cell.outcome] for cell in sweep._cells[:MOST_CELLS]])
