@@ -57,6 +57,8 @@ def _matches(shell: InteractiveShell, context: CompletionContext) -> tuple[str, 
 def _option_matches(options: str) -> tuple[str, str, list[str]] | None:
     *earlier, word = re.split(r"\s+", options) if options else [""]
     option, equals, begun = word.partition("=")
+    if earlier and earlier[-1] == "--vary":
+        return _axis_matches(option, begun, earlier) if equals else ("axis", word, _axes(word))
     if equals:
         return "value", begun, _values(option, begun, earlier)
     if earlier and _takes_value(earlier[-1]):
@@ -66,6 +68,16 @@ def _option_matches(options: str) -> tuple[str, str, list[str]] | None:
     if word.startswith("-") or not word:
         return "option", word, [name for name in _ACTIONS if name.startswith(word) and name.startswith("--")]
     return None
+
+
+def _axes(begun: str) -> list[str]:
+    """Return the parameters that can be varied: names in the prompt are not known before it is written."""
+    return [f"{name}=" for name in PARAMETERS if name.startswith(begun) and name not in ("prompt", "n")]
+
+
+def _axis_matches(name: str, written: str, earlier: Sequence[str]) -> tuple[str, str, list[str]]:
+    *_, begun = written.split(",")
+    return "value", begun, _values(f"--{name.replace('_', '-')}", begun, earlier)
 
 
 def _takes_value(option: str) -> bool:

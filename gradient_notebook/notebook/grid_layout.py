@@ -12,6 +12,9 @@ from . import sweep_words
 
 MOST_COLUMNS = 12
 """More would stand too narrow, or out of sight: they wrap instead."""
+FEW_COLUMNS = 3
+"""So few leave most of a page empty: the axis before the last joins it, as long as they are `SOME_COLUMNS` together at most."""
+SOME_COLUMNS = 6
 MOST_CELLS = 10_000
 """More are not laid out: nobody looks at them one by one."""
 
@@ -51,23 +54,29 @@ def layout_of(sweep: Sweep) -> Layout:
         return _one_after_the_other([""], _repeated(paired, repeat))
     if not names:
         return _one_after_the_other([""], _repeated([""], repeat))
-    if 1 < repeat <= MOST_COLUMNS and len(names) == 1:
+    if 1 < repeat <= MOST_COLUMNS and (len(names) == 1 or len(sweep.axes[names[-1]]) * repeat > MOST_COLUMNS):
         columns = [str(number) for number in range(1, repeat + 1)]
         return Layout(columns=columns, rows=_combined(sweep, names), across=repeat, axes=(_title(names), "repeat"))
     if repeat > MOST_COLUMNS:
         return _one_after_the_other(_combined(sweep, names), _repeated([""], repeat))
-    *others, last = names
-    across = [sweep_words.label(sweep, last, at) for at in range(len(sweep.axes[last]))]
+    others, inner = names[:-1], names[-1:]
+    while len(others) > 1 and _count(sweep, inner) <= FEW_COLUMNS:
+        if _count(sweep, [others[-1], *inner]) * repeat > SOME_COLUMNS:
+            break
+        inner = [others.pop(), *inner]
+    across = _combined(sweep, inner)
     if others and len(across) * repeat <= MOST_COLUMNS:
-        rows = _combined(sweep, others)
-        return Layout(
-            columns=across, span=repeat, rows=rows, across=len(across) * repeat, axes=(_title(others), _title([last]))
-        )
+        rows, axes = _combined(sweep, others), (_title(others), _title(inner))
+        return Layout(columns=across, span=repeat, rows=rows, across=len(across) * repeat, axes=axes)
     return _one_after_the_other(_combined(sweep, others), _repeated(across, repeat))
 
 
 def _one_after_the_other(headings: list[str], captions: list[str]) -> Layout:
     return Layout(rows=headings, across=len(captions), captions=captions)
+
+
+def _count(sweep: Sweep, names: list[str]) -> int:
+    return math.prod(len(sweep.axes[name]) for name in names)
 
 
 def _title(names: list[str]) -> str:
@@ -77,7 +86,7 @@ def _title(names: list[str]) -> str:
 def _combined(sweep: Sweep, names: list[str]) -> list[str]:
     """Return a label for each combination of these axes, in order; of none, one without words."""
     places = itertools.product(*(range(len(sweep.axes[name])) for name in names))
-    most = min(math.prod(len(sweep.axes[name]) for name in names), MOST_CELLS)
+    most = min(_count(sweep, names), MOST_CELLS)
     return [_joined(sweep, names, at) for at in itertools.islice(places, most)]
 
 

@@ -25,6 +25,7 @@ from ..history.entry import DEFAULT_NAME
 from ..session import MAX_COST
 from ..storage.outcome import ENDED
 from .templates import expressions
+from .vary_args import Vary, add_options, vary_of
 
 _FLAGS: Mapping[str, str] = {
     "no-wait": "Return immediately; NAME holds the job, and then its image.",
@@ -62,6 +63,7 @@ class MagicArgs:
     quiet: bool = False
     record: str | None = None
     reuse: bool | None = None
+    vary: Vary | None = None
 
     @property
     def own_options(self) -> set[str]:
@@ -138,6 +140,7 @@ def _escaped(text: str) -> str:
 
 PARSER = make_parser("imagegen", _USAGE, _DESCRIPTION)
 PARSER.sent = False
+add_options(PARSER)
 PANEL_PARSER = make_parser("imagegen_panel", _PANEL_USAGE, "Show the panel. The options fill its form.")
 MODELS_PARSER = _new_parser(
     "imagegen_models",
@@ -197,7 +200,8 @@ def parse(line: str, fill: Callable[[str], str] | None = None, parser: Parser = 
         raise unknown(_restored(rest[0], kept), parser)
     own = {flag: values[flag] for flag in ("save", "record", "reuse", *(name.replace("-", "_") for name in _FLAGS))}
     most = None if values["max_cost"] is None else MAX_COST.parse(values["max_cost"])
-    return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, max_cost=most, **own)
+    vary = vary_of(vars(found), lambda text: _restored(text, kept, fill))
+    return MagicArgs(name=identifier(found.name or DEFAULT_NAME), given=given, max_cost=most, vary=vary, **own)
 
 
 def words_of(line: str, parser: Parser) -> list[str]:

@@ -38,6 +38,7 @@ from .magic_args import (
     unknown,
     words_of,
 )
+from .sweep_run import SweepRun
 from .templates import interpolate
 
 
@@ -69,8 +70,8 @@ class ImageGenMagics(Magics):
             run.dry_run()
         elif not run.args.no_wait:
             run.wait()
-        elif job := run.begin():
-            run.wait_for(job)
+        elif begun := run.begin():
+            run.wait_for(begun)  # type: ignore[arg-type] # what it has given itself
 
     async def imagegen_awaited(self, line: str, cell: str | None = None) -> None:
         """`imagegen` for a cell that can await: clicks get through while it does."""
@@ -82,8 +83,8 @@ class ImageGenMagics(Magics):
             run.dry_run()
         elif not run.args.no_wait:
             await run.wait_async()
-        elif job := run.begin():
-            await run.wait_for_async(job)
+        elif begun := run.begin():
+            await run.wait_for_async(begun)  # type: ignore[arg-type] # what it has given itself
 
     imagegen.__doc__ = PARSER.format_help()
 
@@ -153,7 +154,7 @@ class ImageGenMagics(Magics):
         text = inspect.cleandoc(ImageGenMagics.imagegen_login.__doc__ or "")
         print(text if asks_for_help(line) else login(line))  # noqa: T201
 
-    def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun | None:
+    def _run(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> CellRun | SweepRun | None:
         """Return the run that the magic asks for; None where it asks for help, which is printed."""
         options, text = split_prompt(line) if cell is None else _continued(line, cell)
         if _helps(PARSER, options):
@@ -162,7 +163,10 @@ class ImageGenMagics(Magics):
             what = "%imagegen: there is no prompt"
             raise InvalidRequestError(what, "Write %imagegen [NAME] [options] -- prompt.")
         names = {**self.shell.user_ns, **(local_ns or {})}
-        return CellRun(self.shell, parse(options, partial(interpolate, namespace=names)), text, names)
+        args = parse(options, partial(interpolate, namespace=names))
+        if args.vary:
+            return SweepRun(self.shell, args, args.vary, text, names)
+        return CellRun(self.shell, args, text, names)
 
     def await_in_cell(self, lines: list[str]) -> list[str]:
         """Let a cell that begins with the magic await it, so that Cancel gets through to a running cell.

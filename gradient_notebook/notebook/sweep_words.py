@@ -121,7 +121,7 @@ def reason(cell: Cell) -> str:
 
 def facts(cell: Cell) -> list[str]:
     """Return what there is to know of one cell, beside its prompt and why there is no image: settings, numbers, record."""
-    settings = [f"{name} {value}" for name, value in cell.params.given().items() if name != "prompt"]
+    settings = [f"{name} {value}" for name, value in cell.params.given().items() if name not in ("prompt", "n")]
     usage = cell.usage
     cost = session.cost(usage) if usage else ""
     size = f"{cell.byte_count / 1e6:.1f} MB" if cell.byte_count else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..api.errors import InvalidRequestError
@@ -59,18 +59,29 @@ def _is_expression(source: str) -> bool:
 
 
 def _value(source: str, namespace: Mapping[str, Any]) -> str:
-    shown = f"{{{{{clean(source)}}}}}"
+    return str(value_of(source, namespace, f"{{{{{clean(source)}}}}}", _RAW, to=str))
+
+
+def value_of(
+    source: str,
+    namespace: Mapping[str, Any],
+    shown: str,
+    advice: str,
+    *,
+    to: Callable[[Any], Any] = lambda value: value,
+) -> Any:
+    """Return the value of an expression, as `to` makes it; `shown` is how an error calls it, and `advice` what else to do."""
     if not _is_expression(source):
-        raise InvalidRequestError(f"{shown}: not a Python expression", _RAW, param="prompt")
+        raise InvalidRequestError(f"{shown}: not a Python expression", advice, param="prompt")
     try:
         # In a copy: `eval` adds __builtins__, and a := in an expression would assign.
-        return str(eval(source, dict(namespace)))  # noqa: S307 - the author's own cell, as any other line of it
+        return to(eval(source, dict(namespace)))  # noqa: S307 - the author's own cell, as any other line of it
     except NameError as error:
         name = error.name or source
         hint = nearest(name, [*namespace, *dir(builtins)])
         raise InvalidRequestError(
-            f"{shown}: {name!r} is not defined", f"{hint} {_RAW}".strip(), param="prompt"
+            f"{shown}: {name!r} is not defined", f"{hint} {advice}".strip(), param="prompt"
         ) from error
     except Exception as error:
         what = f"{shown}: {type(error).__name__}: {error}"
-        raise InvalidRequestError(what, _RAW, param="prompt") from error
+        raise InvalidRequestError(what, advice, param="prompt") from error

@@ -64,6 +64,7 @@ IMPORTERS = {
         "notebook.history_view",
         "notebook.sheet",
         "notebook.static_output",
+        "notebook.sweep_sheet",
         "simulator.generations",
         "sweeps.sheet",
     },

@@ -239,9 +239,11 @@ class GridView {
     this.sheet.style.height = `${lines.height}px`;
     this.sheet.style.width = this.top.style.width = plan.columns.length ? `${lines.width}px` : "";
     this.drawColumns();
+    const focused = this.sheet.contains(document.activeElement);
     for (const { root } of this.drawn.values()) root.remove();
     this.drawn.clear();
-    this.draw();
+    if (focused) this.focus(this.active);
+    else this.draw();
   }
 
   drawColumns() {
@@ -416,6 +418,7 @@ class GridView {
     if (at < 0) return;
     this.activate(at);
     this.large.open(at);
+    this.card.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {KeyboardEvent} event */
