@@ -76,13 +76,16 @@ def _pictures(sweep: Sweep, cells: Sequence[Cell]) -> dict[int, str]:
 
 
 def _fitting(pictures: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Return the pictures so small that together they have few bytes: how small that is depends on what they show."""
     from ..imaging import open_image, preview
 
-    if not pictures:
-        return {}
-    px = math.sqrt(_BYTES / len(pictures) / _BYTES_PER_PX)
-    px = max(_SHORTEST_PX, min(_LONGEST_PX, px))
-    return {at: preview(open_image(data), round(px)).data for at, data in pictures.items()}
+    opened = {at: open_image(data) for at, data in pictures.items()}
+    px = max(_SHORTEST_PX, min(_LONGEST_PX, math.sqrt(_BYTES / max(1, len(opened)) / _BYTES_PER_PX)))
+    while True:
+        fitted = {at: preview(image, round(px)).data for at, image in opened.items()}
+        if (much := sum(map(len, fitted.values())) / _BYTES) <= 1 or px <= _SHORTEST_PX:
+            return fitted
+        px = max(_SHORTEST_PX, px * min(0.9, math.sqrt(1 / much)))
 
 
 def _address(data: bytes) -> str:

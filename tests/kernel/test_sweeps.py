@@ -65,7 +65,10 @@ def test_a_saved_notebook_shows_the_grid_without_a_kernel(kernel: Kernel) -> Non
 
 def test_an_executed_notebook_waits_and_keeps_no_widget(kernel: Kernel) -> None:
     """Where nobody can answer, the cell ends with the sweep, and what stays needs no kernel."""
-    for code in (f"{_VARY}\nA {{{{animal}}}}", "from gradient_notebook import sweep\nsweep('a {{b}}', b=[1, 2], quality='low')"):
+    for code in (
+        f"{_VARY}\nA {{{{animal}}}}",
+        "from gradient_notebook import sweep\nsweep('a {{b}}', b=[1, 2], quality='low')",
+    ):
         kernel.run(_ANIMALS)
         cell = kernel.wait(kernel.start(code, allow_stdin=False))
         (shown,) = cell.of("display_data")
@@ -168,7 +171,9 @@ def test_a_dry_run_shows_the_plan(kernel: Kernel, simulator: Simulator) -> None:
         ("--yes", "--yes works with --vary only"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_sent(kernel: Kernel, simulator: Simulator, options: str, said: str) -> None:
+def test_mistakes_are_told_before_anything_is_sent(
+    kernel: Kernel, simulator: Simulator, options: str, said: str
+) -> None:
     """On a line or two, without a traceback."""
     kernel.run("place = 'here'; style = 'none'")
     body = "A fox" if "vary style" not in options and "stile" not in options else "A fox in {{style}}"
