@@ -19,7 +19,7 @@ MOST_CELLS = 60
 """More would be too small, or too much for a notebook; how many are left out is said."""
 _BYTES = 90_000
 """Of all pictures together, about: base64 makes a third more of it."""
-_LONGEST_PX, _SHORTEST_PX = 224, 72
+_LONGEST_PX, _SHORTEST_PX = 224, 40
 _BYTES_PER_PX = 0.11
 """Of a small JPEG, for each pixel of the square of its long edge, about."""
 _TILE_PX = 150
