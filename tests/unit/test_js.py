@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 import gradient_notebook
+from gradient_notebook import sweep
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.notebook.formatting import Box
+from gradient_notebook.notebook.widgets.grid import Grid, plan_of, state_of
 from gradient_notebook.notebook.widgets.live import Gallery, LiveJob, LiveView
+from gradient_notebook.simulator import Simulator
 
 FOLDER = Path(gradient_notebook.__file__).parent / "notebook" / "widgets"
 TESTS = sorted((Path(__file__).parent.parent / "js").glob("*.test.mjs"))
@@ -59,3 +62,13 @@ def test_the_types_have_the_names_that_python_sends() -> None:
     assert declared("GalleryTraits") == sent(gallery) - sent(view)
     view.close()
     gallery.close()
+
+
+def test_the_types_of_a_sweep_have_the_names_that_python_sends(configured: Simulator) -> None:
+    """As above, for the grid."""
+    study = sweep("{{a}}", a=["x", "y"], start=False)
+    assert declared("Plan") == plan_of(study).keys()
+    assert declared("State") == state_of(study).keys()
+    view = Grid()
+    assert declared("GridTraits") == sent(view)
+    view.close()

@@ -227,8 +227,9 @@ class GridView {
   // What stands where
 
   layOut() {
-    const width = this.scroller.clientWidth;
-    if (!width) return; // hidden: the large view stands in its place
+    if (!this.scroller.clientWidth) return; // hidden: the large view stands in its place
+    const { paddingLeft, paddingRight } = getComputedStyle(this.scroller);
+    const width = this.scroller.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
     const { plan } = this;
     this.lines = linesOf(plan, width, plan.shape || this.store.shape || 1);
     const { lines } = this;

@@ -16,7 +16,7 @@ const GAP = 6;
 const NARROWEST = 92;
 const WIDEST = 220;
 const USUAL = 150;
-const NARROW = 640;
+const NARROW = 700;
 const BELOW = 20; // the note
 const CAPTION = 19;
 
