@@ -26,6 +26,11 @@ export function totals({ parts, left_s, elapsed_s, status }, passed) {
   return [...parts, ...left, ...ended].join(" · ");
 }
 
+/** @param {State} state */
+function isUnderWay({ status }) {
+  return status === "running" || status === "paused";
+}
+
 /** One line that stands in the page: what is in it, by the index of the cell. */
 class Line {
   /** @type {Map<number, HTMLElement>} */
@@ -167,7 +172,7 @@ class GridView {
   update() {
     const state = this.model.get("state");
     const { status } = state;
-    const runs = status === "running" || status === "paused";
+    const runs = isUnderWay(state);
     this.card.dataset.connected = String(this.connected);
     this.card.dataset.status = status;
     const had = this.offered.some(([button]) => button === document.activeElement);
@@ -199,7 +204,7 @@ class GridView {
   updateNotes(state) {
     const more = this.plan.whole - this.plan.count;
     const told = [
-      ...(this.connected ? [] : ["The kernel has stopped: what is missing here will not come. The same sweep again makes it."]),
+      ...(this.connected || !isUnderWay(state) ? [] : ["What is missing here will not come: the same sweep again makes it."]),
       ...(state.status === "planned" ? this.plan.prompts : []),
       ...state.notes,
       ...(more > 0 ? [`The first ${this.plan.count.toLocaleString("en")} cells are shown, ${more.toLocaleString("en")} more are not.`] : []),
@@ -217,7 +222,8 @@ class GridView {
   tick() {
     const state = this.model.get("state");
     const passed = state.status === "running" && this.connected ? (performance.now() - this.since) / 1000 : 0;
-    const words = totals(state, passed);
+    const lost = !this.connected && isUnderWay(state);
+    const words = lost ? "the kernel has stopped" : totals(state, passed);
     if (this.line.textContent !== words) this.line.textContent = words;
     for (const line of this.drawn.values()) {
       for (const [at, element] of line.cells) if (this.outcome(at) === "r") this.updateCell(at, element);
@@ -328,12 +334,13 @@ class GridView {
     const tile = /** @type {HTMLElement} */ (element.firstElementChild);
     const note = /** @type {HTMLElement} */ (element.lastElementChild);
     const url = detail?.url ?? "";
-    const status = wordOf(outcome);
-    const running = outcome === "r" ? `running ${roughly(this.store.seconds(at))}` : "";
-    const words = outcome === "q" ? (this.model.get("state").status === "planned" ? "" : "queued") : running || (detail?.note ?? "");
+    const status = hasCome(outcome) || this.connected ? wordOf(outcome) : "queued";
+    const running = status === "running" ? `running ${roughly(this.store.seconds(at))}` : "";
+    const waits = this.connected && this.model.get("state").status !== "planned" ? "queued" : "";
+    const words = running || (hasCome(outcome) ? (detail?.note ?? "") : waits);
     if (note.textContent !== words) note.textContent = words;
     const said = detail?.reason || (hasCome(outcome) && outcome !== "d" ? status : "");
-    const shown = `${outcome} ${url} ${said}`;
+    const shown = `${status} ${url} ${said}`;
     if (tile.dataset.shown === shown) return;
     tile.dataset.shown = shown;
     tile.dataset.status = status;
