@@ -23,6 +23,8 @@ _INTERRUPTIONS = (asyncio.CancelledError, KeyboardInterrupt)
 _UNFIT: Mapping[str, str] = {
     "save": "The archive keeps all originals, and NAME[0].paths says where.",
     "overwrite": "It is for --save.",
+    "record": "It is for one image.",
+    "max_cost": "%config ImageGen.budget = … holds for a sweep, too.",
     "reuse": "A sweep always shows what the archive has; --fresh makes all anew.",
 }
 """Options of one image, and what there is instead."""
@@ -37,7 +39,7 @@ class SweepRun:
     ) -> None:
         for option, advice in _UNFIT.items():
             if getattr(args, option) not in (None, False):
-                what = f"--{option} does not go with --vary"
+                what = f"--{option.replace('_', '-')} does not go with --vary"
                 raise InvalidRequestError(what, advice.replace("NAME", args.name), param=option, sent=False)
         if "n" in args.given:
             raise InvalidRequestError(
@@ -100,13 +102,14 @@ class SweepRun:
             return
         try:
             self._shown = shown_of(self.sweep)
-            self._shown.show()
+            self._shown.show(awaited=not self.args.no_wait)
         except Exception as error:  # noqa: BLE001 - whatever a front end's libraries raise: decoration never stops the work
             self._shown = None
             print(f"The grid cannot be shown here ({type(error).__name__}: {error}).")  # noqa: T201
 
     def _finish(self) -> None:
         if self._shown:
+            self._shown.awaited(now=False)
             self._shown.finish()
         elif self.args.quiet:
             missing = len(self.sweep) - self.sweep.outcomes.get("done", 0)
@@ -118,11 +121,11 @@ class SweepRun:
             said = [formatting.DOT.join([self.args.name, *sweep_words.line(self.sweep)]), *self.sweep.notes]
             print("\n".join(said), flush=True)  # noqa: T201
 
-    def _interrupted(self) -> event_loop.Interrupted:
+    def _interrupted(self) -> KeyboardInterrupt:
         self._finish()
         done = self.sweep.outcomes.get("done", 0)
         what = f"{self.args.name} holds the finished images: {done:,} of {len(self.sweep):,}."
-        return event_loop.Interrupted(f"{what} Requests already sent may be billed.")
+        return event_loop.interrupted(f"{what} Requests already sent may be billed.")
 
 
 def _sweep(args: MagicArgs, vary: vary_args.Vary, text: str, names: Mapping[str, Any]) -> Sweep:

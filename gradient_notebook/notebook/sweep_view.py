@@ -79,15 +79,21 @@ class SweepShown:
         self._background = Background(self._refresh)
         sweep._observe(self._changed)
 
-    def show(self) -> None:
-        """Show it in the cell that runs."""
+    def awaited(self, *, now: bool) -> None:
+        """Say whether the cell that runs waits for the sweep."""
+        self._grid.view.awaited = now
+
+    def show(self, *, awaited: bool = False) -> None:
+        """Show it in the cell that runs, which waits for it or does not."""
+        self.awaited(now=awaited)
+        from .widgets.bundle import view_of
+
         sweep = self._sweep()
         if sweep is None:
             return
         place = StaticFallback(html.behind(sweep_sheet.words(sweep)))
         place.update((sweep_sheet.sheet_of(sweep), {}), html.behind(sweep_sheet.words(sweep)))
-        view, *_ = self._grid.view._repr_mimebundle_() or ({},)  # as IPython calls it
-        place.show(view)
+        place.show(view_of(self._grid.view))
         self._places = [*self._places, place][-_MOST_PLACES:]
 
     def finish(self) -> None:

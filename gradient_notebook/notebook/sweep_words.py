@@ -7,7 +7,6 @@ from typing import Any
 
 from ..api.params import PARAMETERS
 from ..api.text import clean, shortened
-from ..session import session
 from ..sweeps.axes import PROMPT, ROW, names_in
 from ..sweeps.cell import Cell
 from ..sweeps.sweep import Sweep
@@ -60,14 +59,13 @@ def totals(sweep: Sweep) -> list[str]:
 
 
 def _spent(sweep: Sweep) -> list[str]:
-    usage, bounds = sweep.usage, sweep.plan.tokens
-    most = session.price(bounds[1]) if bounds and sweep.plan.to_make else ""
-    if usage is None or usage.total_tokens is None:
-        return [f"at most {most}"] if most and sweep.status in ("running", "paused") else []
-    cost = session.cost(usage)
-    running = sweep.status in ("running", "paused")
-    price = f"{cost} of at most {most}" if cost and most and running else cost
-    return [f"{usage.total_tokens:,} tokens", *([price] if price else [])]
+    """Return tokens and cost so far, and the most that it may cost where it runs; what has no price has none here."""
+    usage, bounds = sweep.usage, sweep.plan.cost
+    most = bounds[1] if bounds and sweep.plan.to_make and sweep.status in ("running", "paused") else None
+    tokens = [f"{usage.total_tokens:,} tokens"] if usage and usage.total_tokens is not None else []
+    if not (cost := sweep.cost).amounts:
+        return [*tokens, *([f"at most {most}"] if most else [])]
+    return [*tokens, f"{cost} of at most {most}" if most else str(cost)]
 
 
 def left_s(sweep: Sweep) -> float | None:
@@ -122,8 +120,7 @@ def reason(cell: Cell) -> str:
 def facts(cell: Cell) -> list[str]:
     """Return what there is to know of one cell, beside its prompt and why there is no image: settings, numbers, record."""
     settings = [f"{name} {value}" for name, value in cell.params.given().items() if name not in ("prompt", "n")]
-    usage = cell.usage
-    cost = session.cost(usage) if usage else ""
+    cost = str(cell.cost) if cell.cost.amounts else ""
     size = f"{cell.byte_count / 1e6:.1f} MB" if cell.byte_count else ""
     numbers = formatting.DOT.join(filter(None, [cell.outcome, note(cell), cost, size]))
     return [clean(formatting.DOT.join(settings), 1_000), numbers, *_record(cell)]

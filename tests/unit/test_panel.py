@@ -29,7 +29,7 @@ from gradient_notebook.jobs.job import Job
 from gradient_notebook.notebook import missing
 from gradient_notebook.notebook.missing import INSTALL
 from gradient_notebook.notebook.widgets import panel as module
-from gradient_notebook.notebook.widgets.live import LiveJob, LiveView
+from gradient_notebook.notebook.widgets.live import LiveJob, Talking
 from gradient_notebook.notebook.widgets.panel import Panel
 from gradient_notebook.session import session
 from gradient_notebook.simulator import IMAGE_MODELS, Simulator
@@ -451,7 +451,7 @@ def test_a_panel_that_nobody_sees_says_what_its_front_end_may_lack(
     configured: Simulator, shell: InteractiveShell, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stands behind the panel, and goes when a view has answered: a saved notebook lacks nothing."""
-    monkeypatch.setattr(LiveView, "was_answered", False)
+    monkeypatch.setattr(Talking, "was_answered", False)
     panel = Panel("otter", prompt="A fox")
     assert INSTALL in panel._record()["text/html"]
     panel._behind.show({})

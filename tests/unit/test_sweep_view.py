@@ -77,7 +77,7 @@ def test_rows_of_a_table_are_called_by_their_words(configured: Simulator) -> Non
 
 def test_each_moment_has_its_words(configured: Simulator) -> None:
     """Before it starts the plan; at the end what came, with tokens; what is reused was billed before."""
-    configure(price_output_image_tokens=10.0, price_input_text_tokens=10.0)
+    configure(prices={"input_text_tokens": 5, "output_image_tokens": 40})
     study = planned("{{a}}", a=["x", "y"], **SMALL)
     assert sweep_words.totals(study)[:2] == ["Not started", "2 images to make"]
     assert sweep_words.left_s(study) is None

@@ -1,6 +1,7 @@
 // @ts-check
 // The grid of a sweep: its cells in lines, of which only those in view exist.
 
+import { Canceller, cancelLabel } from "./cancel.mjs";
 import { make, makeButton } from "./dom.mjs";
 import { LargeView } from "./grid_large.mjs";
 import { CellStore, hasCome, wordOf } from "./grid_store.mjs";
@@ -50,6 +51,8 @@ class GridView {
   id = crypto.getRandomValues(new Uint32Array(1)).join();
   /** The cell that Tab leads to. */
   active = 0;
+  /** When Cancel was pressed. */
+  cancelling = 0;
   asked = "";
   asking = 0;
   drawing = 0;
@@ -82,6 +85,8 @@ class GridView {
     this.model = model;
     this.store = store;
     this.signal = signal;
+    this.canceller = new Canceller(model.widget_manager);
+    const kernel = new Kernel(model, signal);
     this.plan = model.get("plan");
     this.card.dataset.wraps = String(!this.plan.columns.length);
     this.card.setAttribute("aria-label", "Sweep");
@@ -92,7 +97,7 @@ class GridView {
     this.scroller.setAttribute("role", "grid");
     this.scroller.setAttribute("aria-label", "Images");
     this.large = new LargeView(this.body, {
-      kernel: new Kernel(model, signal),
+      kernel,
       store,
       count: this.plan.count,
       label: (at) => this.label(at),
@@ -102,6 +107,18 @@ class GridView {
     });
     el.append(this.card);
     this.listen();
+    void this.greet(kernel);
+  }
+
+  /** Learn whether the kernel hears what is said here, and let it know that it is shown. @param {Kernel} kernel */
+  async greet(kernel) {
+    await kernel.ask({ type: "hello" });
+    this.canceller.isHeard = true;
+    this.update();
+  }
+
+  get way() {
+    return this.canceller.way(this.model.get("awaited"));
   }
 
   /** @param {number} at */
@@ -131,10 +148,12 @@ class GridView {
     };
     model.on("change:state", told);
     model.on("change:outcomes", told);
+    model.on("change:awaited", told);
     model.on("comm_live_update", lost);
     signal.addEventListener("abort", () => {
       model.off("change:state", told);
       model.off("change:outcomes", told);
+      model.off("change:awaited", told);
       model.off("comm_live_update", lost);
       resized.disconnect();
       clearInterval(timer);
@@ -149,7 +168,8 @@ class GridView {
     this.scroller.addEventListener("scroll", () => this.drawSoon(), { signal, passive: true });
     this.sheet.addEventListener("click", (event) => this.open(cellOf(event.target)), options);
     this.sheet.addEventListener("focusin", (event) => this.activate(cellOf(event.target)), options);
-    this.scroller.addEventListener("keydown", (event) => this.key(event), options);
+    // On the window, before the notebook's own shortcuts: to them Enter means the cell, whatever has the focus.
+    window.addEventListener("keydown", (event) => this.key(event), { capture: true, signal });
     for (const [button, what] of this.offered) {
       button.addEventListener("click", () => this.ask(button, what()), options);
     }
@@ -164,9 +184,19 @@ class GridView {
   /** @param {HTMLButtonElement} button @param {string} what */
   ask(button, what) {
     if (button.getAttribute("aria-disabled") === "true") return;
-    this.model.send({ type: "do", what });
     button.setAttribute("aria-disabled", "true"); // until the kernel has told what came of it
-    if (what === "cancel") button.textContent = "Cancelling…";
+    if (what === "cancel") this.cancelling = performance.now();
+    if (what === "cancel" && this.way === "interrupt") void this.canceller.interrupt();
+    else this.model.send({ type: "do", what });
+    this.updateCancel();
+  }
+
+  updateCancel() {
+    const { way } = this;
+    const asked = this.cancel.getAttribute("aria-disabled") === "true" && way !== "button";
+    this.cancel.textContent = cancelLabel(way, asked, performance.now() - this.cancelling);
+    this.cancel.title = way === "button" ? "While a cell runs, this kernel hears only the notebook's own interrupt button" : "";
+    this.pause.hidden = this.cancel.hidden || way !== "click"; // a pause would not be heard either
   }
 
   update() {
@@ -184,8 +214,8 @@ class GridView {
     const asked = `${status} ${state.again}`;
     if (asked !== this.card.dataset.asked) {
       for (const [button] of this.offered) button.setAttribute("aria-disabled", "false");
-      this.cancel.textContent = "Cancel";
     }
+    this.updateCancel();
     this.card.dataset.asked = asked;
     if (had && !this.offered.some(([button]) => button === document.activeElement)) this.buttonOrCell().focus();
     const done = this.plan.whole ? state.ended / this.plan.whole : 1;
@@ -220,6 +250,7 @@ class GridView {
   }
 
   tick() {
+    if (!this.cancel.hidden) this.updateCancel();
     const state = this.model.get("state");
     const passed = state.status === "running" && this.connected ? (performance.now() - this.since) / 1000 : 0;
     const lost = !this.connected && isUnderWay(state);
@@ -431,7 +462,15 @@ class GridView {
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    const at = cellOf(event.target);
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (!this.card.contains(target)) return;
+    if (["Enter", " "].includes(event.key) && target.matches("button")) event.stopPropagation();
+    else if (this.large.root.contains(target)) this.large.key(event);
+    else this.keyInGrid(event, this.scroller.contains(target) ? cellOf(target) : -1);
+  }
+
+  /** @param {KeyboardEvent} event @param {number} at the cell that has the focus, or -1 */
+  keyInGrid(event, at) {
     if (at < 0 || !this.lines || event.altKey || event.metaKey) return;
     if (event.key === "Enter" || event.key === " ") this.open(at);
     else {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from traitlets import Dict, Unicode
+from traitlets import Bool, Dict, Unicode
 
 from ...api.errors import GradientNotebookError
 from ...api.events import LONGEST_PROMPT
@@ -49,6 +49,8 @@ class Grid(Talking):
     """Where it stands: `state_of`."""
     outcomes = Unicode().tag(sync=True)
     """A letter for each cell, by `_LETTERS`."""
+    awaited = Bool().tag(sync=True)
+    """Whether the cell that runs waits for it: then few kernels hear a click."""
 
 
 def plan_of(sweep: Sweep) -> dict[str, Any]:

@@ -51,7 +51,6 @@ export class LargeView {
     this.back.addEventListener("click", () => this.close(), { signal });
     this.before.addEventListener("click", () => this.go(-1), { signal });
     this.after.addEventListener("click", () => this.go(1), { signal });
-    this.root.addEventListener("keydown", (event) => this.key(event), { signal });
     signal.addEventListener("abort", () => URL.revokeObjectURL(this.url));
   }
 

@@ -1,6 +1,7 @@
 // @ts-check
 // What the kernel has told of the cells of a sweep, for all views of one model.
 
+/** @import { Manager } from "./cancel.mjs" */
 /** @import { Channel, Message } from "./live.mjs" */
 
 /**
@@ -12,10 +13,10 @@
  * @typedef {{
  *   status: string, parts: string[], left_s: number | null, elapsed_s: number, ended: number, again: number, notes: string[],
  * }} State
- * @typedef {{ plan: Plan, state: State, outcomes: string }} GridTraits
+ * @typedef {{ plan: Plan, state: State, outcomes: string, awaited: boolean }} GridTraits
  * @typedef {{ at: number, outcome: string, note: string, reason: string, mime: string }} Told
  * @typedef {{ outcome: string, note: string, reason: string, url: string }} Detail
- * @typedef {Channel & { get<Name extends keyof GridTraits>(trait: Name): GridTraits[Name] }} GridModel
+ * @typedef {Channel & { get<Name extends keyof GridTraits>(trait: Name): GridTraits[Name], widget_manager: Manager }} GridModel
  */
 
 const MOST_KEPT = 3000;
