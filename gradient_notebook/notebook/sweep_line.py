@@ -19,9 +19,15 @@ _watched: weakref.WeakSet[Sweep] = weakref.WeakSet()
 def watch_sweep(sweep: Sweep, stream: TextIO | None = None) -> None:
     """Write where the sweep stands in one line of a terminal, over and over; elsewhere nothing."""
     stream = stream or sys.stderr
-    if sweep not in _watched and stream is not None and stream.isatty():
+    if sweep not in _watched and is_seen(stream):
         _watched.add(sweep)
         sweep._observe(_Line(stream).update)
+
+
+def is_seen(stream: TextIO | None = None) -> bool:
+    """Whether somebody sees such a line."""
+    stream = stream or sys.stderr
+    return stream is not None and stream.isatty()  # a program without a console has none
 
 
 class _Line:

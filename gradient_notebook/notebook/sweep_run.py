@@ -14,7 +14,7 @@ from ..jobs import event_loop
 from ..session import session
 from ..sweeps.start import sweep
 from ..sweeps.sweep import Sweep
-from . import formatting, sweep_words, vary_args
+from . import formatting, sweep_line, sweep_words, vary_args
 from .execution import is_executed
 from .magic_args import MagicArgs, complete_given
 from .sweep_view import SweepShown, show_sweep, shown_of
@@ -118,8 +118,10 @@ class SweepRun:
         elif hasattr(self._shell, "kernel"):
             display(show_sweep(self.sweep), raw=True)
         else:
-            said = [formatting.DOT.join([self.args.name, *sweep_words.line(self.sweep)]), *self.sweep.notes]
-            print("\n".join(said), flush=True)  # noqa: T201
+            there = sweep_line.is_seen() and self.sweep.plan.to_make  # a line that has been written to its end
+            said = [] if there else [formatting.DOT.join([self.args.name, *sweep_words.line(self.sweep)])]
+            for words in [*said, *self.sweep.notes]:
+                print(words, flush=True)  # noqa: T201
 
     def _interrupted(self) -> KeyboardInterrupt:
         self._finish()

@@ -261,6 +261,7 @@ class Sweep(Cells):
             return
         from ..jobs import event_loop
 
+        hook("watch_sweep")(self)
         try:
             await event_loop.wait_async(self._ended)
         except BaseException:

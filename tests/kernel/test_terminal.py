@@ -102,6 +102,17 @@ def test_a_terminal_gets_plain_lines_and_the_image(
     assert "A panel needs a notebook." in terminal.run("Panel('sixth')")
 
 
+def test_a_sweep_in_a_terminal_is_told_in_lines(
+    open_terminal: Callable[[Simulator], Terminal], simulator: Simulator
+) -> None:
+    """What it is about to make, and what came; nothing is written over where nobody sees it."""
+    terminal = open_terminal(simulator)
+    planned, came = terminal.run("%imagegen s --vary quality=low,high --size 1024x1024 -- A house").strip().splitlines()
+    assert planned.startswith("s: 2 images to make · ")
+    assert came.startswith("s · 2 of 2 done · ")
+    assert len(simulator.posts) == 2
+
+
 def test_a_mistake_in_a_terminal_is_short(open_terminal: Callable[[Simulator], Terminal], simulator: Simulator) -> None:
     """A wrong value gives two lines, a failure three."""
     terminal = open_terminal(simulator)
