@@ -61,7 +61,8 @@ def totals(sweep: Sweep) -> list[str]:
 def _spent(sweep: Sweep) -> list[str]:
     """Return tokens and cost so far, and the most that it may cost where it runs; what has no price has none here."""
     usage, bounds = sweep.usage, sweep.plan.cost
-    most = bounds[1] if bounds and sweep.plan.to_make and sweep.status in ("running", "paused") else None
+    is_bounded = bounds and not bounds[1].unknown and sweep.plan.to_make and sweep.status in ("running", "paused")
+    most = bounds[1] if bounds and is_bounded else None
     tokens = [f"{usage.total_tokens:,} tokens"] if usage and usage.total_tokens is not None else []
     if not (cost := sweep.cost).amounts:
         return [*tokens, *([f"at most {most}"] if most else [])]
@@ -98,7 +99,7 @@ def note(cell: Cell) -> str:
     if cell.outcome == "unknown":
         return formatting.DOT.join(["may be billed", *_record(cell)])
     if cell.outcome != "done":
-        return formatting.seconds(cell.elapsed_s) if cell.elapsed_s and cell.outcome != "cancelled" else ""
+        return formatting.seconds(cell.elapsed_s) if cell.elapsed_s else ""
     if cell.reused:
         return "reused, not billed"
     usage = cell.usage
@@ -113,7 +114,8 @@ def reason(cell: Cell) -> str:
         return ""
     if cell.outcome == "unknown":
         return "no answer"
-    said = shortened(clean(cell.error), _REASON_CHARACTERS) if cell.error else ""
+    # Of a cancelled one the error says the same again.
+    said = shortened(clean(cell.error), _REASON_CHARACTERS) if cell.error and cell.outcome != "cancelled" else ""
     return ": ".join(filter(None, [cell.outcome, said]))
 
 
