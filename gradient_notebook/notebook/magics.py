@@ -7,7 +7,7 @@ import re
 import tokenize
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core import completer
 from IPython.core.interactiveshell import InteractiveShell
@@ -38,8 +38,10 @@ from .magic_args import (
     unknown,
     words_of,
 )
-from .sweep_run import SweepRun
 from .templates import interpolate
+
+if TYPE_CHECKING:
+    from .sweep_run import SweepRun
 
 
 @magics_class
@@ -165,6 +167,8 @@ class ImageGenMagics(Magics):
         names = {**self.shell.user_ns, **(local_ns or {})}
         args = parse(options, partial(interpolate, namespace=names))
         if args.vary:
+            from .sweep_run import SweepRun  # here: most cells make no sweep
+
             return SweepRun(self.shell, args, args.vary, text, names)
         return CellRun(self.shell, args, text, names)
 

@@ -35,17 +35,19 @@ class _Line:
         self._stream = stream
         self._lock = threading.Lock()
         self._said = ""
+        self._has_ended = False
 
     def update(self, sweep: Sweep, _changed: Collection[int]) -> None:
         """Write the line anew; at the end of the sweep it stays."""
-        ends = "\n" if sweep.done() else ""
+        is_over = sweep.done()
         columns = shutil.get_terminal_size().columns - 1
         words = f"{_bar(sweep)} {formatting.DOT.join(sweep_words.line(sweep))}"[:columns]
         with self._lock:
-            if words == self._said and not ends:
-                return
-            self._said = words
-            self._stream.write(f"\r\x1b[K{words}{ends}")
+            if self._has_ended == is_over and (is_over or words == self._said):
+                return  # an end may be told twice
+            self._said, self._has_ended = words, is_over
+            end = "\n" if is_over else ""
+            self._stream.write(f"\r\x1b[K{words}{end}")
             self._stream.flush()
 
 
