@@ -21,7 +21,8 @@ from .sweep_view import SweepShown, show_sweep, shown_of
 
 _INTERRUPTIONS = (asyncio.CancelledError, KeyboardInterrupt)
 _UNFIT: Mapping[str, str] = {
-    "save": "The archive keeps all originals, and NAME[0].paths says where.",
+    "save": "NAME.save('folder') writes all originals, and a table of them.",
+    "recipe": "NAME.save('folder', recipes=True) writes them.",
     "overwrite": "It is for --save.",
     "record": "It is for one image.",
     "max_cost": "%config ImageGen.budget = … holds for a sweep, too.",
