@@ -10,8 +10,7 @@ from typing import Any
 from ..api.errors import InvalidRequestError
 from ..api.params import PARAMETERS
 from ..api.text import SHORT, clean, nearest
-from ..sweeps.axes import RESERVED, names_in
-from ..sweeps.start import MAX_IMAGES
+from ..sweeps.axes import MAX_IMAGES, RESERVED, names_in
 from .templates import expressions, interpolate, value_of
 
 _FLAGS: Mapping[str, str] = {

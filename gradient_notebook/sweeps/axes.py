@@ -13,6 +13,8 @@ from ..api.errors import InvalidRequestError
 from ..api.params import PARAMETERS
 from ..api.text import SHORT, clean, nearest, shortened
 
+MAX_IMAGES = 50
+"""How many images a sweep makes that nobody has agreed to. Here: the magic's options name it, and load nothing else."""
 PROMPT = "prompt"
 ROW = "row"
 """The axis of a table's rows; its labels are their numbers, from 0."""

@@ -10,12 +10,10 @@ from ..api.settings import Settings
 from ..api.text import SHORT, clean
 from ..connect import discover
 from ..storage.archive import get_default
-from .axes import Axes, axes_of
+from .axes import MAX_IMAGES, Axes, axes_of
 from .sweep import Sweep, new_sweep
 from .table import is_table, rows_of
 
-MAX_IMAGES = 50
-"""How many images a sweep makes that nobody has agreed to."""
 _MAX_CELLS = 1_000_000
 
 
