@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from ..imaging import tiling
 from ..jobs.job import Job
 from .formatting import DOT, RECORD_CHARACTERS
 
@@ -24,6 +23,8 @@ def disclosure(name: str, job: Job, saved: Iterable[Path] = ()) -> str:
 
     `saved` are files beside those of the archive. A page can link to what lies under the notebook's folder, and to nothing else.
     """
+    from ..imaging import tiling  # and Pillow, which a kernel loads when there is a picture
+
     first = job.images[0]
     whole = tiling(len(job.images), first.width / first.height).whole
     percent = round(100 * whole[0] / whole[1])
