@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures.thread  # loaded now: in a thread that outlives the main one it could not be any more
-import dataclasses
 import logging
 import os
 import threading
@@ -83,8 +82,6 @@ def restored_job(record: Record, answers: Sequence[Answer], settings: Settings) 
     for slot, answer in zip(job._slots, answers, strict=True):
         answer.fill(slot)
         slot.is_reused = False
-        if slot.event:
-            slot.event = dataclasses.replace(slot.event, usage=Usage.of(answer.image.usage))
     job._recorder.stand_in(record)
     job._recorder.began_s = job._started_s
     job._elapsed_s = max(0.0, record.ended_at - record.started_at) if record.ended_at else 0.0
@@ -217,8 +214,16 @@ class Job:
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens used by what has finished, if the service says."""
-        used = [slot.event.usage for slot in self._slots if slot.event and slot.event.usage]
+        """Tokens used by what has finished, if the service says; of what is reused, those that it took then."""
+        return self._usage_of(self._slots)
+
+    @property
+    def _billed_usage(self) -> Usage | None:
+        """Tokens of what was made: what is reused is not billed again."""
+        return self._usage_of([slot for slot in self._slots if not slot.is_reused])
+
+    def _usage_of(self, slots: Sequence[ImageSlot]) -> Usage | None:
+        used = [slot.event.usage for slot in slots if slot.event and slot.event.usage]
         return sum(used[1:], used[0]) if used else None
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..api.errors import InvalidRequestError
-from ..api.events import REPORTED, ImageGenCompletedEvent
+from ..api.events import REPORTED, ImageGenCompletedEvent, Usage
 from ..storage.archive import Archive, damage_of
 from ..storage.record import ImageRecord, Record
 from ..storage.runs import images_of
@@ -27,10 +27,13 @@ class Answer:
     path: Path
 
     def fill(self, slot: ImageSlot) -> None:
-        """Let a job's slot have it, as if the service had just sent it; without its tokens, which are not billed again."""
+        """Let a job's slot have it, as if the service had just sent it, with the tokens that it took then."""
         known: dict[str, Any] = {name: self.image.reported.get(name) for name in REPORTED}
         data = self.path.read_bytes()
-        slot.event = ImageGenCompletedEvent(image_bytes=data, revised_prompt=self.image.revised_prompt, **known)
+        usage = Usage.of(self.image.usage)
+        slot.event = ImageGenCompletedEvent(
+            image_bytes=data, usage=usage, revised_prompt=self.image.revised_prompt, **known
+        )
         slot.image_bytes, slot.byte_count, slot.path = data, len(data), self.path
         slot.request_id, slot.is_reused = self.image.request_id, True
         slot.open()

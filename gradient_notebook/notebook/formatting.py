@@ -117,6 +117,7 @@ def caption(name: str, job: Job) -> list[str]:
     slot = next(slot for slot in job._slots if slot.image)
     count = f"{len(job.images)} PIL images" if isinstance(job._value, list) else "PIL"
     quality = slot.event.quality if slot.event else None
+    billed = job._billed_usage
     return [
         name,
         f"{count} {first.width}×{first.height} {(first.format or '').lower()}".strip(),
@@ -124,8 +125,8 @@ def caption(name: str, job: Job) -> list[str]:
         seconds(job._working_s),
         *(["reused, not billed"] if job.reused else []),
         *(
-            [f"{job.usage.total_tokens:,} tokens{_of_them_partial(job)}"]
-            if job.usage and job.usage.total_tokens is not None
+            [f"{billed.total_tokens:,} tokens{_of_them_partial(job)}"]
+            if billed and billed.total_tokens is not None
             else []
         ),
         *([f"{job.cost}"] if job._recorder.is_priced else []),

@@ -43,7 +43,8 @@ def test_the_kth_identical_request_takes_the_kth_answer(configured: Simulator, t
     jobs = [made(), made()]
     assert [file for job in jobs for file in files(job)] == two
     assert len(configured.posts) == len(history()) == 2
-    assert all(job.reused and job.usage is None and job.status == "done" and not job.notes for job in jobs)
+    assert all(job.reused and job.status == "done" and not job.notes for job in jobs)
+    assert [job.usage for job in jobs] == [entry.usage for entry in reversed(history())]  # a cell that reads it goes on
     assert [job.id for job in jobs] == [entry.id for entry in reversed(history())]
 
 
@@ -53,8 +54,9 @@ def test_what_was_not_answered_is_made(configured: Simulator, two: list[str]) ->
     assert (files(job)[:2], job.reused, len(configured.posts)) == (two, False, 3)
     assert job.notes == ["2 of 3 images are reused, not billed."]
     assert (history()[0].id, history()[0].params.n, len(history()[0].paths)) == (job.id, 1, 1)
+    assert job._billed_usage == history()[0].usage
     assert job.usage
-    assert job.usage.output_tokens == history()[0].usage.output_tokens  # type: ignore[union-attr]
+    assert job.usage.output_tokens == 3 * history()[0].usage.output_tokens  # type: ignore[union-attr]
     restart()
     assert (files(made(n=3)), len(configured.posts)) == (files(job), 3)
 
