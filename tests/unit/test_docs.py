@@ -13,13 +13,18 @@ from typing import Any
 import pytest
 
 import gradient_notebook as gn
+from gradient_notebook import testing
 from gradient_notebook.api import client, events, sdk
 from gradient_notebook.jobs import sync_client
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage import ratings
 from gradient_notebook.sweeps import files, sheet, voting
 
-NAMES = {name: getattr(gn, name) for name in gn.__all__ if name != "session"} | {"Simulator": Simulator}
+NAMES = (
+    {name: getattr(gn, name) for name in gn.__all__ if name != "session"}
+    | {"Simulator": Simulator}
+    | {f"testing.{name}": getattr(testing, name) for name in testing.__all__}
+)
 """What users import; `session` is a `Session`."""
 REACHED = {
     f"{place.__name__.rpartition('.')[2]}.{kind.__name__}": kind
@@ -108,6 +113,7 @@ def test_an_example_runs(example: Any, configured: Simulator, capsys: pytest.Cap
         failed = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, clear_globs=False).failed
     finally:
         gn.session.reset()
+        testing.stop_simulator()
     assert not failed, capsys.readouterr().out
 
 

@@ -42,6 +42,34 @@ def test_what_differs_is_told(service: Simulator) -> None:
         testing.assert_requested(qualty="low")
 
 
+@pytest.mark.parametrize(("asked", "found"), [((2,), 1), ((2, 2), 2), ((3,), 0)])
+def test_streamed_images_count_together(service: Simulator, asked: tuple[int, ...], found: int) -> None:
+    """The service streams one image a request; an answer that is a cell asks for n all the same."""
+    for n in asked:
+        generate("A red fox", n=n, quality="low", stream=True, partial_images=1)
+    if found:
+        testing.assert_requested(n=2, quality="low", times=found)
+    else:
+        with pytest.raises(AssertionError, match=f"n is {asked[0]}"):
+            testing.assert_requested(n=2, quality="low")
+
+
+def test_a_notebook_uses_one_until_it_says_stop() -> None:
+    """A second call ends the first and begins again; the environment is as before at the end."""
+    before = dict(os.environ)
+    services, pictures = [], []
+    for _ in range(2):
+        services.append(testing.use_simulator(seed=7, seconds_per_image=0))
+        assert testing.requested() == []
+        pictures.append(generate("A red fox", quality="low").tobytes())
+        assert len(services[-1].posts) == 1
+    assert pictures[0] == pictures[1]
+    assert [service._thread is not None for service in services] == [False, True]
+    testing.stop_simulator()
+    assert services[-1]._thread is None
+    assert dict(os.environ) == before
+
+
 def test_tokens_are_counted(service: Simulator) -> None:
     """Of all that was made; a refusal takes none."""
     image = generate("A red fox", quality="low", size="1024x1024")
