@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 import tomllib
@@ -83,7 +84,7 @@ def test_another_notebook_goes_by_its_name(
     assert cli.main(["demo", "history", "--no-open"]) == 0
     assert (tmp_path / "03-history.ipynb").exists()
     assert cli.main(["demo", "lecure"]) == 2
-    assert "quickstart, panel, history" in capsys.readouterr().err
+    assert "quickstart, panel, history," in capsys.readouterr().err
     assert opened == []
 
 
@@ -93,6 +94,14 @@ def test_a_wheel_has_all_notebooks() -> None:
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     there = {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert included == {name: f"gradient_notebook/{name}" for name in there}
+
+
+def test_the_map_has_all_notebooks() -> None:
+    """In their order, each with a link, and none that is not there."""
+    told = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"^\| \[(.*?)\]\((.*?)\)", told, re.MULTILINE)
+    there = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert links == [(name.removesuffix(".ipynb"), name) for name in there]
 
 
 def test_the_history_is_listed(configured: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
