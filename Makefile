@@ -35,7 +35,7 @@ test: $(VENV)/test ## everything but what is slow, in a real kernel and a real b
 test-all: $(VENV)/test ## everything, with all of Hypothesis's examples
 	HYPOTHESIS_PROFILE=full $(PYTEST)
 
-compat: $(VENV)/test ## the main forms with the oldest versions that are allowed, on other kernels, and on each Python that is found
+compat: $(VENV)/test ## the main forms with the oldest versions that are allowed, on other kernels and each Python that is found; the wheel alone
 	$(IN)/python tests/compat.py $(ON)
 
 lint: $(VENV)/test $(CHECKERS) ## style and types

@@ -1,4 +1,4 @@
-"""The main forms on other versions and front ends: `python tests/compat.py [oldest] [other-front-ends] [kernels] [3.11 ...]`.
+"""The main forms on other versions and front ends: `python tests/compat.py [oldest] [packages] [other-front-ends] [kernels] [3.11]`.
 
 `oldest` is the lowest version that pyproject.toml allows of each dependency, on the oldest Python; a Python's number is
 that Python with the newest of everything; without arguments it is all of them, on each Python that is found. Each has an
@@ -6,6 +6,7 @@ environment of its own in `build/compat`, and runs the kernel tests that are mar
 nbclassic and Voilà beside what executes notebooks, and runs `tests/front_ends` in Chromium: in the environment of all other
 tests, these packages would extend its JupyterLab. `kernels` are those between which it differs when a click is heard and
 where an output lands, each in an environment that is not Jupyter's; that one has an older anywidget than they have.
+`packages` builds the wheel and the sdist, and runs `tests/packages`: the wheel alone in an empty environment.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ ENVIRONMENTS = ROOT / "build" / "compat"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 OLDEST = "oldest"
 FRONT_ENDS = "other-front-ends"
+PACKAGES = "packages"
 
 # What the tests need beside the package. ipykernel is the user's own: no version of it is asked for, but kernels as old
 # as this are in use with every JupyterLab 4.
@@ -85,11 +87,11 @@ def chosen(names: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
     for name in names:
         if name == KERNELS:
             continue
-        version = PYTHONS[0] if name in (OLDEST, FRONT_ENDS) else name
+        version = PYTHONS[0] if name in (OLDEST, PACKAGES, FRONT_ENDS) else name
         if version not in there:
             print(f"Python {version} is not installed: {name} is left out.")
             continue
-        requirements = {OLDEST: oldest(), FRONT_ENDS: [*IN_CHROMIUM]}.get(name)
+        requirements = {OLDEST: oldest(), PACKAGES: ["hatchling"], FRONT_ENDS: [*IN_CHROMIUM]}.get(name)
         yield (f"newest-{name}", name, []) if requirements is None else (name, version, requirements)
 
 
@@ -118,13 +120,14 @@ def kernels_pass() -> bool:
 def main() -> int:
     """Run them one after the other; return how many failed."""
     failed = []
-    names = sys.argv[1:] or [OLDEST, FRONT_ENDS, *filter(python, PYTHONS), KERNELS]
+    names = sys.argv[1:] or [OLDEST, PACKAGES, FRONT_ENDS, *filter(python, PYTHONS), KERNELS]
     for name, version, requirements in chosen(names):
         print(f"\n{name}, Python {version}", flush=True)
         inside = environment(name, version, [*requirements, *TESTS])
         if name == FRONT_ENDS:
             subprocess.run([inside, "tests/browser/chromium.py"], cwd=ROOT, check=True)
-        if not passes(inside, *(["tests/front_ends"] if name == FRONT_ENDS else ["-m", "compat", "tests/kernel"])):
+        folders = {FRONT_ENDS: "tests/front_ends", PACKAGES: "tests/packages"}
+        if not passes(inside, *([folders[name]] if name in folders else ["-m", "compat", "tests/kernel"])):
             failed.append(name)
     if KERNELS in names:
         print(f"\n{KERNELS}: {', '.join(KERNEL_VERSIONS)}", flush=True)
