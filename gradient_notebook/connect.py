@@ -24,6 +24,8 @@ from .session import session
 SIMULATOR_NOTICE = "No key is set: using the built-in simulator (images are marked, nothing is billed)."
 SIMULATOR = "the simulator"
 """What the embedded simulator is called as a service: nothing that it makes is billed."""
+UNBILLED: set[str] = set()
+"""Endpoints of the environment that are simulators of this process, as exercises have them: nor is what they make."""
 _KEYRING_ENTRY = ("gradient_notebook", "model access key")
 
 _logger = logging.getLogger("gradient_notebook")
@@ -90,6 +92,7 @@ class Settings(api_settings.Settings):
             key=found.key,
             endpoint_source=where,
             key_source=found.key.source,
+            is_billed=place not in UNBILLED,
             **given,
         )
 
@@ -120,7 +123,7 @@ def without_key() -> bool:
 
 def is_billed() -> bool:
     """Whether what is made now costs money: neither the simulator nor a recording answers."""
-    return not session.replay and not without_key()
+    return not session.replay and not without_key() and _found_endpoint(None, find_key())[0] not in UNBILLED
 
 
 def simulator_notice() -> str:

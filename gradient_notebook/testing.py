@@ -23,6 +23,7 @@ from .api.credentials import ENDPOINT_VARIABLE, KEY_VARIABLES
 from .api.errors import InvalidRequestError
 from .api.params import PARAMETERS
 from .api.text import SHORT, clean, nearest
+from .connect import UNBILLED
 from .simulator import IMAGE_MODELS, Simulator, shared
 
 __all__ = [
@@ -72,12 +73,14 @@ def simulator(
     with Simulator(seed=seed, seconds_per_image=seconds_per_image, faults=faults) as service:
         os.environ.update(values | {ENDPOINT_VARIABLE: service.url})
         _current.append(service)
+        UNBILLED.add(service.url)
         for model in IMAGE_MODELS:
             hear(service.url, model, None)  # nothing is said of a model's end: there is none here
         try:
             yield service
         finally:
             _current.remove(service)
+            UNBILLED.discard(service.url)
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)

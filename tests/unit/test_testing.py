@@ -7,6 +7,7 @@ import os
 import pytest
 
 from gradient_notebook import Client, InvalidRequestError, generate, testing
+from gradient_notebook.connect import discover, is_billed
 from gradient_notebook.simulator import Simulator
 
 
@@ -68,6 +69,15 @@ def test_a_notebook_uses_one_until_it_says_stop() -> None:
     testing.stop_simulator()
     assert services[-1]._thread is None
     assert dict(os.environ) == before
+
+
+def test_nothing_is_billed(service: Simulator) -> None:
+    """Though a key is set: no budget is spent by an exercise, and no cost is shown as one."""
+    assert not is_billed()
+    assert not discover().is_billed
+    os.environ["GRADIENT_INFERENCE_ENDPOINT"] = "http://127.0.0.1:1"
+    assert is_billed()
+    assert discover().is_billed
 
 
 def test_tokens_are_counted(service: Simulator) -> None:
