@@ -1,6 +1,6 @@
-"""Take the README's pictures: a cell and a panel of a real JupyterLab while an image is on its way.
+"""Take the README's pictures: a cell, a sweep and a panel of a real JupyterLab while images are on their way.
 
-`python tests/browser/picture.py` writes `notebooks/pictures/cell.jpg` and `panel.jpg`.
+`python tests/browser/picture.py` writes `arriving.webp`, which moves, `sweep.jpg` and `panel.jpg` into `notebooks/pictures`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ CELLS = (
     "%load_ext gradient_notebook",
     f"%%imagegen otter --size 1536x1024 --quality high\n{OTTER}",
     "%imagegen_panel valley --size 1536x1024 --quality low",
+    """%%imagegen study --vary quality=low,high --size 1024x1024 --vary style=@styles
+A red fox in the snow, {{style}}""",
+    "styles = {'ink': 'black ink on paper', 'oil': 'thick oil paint', 'photo': 'a photograph'}",
 )
 EARLIER = ("A lighthouse by the sea at dusk", OTTER, "A forest in autumn")
 
@@ -31,9 +34,21 @@ def take() -> None:
         notebook = NotebookPage(page, lab, "pictures.ipynb")
         notebook.run(0)
         notebook.begin(1)
-        page.locator(".gradient-picture[data-pictures='2']").wait_for()
-        keep("cell", notebook.cell(1))
+        notebook.output(1).get_by_role("button", name="Cancel").wait_for()
+        frames = [moment(notebook.cell(1), seconds=0.6)]
+        for number in (1, 2):
+            page.locator(f".gradient-picture[data-pictures='{number}']").wait_for()
+            page.locator("[data-loading=true]").wait_for(state="detached")
+            frames.append(moment(notebook.cell(1), seconds=1.2))
         notebook.ended(1)
+        notebook.output(1).locator("img").first.wait_for()
+        frames.append(moment(notebook.cell(1), seconds=3))
+        keep_moving("arriving", frames)
+        notebook.run(4)
+        notebook.run(3)
+        notebook.output(3).locator(".gradient-sweep").wait_for()
+        page.wait_for_function("document.querySelectorAll('.gradient-sweep img').length >= 6")
+        keep("sweep", notebook.cell(3))
         notebook.run(2)
         fill_the_panel(notebook)
         keep("panel", notebook.output(2).locator(".gradient-panel"))
@@ -50,6 +65,27 @@ def fill_the_panel(notebook: NotebookPage) -> None:
         if prompt in EARLIER:
             panel.get_by_role("button", name=f"{prompt}, done").wait_for()
     notebook.page.locator(".gradient-gallery [data-status='running'] .gradient-picture[data-pictures='2']").wait_for()
+
+
+def moment(shown: Locator, seconds: float) -> tuple[Image.Image, float]:
+    """Return a picture of what is shown now, and for how many seconds it is to stand."""
+    return Image.open(io.BytesIO(shown.screenshot(animations="disabled"))).convert("RGB"), seconds
+
+
+def keep_moving(name: str, moments: list[tuple[Image.Image, float]]) -> None:
+    """Write pictures as one that moves, all of the size of the largest."""
+    width = max(picture.width for picture, _ in moments)
+    height = max(picture.height for picture, _ in moments)
+    frames = []
+    for picture, _ in moments:
+        frame = Image.new("RGB", (width, height), "white")
+        frame.paste(picture, (0, 0))
+        frames.append(frame.resize((width * 2 // 3, height * 2 // 3)))
+    first, *others = frames
+    durations = [round(1000 * seconds) for _, seconds in moments]
+    path = FOLDER / f"{name}.webp"
+    first.save(path, save_all=True, append_images=others, duration=durations, loop=0, quality=70, method=6)
+    print(path)
 
 
 def keep(name: str, shown: Locator) -> None:
