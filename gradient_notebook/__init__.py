@@ -244,6 +244,8 @@ register("show_job", "gradient_notebook.notebook.job_view:show_job")
 register("show_sweep", "gradient_notebook.notebook.sweep_view:show_sweep")
 register("display_sweep", "gradient_notebook.notebook.sweep_view:display_sweep")
 register("watch_sweep", "gradient_notebook.notebook.sweep_line:watch_sweep")
+register("detach_sweep", "gradient_notebook.sweeps.attached:detach")
+register("attach_sweep", "gradient_notebook.sweeps.attached:attach")
 register("as_cell", "gradient_notebook.notebook.codegen:as_cell")
 register("as_python", "gradient_notebook.notebook.codegen:as_python")
 

@@ -113,6 +113,10 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *budget.TABLE,
         budget.FROM_RECORDS,
     ),
+    (
+        "CREATE TABLE runners (run, process, is_detached, began_at, state, wanted, asked, heard, reused, "  # noqa: ISC004
+        "PRIMARY KEY (run)) WITHOUT ROWID",
+    ),
 )
 """The statements that bring a ledger from each version to the next. What was released is never changed, only added to."""
 

@@ -36,7 +36,8 @@ class Run:
 
 def put_run(ledger: Ledger, run: Run) -> None:
     """Write down a run before any of it is sent."""
-    values = (run.id, run.digest, run.started_at, run.fresh, run.service, json.dumps(run.plan))
+    # `str`: dates and the like, which a prompt has as text.
+    values = (run.id, run.digest, run.started_at, run.fresh, run.service, json.dumps(run.plan, default=str))
     ledger.write(lambda connection: connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, ?)", values))
 
 

@@ -12,25 +12,28 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator
-from typing import Any
+from typing import Any, TypeVar
 
 from ..api.credentials import refuse_key_in
 from ..api.errors import ForkedError, InvalidRequestError
 from ..api.identity import identity
+from ..api.models import DEFAULT_MODEL
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from ..display_hooks import hook
 from ..jobs.job import Job, new_job
 from ..jobs.recorder import Part
 from ..session import session
-from ..storage import clock
+from ..storage import clock, runners
 from ..storage.archive import Archive
+from ..storage.locks import Lock
 from ..storage.owner import is_running
 from ..storage.record import ImageRecord
 from ..storage.runs import Run, images_of, newest_run, put_run
 from .axes import Axes
 from .cell import Cell
 from .cells import Cells
+from .owning import Obedience, is_of_its_own, own
 from .plan import Plan, plan_of
 
 _logger = logging.getLogger("gradient_notebook")
@@ -45,18 +48,44 @@ _AHEAD = 2
 """Jobs that wait for a place beside those that hold one, so that none stands empty."""
 
 
+Kind = TypeVar("Kind", bound="Sweep")
+
+
 def new_sweep(axes: Axes, settings: Settings, archive: Archive | None, *, fresh: bool = False) -> Sweep:
     """Return a sweep of which nothing runs yet: it knows what the archive has of it.
 
     Raises:
         InvalidRequestError: a cell that cannot be sent; it is named by its labels.
     """
-    made = Sweep.__new__(Sweep)
+    # From now on it says which model it is, whatever another process has for its default.
+    model = {"model": DEFAULT_MODEL, **session.with_model({})}
+    return sweep_of(Sweep, dataclasses.replace(axes, fixed={**model, **axes.fixed}), settings, archive, fresh=fresh)
+
+
+def sweep_of(
+    kind: type[Kind],
+    axes: Axes,
+    settings: Settings,
+    archive: Archive | None,
+    *,
+    fresh: bool = False,
+    run: Run | None = None,
+) -> Kind:
+    """Return a sweep, of a run that there is already if it is given.
+
+    Raises:
+        InvalidRequestError: a cell that cannot be sent; it is named by its labels.
+    """
+    made = kind.__new__(kind)
     made._axes, made._settings, made._archive = axes, settings, archive
     Cells.__init__(made, _checked(axes, settings, archive), axes.labels)
     digest = hashlib.sha256("".join(cell.identity for cell in made).encode()).hexdigest()[:32]
     made.notes = []
-    made._run = _run_of(made, digest, fresh=fresh)
+    made._run = run or _run_of(made, digest, fresh=fresh)
+    if made._run.digest != digest:
+        what = f"Run {made._run.id} was planned by another version of gradient_notebook"
+        raise InvalidRequestError(what, "The same sweep(...) again makes what is missing.", sent=False)
+    made._ownership, made._requests = None, 0
     made._take_kept()
     made._begin_anew()
     made._observers, made._lock = [], threading.Lock()
@@ -113,6 +142,9 @@ class Sweep(Cells):
     _settings: Settings
     _archive: Archive | None
     _run: Run
+    _ownership: Lock | None
+    _requests: int
+    """How many its run had made when it was looked last what there is of it."""
     _observers: list[Observer]
     _lock: threading.Lock
     _process: int
@@ -120,6 +152,7 @@ class Sweep(Cells):
     _queue: deque[Cell]
     _is_paused: bool
     _unwanted: bool
+    _is_draining: bool
     _started: bool
     _is_over: bool
     _started_s: float
@@ -155,11 +188,16 @@ class Sweep(Cells):
         return "paused" if self._is_paused else "running"
 
     def start(self) -> Sweep:
-        """Start what is left to make; return the sweep. One that runs goes on as it is."""
+        """Start what is left to make; return the sweep. One that runs goes on as it is.
+
+        Raises:
+            InvalidRequestError: another process makes it, or another sweep of this one.
+        """
         self._refuse_foreign()
         with self._lock:
             if self._started and not self._is_over:
                 return self
+            self._own()
             self._begin_anew()
             self._started = True
         from ..jobs import event_loop, process_end
@@ -167,6 +205,35 @@ class Sweep(Cells):
         process_end.watch(self)
         event_loop.get_loop().call_soon_threadsafe(self._begin)
         return self
+
+    def detach(self) -> Sweep:
+        """Have it made by a process of its own, which outlives this one; return it as `attach` does.
+
+        Raises:
+            InvalidRequestError: it has been started, another process makes it, or the session keeps no archive.
+
+        >>> study = sweep("A {{animal}}", animal=["fox", "otter"], quality="low", start=False).detach()  # doctest: +SKIP
+        >>> study.result().outcomes  # doctest: +SKIP
+        {'done': 2}
+        """
+        detached: Sweep = hook("detach_sweep")(self)
+        return detached
+
+    @staticmethod
+    def attach(run: str, *, settings: Settings | None = None) -> Sweep:
+        """Return a run of the archive, whatever process makes it: it fills by itself, and is paused and cancelled as usual.
+
+        Where no process makes it any more, it shows what has come of it; `start` and `detach` make what is left.
+
+        Args:
+            run: its id, or the beginning of it; `sweeps` lists them.
+            settings: for `start` and `detach`, as `sweep` takes them.
+
+        Raises:
+            InvalidRequestError: there is no such run, or more than one, or the session keeps no archive.
+        """
+        attached: Sweep = hook("attach_sweep")(run, settings)
+        return attached
 
     def done(self) -> bool:
         """Whether it runs no more: all cells have ended, or it was cancelled, or has not been started."""
@@ -247,7 +314,7 @@ class Sweep(Cells):
             except TimeoutError:
                 raise TimeoutError(f"The sweep has not ended after {timeout:g} s; it goes on.") from None
             except BaseException:
-                self.cancel()
+                self._give_up()
                 raise
         return self
 
@@ -265,8 +332,12 @@ class Sweep(Cells):
         try:
             await event_loop.wait_async(self._ended)
         except BaseException:
-            self.cancel()
+            self._give_up()
             raise
+
+    def _give_up(self) -> None:
+        """Nobody waits for it any more."""
+        self.cancel()
 
     def _start_to_wait(self) -> None:
         """Start what has not been started: whoever waits for it wants it."""
@@ -317,8 +388,29 @@ class Sweep(Cells):
             what = f"This sweep belongs to process {self._process}, which this one ({os.getpid()}) was forked from."
             raise ForkedError(what, "Wait for it there.")
 
+    def _own(self) -> None:
+        """Take the run, so that nobody else makes it, and see what others have made of it. Raises InvalidRequestError."""
+        if self._archive is None:
+            return
+        try:
+            self._ownership = own(self._archive, self.id)
+            if runners.count_of(self._archive.ledger, self.id) != self._requests:
+                self._take_kept()
+        except OSError as error:
+            self.notes.append(f"The archive cannot be written ({error}): nobody else sees that this runs.")
+
+    def _drain(self) -> None:
+        """Send nothing more, and end when what has been sent has."""
+        self._is_draining = True
+        self._queue.clear()
+        for job in list(self._jobs.values()):
+            if not job._is_begun:
+                job.cancel()
+        if self._awake:
+            self._awake.set()
+
     def _begin_anew(self) -> None:
-        self._started = self._is_over = self._unwanted = self._is_paused = False
+        self._started = self._is_over = self._unwanted = self._is_paused = self._is_draining = False
         self._queue = deque(cell for cell in self if cell.outcome == "queued")
         self._jobs, self._made = {}, 0
         self._ended = concurrent.futures.Future()
@@ -333,6 +425,7 @@ class Sweep(Cells):
             return
         try:
             self._archive.adopt()
+            self._requests = runners.count_of(self._archive.ledger, self.id)
             since = self._run.started_at if self._run.fresh else 0.0
             kept = images_of(self._archive.ledger, [cell.identity for cell in self], since)
         except OSError as error:
@@ -389,11 +482,14 @@ class Sweep(Cells):
 
         from ..jobs.threads import in_a_thread
 
+        obedience = None
         if self._archive:
             try:
-                await in_a_thread(put_run, self._archive.ledger, self._run)
+                await in_a_thread(self._record_run, self._archive)
+                obedience = Obedience(self, self._archive)
             except OSError as error:
                 self.notes.append(f"The run could not be recorded ({error}): it cannot be continued.")
+        obeying = asyncio.ensure_future(obedience.obey()) if obedience else None
         teller = asyncio.ensure_future(self._tell_changes())
         running: set[asyncio.Task[None]] = set()
         try:
@@ -410,23 +506,45 @@ class Sweep(Cells):
             if running:
                 await asyncio.wait(running)
         finally:
-            await self._end(teller)
+            if obeying:
+                obeying.cancel()
+            await self._end(teller, obedience)
 
-    async def _end(self, teller: Any) -> None:
+    def _record_run(self, archive: Archive) -> None:
+        put_run(archive.ledger, self._run)
+        if not self._queue:
+            return  # others were quicker, and it stays theirs
+        done = sum(cell.outcome == "done" for cell in self)
+        runners.begin(archive.ledger, self.id, is_detached=is_of_its_own(), done=done)
+
+    async def _end(self, teller: Any, obedience: Obedience | None) -> None:
         import asyncio
 
         from ..jobs import process_end
+        from ..jobs.threads import in_a_thread
 
         for cell in self:
             if not cell.has_ended:
                 cell.outcome, cell.sent = "cancelled", False
                 self._dirty.add(cell.index)
         self._ended_s = time.monotonic()
+        if self._archive:
+            await in_a_thread(self._disown, self._archive, obedience)
         self._is_over = True
         self._told.set()
         await asyncio.wait({teller})
         self._ended.set_result(None)
         process_end.forget(self)
+
+    def _disown(self, archive: Archive, obedience: Obedience | None) -> None:
+        """Say how the run has ended, and let others have it."""
+        with contextlib.suppress(OSError):
+            if obedience:
+                obedience.end("stopped" if self._is_draining else "cancelled" if self._unwanted else "done")
+            self._requests = runners.count_of(archive.ledger, self.id)
+        if self._ownership:
+            self._ownership.release()
+            self._ownership = None
 
     async def _make(self, cell: Cell) -> None:
         import asyncio
