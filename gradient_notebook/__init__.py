@@ -24,6 +24,7 @@ Many at once:
     Cells: some of its cells.
     Cell: one cell: what was asked for, and what came of it.
     Plan: what a sweep is about to do.
+    sweeps: list the sweeps of the archive, also those that another process makes.
 
 What holds for this process:
     configure: set defaults, limits, prices, the archive.
@@ -122,6 +123,7 @@ __all__ = [
     "show",
     "submit",
     "sweep",
+    "sweeps",
 ]
 
 # For type checkers and editors, which do not see what `__getattr__` below loads.
@@ -164,6 +166,7 @@ if TYPE_CHECKING:
     from .session import Session, configure, session
     from .sweeps.cell import Cell
     from .sweeps.cells import Cells
+    from .sweeps.listing import sweeps
     from .sweeps.plan import Plan
     from .sweeps.start import sweep
     from .sweeps.sweep import Sweep
@@ -191,6 +194,7 @@ _MODULES = {
     "show": "notebook.sheet",
     "submit": "jobs.submit",
     "sweep": "sweeps.start",
+    "sweeps": "sweeps.listing",
     **dict.fromkeys(
         (
             "ImageGenCompletedEvent",
@@ -244,6 +248,7 @@ register("show_job", "gradient_notebook.notebook.job_view:show_job")
 register("show_sweep", "gradient_notebook.notebook.sweep_view:show_sweep")
 register("display_sweep", "gradient_notebook.notebook.sweep_view:display_sweep")
 register("watch_sweep", "gradient_notebook.notebook.sweep_line:watch_sweep")
+register("show_sweeps", "gradient_notebook.notebook.sweeps_view:show_sweeps")
 register("detach_sweep", "gradient_notebook.sweeps.attached:detach")
 register("attach_sweep", "gradient_notebook.sweeps.attached:attach")
 register("as_cell", "gradient_notebook.notebook.codegen:as_cell")

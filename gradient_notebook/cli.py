@@ -10,15 +10,20 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .api.errors import GradientNotebookError
 from .api.text import clean, shortened
+
+if TYPE_CHECKING:
+    from .sweeps.sweep import Sweep
 
 _HERE = Path(__file__).parent
 _NOTEBOOKS = (_HERE / "notebooks", _HERE.parent / "notebooks")
 """Where the notebooks lie: in a wheel, and in a checkout."""
 QUICKSTART = "quickstart"
 _PROMPT_CHARACTERS = 60
+_LOOK_S = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     history.add_argument("--outcome", help="done, refused, failed, cancelled, unknown or running")
     history.add_argument("--limit", type=int, default=20, metavar="N", help="how many are listed at most (20)")
     history.set_defaults(run=_history)
+    runs = commands.add_parser("runs", help="list sweeps, and watch or steer those that run", allow_abbrev=False)
+    runs.add_argument("what", nargs="?", default="list", choices=("list", *_RUNS), metavar="WHAT", help=_RUNS_HELP)
+    runs.add_argument("id", nargs="?", metavar="ID", help="the run's ID, or the beginning of it")
+    runs.set_defaults(run=_runs)
     return parser
+
+
+_RUNS = ("attach", "cancel", "pause", "resume", "log")
+_RUNS_HELP = f"list, or with an ID {', '.join(_RUNS)}; attach shows how far it is until its end"
 
 
 def _named() -> dict[str, Path]:
@@ -104,6 +117,65 @@ def _history(chosen: argparse.Namespace) -> int:
         for path in entry.paths:
             print(f"    {path}")
     print(f"{len(found):,} generation{'' if len(found) == 1 else 's'}, {found.byte_count / 1e6:,.1f} MB")
+    return 0
+
+
+def _runs(chosen: argparse.Namespace) -> int:
+    from .sweeps.listing import sweeps
+
+    if chosen.what == "list":
+        print(sweeps())
+        return 0
+    if chosen.id is None:
+        _say(f"runs {chosen.what}: expected the ID of a run, as `gradient-notebook runs` lists them")
+        return 2
+    from .sweeps.sweep import Sweep
+
+    study = Sweep.attach(chosen.id)
+    if chosen.what == "attach":
+        return _attend(study)
+    if chosen.what == "log":
+        return _print_log(study.id)
+    if study.done():
+        print(f"{study!r}: nothing runs.")
+        return 1
+    {"cancel": study.cancel, "pause": study.pause, "resume": study.resume}[chosen.what]()
+    print(f"Run {study.id} is told to {chosen.what}.")
+    return 0
+
+
+def _attend(study: Sweep) -> int:
+    """Say how far a run is until it ends; Ctrl-C ends only that."""
+    told = ""
+    while True:
+        if repr(study) != told:
+            print(told := repr(study), flush=True)
+        if study.done():
+            break
+        try:
+            study.result(timeout=_LOOK_S)
+        except TimeoutError:
+            continue
+        except KeyboardInterrupt:
+            _say(f"run {study.id} goes on; `gradient-notebook runs cancel {study.id}` ends it.")
+            return 130
+    for note in study.notes:
+        print(note)
+    return 0
+
+
+def _print_log(run: str) -> int:
+    from .storage.archive import get_default
+    from .sweeps.runner_log import log_of, older
+
+    archive = get_default()
+    path = log_of(archive, run) if archive else None
+    there = [one for one in (older(path), path) if one.exists()] if path else []
+    if not there:
+        _say(f"Run {run} has no log: no process of its own has made it.")
+        return 1
+    for one in there:
+        sys.stdout.write(one.read_text(encoding="utf-8", errors="replace"))
     return 0
 
 

@@ -23,6 +23,7 @@ from .session import session
 
 SIMULATOR_NOTICE = "No key is set: using the built-in simulator (images are marked, nothing is billed)."
 SIMULATOR = "the simulator"
+_RECORDING = "the recording"
 """What the embedded simulator is called as a service: nothing that it makes is billed."""
 UNBILLED: set[str] = set()
 """Endpoints of the environment that are simulators of this process, as exercises have them: nor is what they make."""
@@ -98,6 +99,11 @@ class Settings(api_settings.Settings):
 
 
 discover = Settings.discover
+
+
+def ends_with_this_process(settings: api_settings.Settings) -> bool:
+    """Whether a service of this process answers: the simulator, or a recording."""
+    return settings.endpoint_source.startswith((SIMULATOR, _RECORDING))
 
 
 def _found_endpoint(argument: str | None, found: Found) -> tuple[str | None, str]:
@@ -176,7 +182,7 @@ def _replayed() -> dict[str, Any]:
         _logger.warning(
             "gradient_notebook: Replaying %s: nothing is sent to the service, nothing is billed.", path.name
         )
-    where = f"the recording {path.name}"
+    where = f"{_RECORDING} {path.name}"
     key = Key("the-recording-takes-any-key", where)
     return {
         "endpoint": _replaying[1].url,

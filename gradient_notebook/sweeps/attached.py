@@ -77,11 +77,11 @@ def run_named(archive: Archive, beginning: Any) -> Run:
     """Return the run of this id. Raises InvalidRequestError."""
     told = clean(repr(beginning), SHORT)
     if not isinstance(beginning, str) or not beginning.strip():
-        raise InvalidRequestError(f"{told}: expected the id of a run, as sweeps() lists them", param="run", sent=False)
+        raise InvalidRequestError(f"{told}: expected the id of a run, as sweeps() lists them", param="run", sent=None)
     try:
         there = runs(archive.ledger)
     except OSError as error:
-        raise InvalidRequestError(f"The archive cannot be read: {error}", param="run", sent=False) from error
+        raise InvalidRequestError(f"The archive cannot be read: {error}", param="run", sent=None) from error
     found = [run for run in there if run.id.startswith(beginning.strip().lower())]
     if len(found) == 1:
         return found[0]
@@ -91,7 +91,7 @@ def run_named(archive: Archive, beginning: Any) -> Run:
         what, names = f"{told}: no such run in {archive.folder}", [run.id for run in there]
     listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     hint = "" if found else nearest(beginning, names)
-    raise InvalidRequestError(what, hint or (f"There is {listed}." if names else "There is none."), sent=False)
+    raise InvalidRequestError(what, hint or (f"There is {listed}." if names else "There is none."), sent=None)
 
 
 def view_of(run: Run, archive: Archive, settings: Where | None = None) -> AttachedSweep:

@@ -13,11 +13,9 @@ from typing import Any, BinaryIO
 
 from ..api.credentials import Key
 from ..api.settings import Settings
+from ..connect import ends_with_this_process
 from ..session import session
 from ..storage.archive import Archive
-
-_SERVICES_OF_A_PROCESS = ("simulator", "a recording")
-"""What each process has for itself: it would end with this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ class Order:
             for declared in dataclasses.fields(settings)
             if declared.name != "key"
         }
-        is_own = settings.service in _SERVICES_OF_A_PROCESS
+        is_own = ends_with_this_process(settings)
         folder = str(archive.folder)
         return cls(run=run, folder=folder, session=values, where=None if is_own else where, unknown=unknown)
 
