@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import Any
@@ -26,6 +27,7 @@ _SLACK_S = 60.0
 """How much later than it began a request may be written down, and more (seconds)."""
 _NO_KEY = "nothing-is-sent-while-somebody-looks"
 _NAMED = 5
+_UNRECORDED = "It was not sent, and so has no record; the log of the run says why."
 
 
 def attach(beginning: str, settings: Where | None = None) -> AttachedSweep:
@@ -50,6 +52,8 @@ def detach(sweep: Sweep) -> AttachedSweep:
     if sweep._archive is None:
         what = "detach: this session keeps no archive, in which another process could keep what it makes"
         raise InvalidRequestError(what, suggest=("keep_history",), sent=False)
+    with contextlib.suppress(OSError):  # told of below
+        sweep._join()
     if runners.is_made(sweep._archive, sweep.id):
         raise refusal(sweep._archive, sweep.id)
     if not sweep.done():
@@ -332,10 +336,11 @@ class AttachedSweep(Sweep):
         self._ended_s = self._started_s
         if self._runner:
             self._ended_s += max(0.0, self._newest_s - self._runner.began_at)
-        if self._unwanted:
+        if state in ("done", "cancelled"):
             for cell in self:
                 if not cell.has_ended:
-                    cell.outcome, cell.sent = "cancelled", False
+                    cell.outcome, cell.sent = ("cancelled" if self._unwanted else "failed"), False
+                    cell.error = None if self._unwanted else _UNRECORDED
                     self._new.add(cell.index)
         left = sum(not cell.has_ended for cell in self)
         self._is_over = not left

@@ -119,6 +119,8 @@ def _entry(archive: Archive, run: Run, runner: Runner | None, counted: Counter[s
     failed = counted["failed"] + counted["refused"]
     unknown = 0 if is_made else counted["unknown"]
     left = max(0, count - done - failed - unknown)
+    if runner and runner.state == "done" and not is_made:  # what was not sent has no record
+        failed, left = failed + left, 0
     return SweepEntry(
         id=run.id,
         prompt=shortened(clean(prompt), _PROMPT_CHARACTERS),

@@ -18,7 +18,9 @@ from ..api.errors import GradientNotebookError
 from ..api.settings import Settings
 from ..connect import discover
 from ..session import session
+from ..storage import runners
 from ..storage.archive import Archive
+from ..storage.owner import this_process
 from ..storage.runs import runs
 from .axes import Axes
 from .order import Order
@@ -27,6 +29,7 @@ from .runner_log import BoundedLog, log_of
 from .sweep import Sweep, sweep_of
 
 _logger = logging.getLogger("gradient_notebook")
+_RECORDING_S, _RECORDING_TICK_S = 10.0, 0.02
 _TICK_S = 0.2
 """How soon a signal is heard (seconds)."""
 
@@ -85,7 +88,18 @@ def _begun(order: Order, key: Key) -> Sweep:
     study = sweep_of(Sweep, Axes.of_json(run.plan), settings, archive, run=run)
     study._observe(_log_failures)
     _logger.info("%s: process %d makes run %s: %s", _now(), os.getpid(), run.id, ", ".join(study.plan.facts))
-    return study.retry(unknown=True) if order.unknown else study.start()
+    study = study.retry(unknown=True) if order.unknown else study.start()
+    _wait_for_its_row(study, archive)
+    return study
+
+
+def _wait_for_its_row(study: Sweep, archive: Archive) -> None:
+    """Wait until the ledger says who makes it: from then on it hears what others want."""
+    ends_s = time.monotonic() + _RECORDING_S
+    while not study._ended.done() and time.monotonic() < ends_s:
+        if (found := runners.runners(archive.ledger, study.id).get(study.id)) and found.process == this_process():
+            return
+        concurrent.futures.wait({study._ended}, timeout=_RECORDING_TICK_S)
 
 
 def _log_failures(study: Sweep, indices: Collection[int]) -> None:

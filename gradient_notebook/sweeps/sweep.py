@@ -29,7 +29,7 @@ from ..storage.archive import Archive
 from ..storage.locks import Lock
 from ..storage.owner import is_running
 from ..storage.record import ImageRecord
-from ..storage.runs import Run, images_of, newest_run, put_run
+from ..storage.runs import Run, images_of, newest_run, put_run, runs
 from .axes import Axes
 from .cell import Cell
 from .cells import Cells
@@ -393,11 +393,18 @@ class Sweep(Cells):
         if self._archive is None:
             return
         try:
+            self._join()
             self._ownership = own(self._archive, self.id)
             if runners.count_of(self._archive.ledger, self.id) != self._requests:
                 self._take_kept()
         except OSError as error:
             self.notes.append(f"The archive cannot be written ({error}): nobody else sees that this runs.")
+
+    def _join(self) -> None:
+        """Have this be the run that somebody has begun since it was planned, if it is of the same. Raises OSError."""
+        if self._archive is None or self._run.fresh or runs(self._archive.ledger, "WHERE id = ?", self.id):
+            return
+        self._run = newest_run(self._archive.ledger, self._run.digest) or self._run
 
     def _drain(self) -> None:
         """Send nothing more, and end when what has been sent has."""

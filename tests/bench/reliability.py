@@ -31,6 +31,13 @@ def kills(count: int) -> list[Figure]:
     return kills.figures(count)
 
 
+def runners(count: int) -> list[Figure]:
+    """Count processes that make a sweep, and are killed and followed by others."""
+    import runners
+
+    return runners.figures(count)
+
+
 def forks(count: int) -> list[Figure]:
     """Count forks of a process while its requests run."""
     import forks
@@ -62,6 +69,7 @@ def decoder(count: int) -> list[Figure]:
 PARTS: Mapping[str, tuple[Part, int]] = {
     "requests": (requests, 10_000),
     "kills": (kills, 200),
+    "runners": (runners, 200),
     "forks": (forks, 200),
     "prunes": (prunes, 1_000),
     "generations": (generations, 2_000),
