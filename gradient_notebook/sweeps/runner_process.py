@@ -115,9 +115,11 @@ def _see_to_its_end(study: Sweep, ends: list[float]) -> None:
     is_draining = False
     while not study._ended.done():
         concurrent.futures.wait({study._ended}, timeout=_TICK_S)
+        if study._archive and not study._archive.folder.exists() and not ends:
+            ends.append(time.monotonic())  # what it makes could not be kept
         if ends and not is_draining:
             is_draining = True
-            _logger.info("%s: told to end: nothing more is sent", _now())
+            _logger.info("%s: it is to end: nothing more is sent", _now())
             event_loop.get_loop().call_soon_threadsafe(study._drain)
         if len(ends) > 1 or (ends and time.monotonic() - ends[0] > session.exit_wait_s):
             # Without a word in the records: what has been sent may be billed, and that is what they say so far.

@@ -211,10 +211,6 @@ class Sweep(Cells):
 
         Raises:
             InvalidRequestError: it has been started, another process makes it, or the session keeps no archive.
-
-        >>> study = sweep("A {{animal}}", animal=["fox", "otter"], quality="low", start=False).detach()  # doctest: +SKIP
-        >>> study.result().outcomes  # doctest: +SKIP
-        {'done': 2}
         """
         detached: Sweep = hook("detach_sweep")(self)
         return detached

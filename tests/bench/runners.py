@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,13 @@ def figures(count: int, seed: int = 1) -> list[Figure]:
         settings = gn.Settings(endpoint=service.url, key=KEY)
         cells = CELLS_A_KILL * count
         study = gn.sweep("hill {{i}}", i=range(cells), quality="low", yes=True, start=False, settings=settings)
-        study.detach()
+        view = study.detach()
         for _ in range(count):
-            _kill(study, service, chance, settings)
+            _kill(view, service, chance)
             seen.killed += 1
-            _look(seen, service, gn.Sweep.attach(study.id, settings=settings))
-        last = gn.Sweep.attach(study.id, settings=settings).detach().result(timeout=PATIENCE_S + cells * IMAGE_S)
+            view = gn.Sweep.attach(study.id, settings=settings)
+            _look(seen, service, view)
+        last = view.detach().result(timeout=PATIENCE_S + cells * IMAGE_S)
         _look(seen, service, last)
         return _figures(seen, service, last, _files_with_key(Path(place)))
 
@@ -82,17 +83,19 @@ def _archive_in(place: str) -> Iterator[None]:
         gn.session.archive_dir = before
 
 
-def _kill(study: gn.Sweep, service: Simulator, chance: random.Random, settings: gn.Settings) -> None:
+def _kill(study: gn.Sweep, service: Simulator, chance: random.Random) -> None:
     """Have a process make some, and kill it in the middle of it."""
     archive = study._archive
     if owners.is_made(archive, study.id):
         process = int(owners.runners(archive.ledger, study.id)[study.id].process.split()[-2])
     else:
-        process = launching.launch(archive, study.id, settings)
-    posts, more = len(service.posts), chance.randint(0, MOST_BETWEEN)
+        process = launching.launch(archive, study.id, study._settings)
+    posts, left = len(service.posts), study.outcomes.get("queued", 0)
+    more = min(chance.randint(0, MOST_BETWEEN), left)
     assert service.wait_for(lambda: len(service.posts) >= posts + more, PATIENCE_S), "no posts come"
     time.sleep(chance.uniform(0, SPREAD_S))
-    os.kill(process, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it has come to its end
+        os.kill(process, signal.SIGKILL)
     ends_s = time.monotonic() + PATIENCE_S
     while owners.is_made(archive, study.id):
         assert time.monotonic() < ends_s, "it lives on"

@@ -71,7 +71,7 @@ IMPORTERS = {
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
     "gradient_notebook.simulator": {"cli", "connect", "testing"},
-    "sqlite3": {"storage.ledger"},
+    "sqlite3": {"storage.ledger", "storage.locks"},
     "narwhals": {"sweeps.frame", "sweeps.table"},
 }
 """Who may import what: one package, or one module of it."""
