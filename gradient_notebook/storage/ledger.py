@@ -517,7 +517,7 @@ class Ledger:
 _CORRUPT, _NOT_A_DATABASE = 11, 26
 """SQLite's primary codes for a file that is no database, or a broken one."""
 _OTHER_TABLES = re.compile(
-    r"no such (?:table: (?:main\.)?(?:generations|images|texts|spending|ratings|votes)\b|column)|has no column|already exists"
+    r"no such (?:table: (?:main\.)?(?:generations|images|texts|spending|ratings|votes|runs|runners)\b|column)|has no column|already exists"
 )
 
 

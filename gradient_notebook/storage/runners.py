@@ -112,7 +112,19 @@ def runners(ledger: Ledger, run: str | None = None) -> dict[str, Runner]:
         return select(connection, "SELECT * FROM runners WHERE ? IS NULL OR run = ?", (run, run))
 
     found = ledger.read(read) if ledger.path.exists() else []
-    return {row["run"]: Runner(**{**row, "is_detached": bool(row["is_detached"])}) for row in found}
+    return {row["run"]: runner for row in found if (runner := _runner_of(row))}
+
+
+def _runner_of(row: Row) -> Runner | None:
+    """Return the runner in a row; None where the row is damaged."""
+    try:
+        numbers: dict[str, Any] = {name: int(row[name]) for name in ("asked", "heard", "reused")}
+        process, began_at = str(row["process"]), float(row["began_at"])
+        return Runner(
+            **{**row, **numbers, "process": process, "began_at": began_at, "is_detached": bool(row["is_detached"])}
+        )
+    except (ValueError, TypeError):
+        return None
 
 
 def count_of(ledger: Ledger, run: str) -> int:

@@ -51,7 +51,16 @@ def runs(ledger: Ledger, where: str = "", *values: Any) -> list[Run]:
         return select(connection, statement, values)
 
     found = ledger.read(read) if ledger.path.exists() else []
-    return [Run(**{**row, "fresh": bool(row["fresh"]), "plan": json.loads(row["plan"])}) for row in found]
+    return [run for row in found if (run := _run_of(row))]
+
+
+def _run_of(row: Row) -> Run | None:
+    """Return the run in a row; None where the row is damaged."""
+    try:
+        values = {**row, "started_at": float(row["started_at"]), "plan": json.loads(row["plan"])}
+        return Run(**{**values, "id": str(row["id"]), "fresh": bool(row["fresh"])})
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def newest_run(ledger: Ledger, digest: str) -> Run | None:

@@ -252,7 +252,7 @@ class AttachedSweep(Sweep):
         try:
             while self._is_made_elsewhere:
                 await asyncio.sleep(POLL_S)
-                await in_a_thread(self._look_again)
+                await in_a_thread(self._look_anew)
                 self._tell_new()
             self._settle()
             self._tell_new()
@@ -270,7 +270,7 @@ class AttachedSweep(Sweep):
             self._new = set()
             self._told.set()
 
-    def _look_again(self) -> None:
+    def _look_anew(self) -> None:
         self._look()
 
     def _look(self) -> bool:

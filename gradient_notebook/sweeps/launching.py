@@ -67,11 +67,9 @@ def _answer(archive: Archive, run: str, order: Order, settings: Settings) -> dic
         )
     finally:
         os.close(descriptor)
-    with contextlib.ExitStack() as pipes:
-        pipes.callback(process.stdout.close)  # type: ignore[union-attr]
-        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # type: ignore[union-attr]
-            order.write(pipe, settings.key)  # type: ignore[arg-type]
-        line = _line(process.stdout, _STARTING_S)  # type: ignore[arg-type]
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # type: ignore[union-attr]
+        order.write(pipe, settings.key)  # type: ignore[arg-type]
+    line = _line(process.stdout, _STARTING_S)  # type: ignore[arg-type]
     if hasattr(os, "fork"):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_ENDING_S)  # the one that we have started has another one do it, and ends
@@ -81,8 +79,17 @@ def _answer(archive: Archive, run: str, order: Order, settings: Settings) -> dic
 
 
 def _line(pipe: BinaryIO, timeout_s: float) -> bytes:
+    """Return the line that the process answers with, empty where it ends without one. Raises OSError after a while."""
     found: list[bytes] = []
-    reader = threading.Thread(target=lambda: found.append(pipe.readline()), daemon=True)
+
+    def read() -> None:
+        with pipe:  # here, since closing it would wait for a read
+            found.append(pipe.readline())
+
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     reader.join(timeout_s)
-    return found[0] if found else b""
+    if not found:
+        msg = f"it has said nothing for {timeout_s:g} s; sweeps() shows whether it begins yet"
+        raise OSError(msg)
+    return found[0]

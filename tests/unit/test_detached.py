@@ -244,6 +244,18 @@ def test_it_is_awaited_and_watched(no_process_is_left: Simulator) -> None:
     assert told == set(range(6))
 
 
+def test_who_interrupts_the_wait_does_not_end_the_run(no_process_is_left: Simulator) -> None:
+    """And is told so."""
+    hold(no_process_is_left)
+    view = planned(2).detach()
+    interrupting = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt, match="the run goes on in its own process"):
+        view.result()
+    interrupting.join()
+    assert (view.status, sweeps()[0].state) == ("running", "running")
+
+
 def test_what_is_left_is_made_here(no_process_is_left: Simulator) -> None:
     """Where no process makes it any more; its default model is that of when it was planned."""
     configure(concurrency=1, model="openai-gpt-image-2")
@@ -310,6 +322,20 @@ def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     both = "".join(path.read_text() for path in tmp_path.iterdir())
     assert len(both) < 300
     assert ("99 with ***" in both, "1 with ***\n" in both.splitlines(keepends=True)) == (True, False)
+
+
+def test_runs_outlive_a_ledger_that_is_mended(configured: Simulator) -> None:
+    """And a row that makes no sense is passed over."""
+    run = planned(2).start().result().id
+    for statement in (
+        "INSERT INTO runs SELECT x'00', digest, 'now', fresh, service, 'none' FROM runs",
+        "INSERT INTO runners SELECT x'00', process, 0, 'then', state, wanted, asked, heard, 0 FROM runners",
+        "DROP TABLE texts",
+    ):
+        archive().ledger.write(lambda connection, statement=statement: connection.execute(statement))
+    gn.history()
+    assert [(entry.id, entry.done, entry.state) for entry in sweeps()] == [(run, 2, "done")]
+    assert archive().ledger.path.with_name("ledger.damaged-1.sqlite").exists()
 
 
 # What cannot be
