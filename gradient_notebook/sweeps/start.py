@@ -42,7 +42,7 @@ def sweep(
         columns: with a DataFrame, which column has the values of which parameter: `{"quality": "q"}`.
         repeat: how many images of each combination.
         pair: take the first values of all axes together, then the second, instead of all combinations.
-        start: start immediately; otherwise `study.start()` does, or waiting for it.
+        start: start immediately; otherwise `study.start()` does, or waiting for it; `study.detach()` in a process of its own.
         yes: agree to more than `max_images`.
         fresh: make everything anew, whatever the archive has.
         max_images: how many images may be made without `yes`, 50 unless given.

@@ -51,8 +51,11 @@ class Seen:
     misses: Counter[str] = field(default_factory=Counter)
 
 
-def figures(count: int, seed: int = 1) -> list[Figure]:
-    """Kill `count` processes that make one sweep, and return what is counted."""
+def figures(count: int, seed: int = 1, *, unknown: bool = False) -> list[Figure]:
+    """Kill `count` processes that make one sweep, and return what is counted.
+
+    With `unknown` they make also what was sent without an answer: who does not look first is found out.
+    """
     chance, seen = random.Random(seed), Seen()
     with (
         tempfile.TemporaryDirectory() as place,
@@ -64,7 +67,7 @@ def figures(count: int, seed: int = 1) -> list[Figure]:
         study = gn.sweep("hill {{i}}", i=range(cells), quality="low", yes=True, start=False, settings=settings)
         view = study.detach()
         for _ in range(count):
-            _kill(view, service, chance)
+            _kill(view, service, chance, unknown=unknown)
             seen.killed += 1
             view = gn.Sweep.attach(study.id, settings=settings)
             _look(seen, service, view)
@@ -83,13 +86,13 @@ def _archive_in(place: str) -> Iterator[None]:
         gn.session.archive_dir = before
 
 
-def _kill(study: gn.Sweep, service: Simulator, chance: random.Random) -> None:
+def _kill(study: gn.Sweep, service: Simulator, chance: random.Random, *, unknown: bool) -> None:
     """Have a process make some, and kill it in the middle of it."""
     archive = study._archive
     if owners.is_made(archive, study.id):
         process = int(owners.runners(archive.ledger, study.id)[study.id].process.split()[-2])
     else:
-        process = launching.launch(archive, study.id, study._settings)
+        process = launching.launch(archive, study.id, study._settings, unknown=unknown)
     posts, left = len(service.posts), study.outcomes.get("queued", 0)
     more = min(chance.randint(0, MOST_BETWEEN), left)
     assert service.wait_for(lambda: len(service.posts) >= posts + more, PATIENCE_S), "no posts come"

@@ -12,6 +12,7 @@ import generations
 import kills
 import pytest
 import relay
+import runners
 from counted import Figure, some, zero
 
 import gradient_notebook as gn
@@ -145,6 +146,11 @@ def test_an_image_that_is_shown_before_it_is_kept_is_counted(tmp_path: Path) -> 
     found = counts(kills.figures(1, script=script, moments=[kills.Moment("shown", 1, 0.01)]))
     assert found[LOST] > 0
     assert found["posts without a record"] > 0
+
+
+def test_what_a_process_of_a_sweep_sends_again_is_counted() -> None:
+    """One that makes also what was sent without an answer is found out by kills."""
+    assert counts(runners.figures(3, unknown=True))["second posts of a cell"] > 0
 
 
 def test_a_decoder_that_minds_where_it_is_cut_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
