@@ -132,6 +132,8 @@ class AttachedSweep(Sweep):
     _seen: tuple[Any, ...]
     _new: set[int]
     """Cells that have changed, and of which nobody has been told."""
+    _was_paused: bool
+    """Whether it was, when somebody was told last."""
     _newest_s: float
     """When the last of its requests ended (Unix seconds)."""
     _runner: Runner | None
@@ -229,7 +231,7 @@ class AttachedSweep(Sweep):
     def _watch(self) -> None:
         """See how it stands now, and go on looking while a process makes it."""
         self._runner, self._since, self._seen, self._new, self._newest_s = None, -math.inf, (), set(), 0.0
-        self._is_made_elsewhere = True
+        self._is_made_elsewhere, self._was_paused = True, False
         self._begin_anew()
         self._started = True
         if self._look():
@@ -262,12 +264,14 @@ class AttachedSweep(Sweep):
             self._told.set()
             await asyncio.wait({teller})
             self._is_over = was_over
+            for observer in [] if was_over else list(self._observers):  # where it stands, with what is left
+                await in_a_thread(self._tell_one, observer, ())
             self._ended.set_result(None)
 
     def _tell_new(self) -> None:
-        if self._new:
+        if self._new or self._is_paused != self._was_paused:
             self._dirty |= self._new
-            self._new = set()
+            self._new, self._was_paused = set(), self._is_paused
             self._told.set()
 
     def _look_anew(self) -> None:

@@ -20,6 +20,7 @@ import runners as kills
 
 import gradient_notebook as gn
 from gradient_notebook import InvalidRequestError, InvalidSettingsError, Sweep, cli, configure, sweep, sweeps
+from gradient_notebook.notebook.widgets.grid import SweepGrid
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage import runners
 from gradient_notebook.storage.archive import Archive, get_default
@@ -223,6 +224,21 @@ def test_what_a_kernel_makes_is_seen_and_cancelled_from_another(configured: Simu
     view.cancel()
     study.result(timeout=PATIENCE_S)
     assert view.result(timeout=PATIENCE_S).outcomes == study.outcomes == {"cancelled": 5}
+
+
+def test_the_grid_of_a_detached_sweep_steers_it(no_process_is_left: Simulator) -> None:
+    """Its buttons go to whoever makes it."""
+    configure(concurrency=1)
+    hold(no_process_is_left, 0.2)
+    study = planned(40).detach()
+    grid, told = SweepGrid(study), threading.Event()
+    study._observe(lambda seen, _: told.set() if seen.status == "paused" else None)
+    grid._asked_to({"what": "pause"})
+    assert told.wait(PATIENCE_S)
+    assert runners.runners(archive().ledger)[study.id].wanted == "pause"
+    grid._asked_to({"what": "cancel"})
+    assert study.result(timeout=PATIENCE_S).status == "cancelled"
+    assert len(no_process_is_left.posts) < 40
 
 
 def test_it_is_awaited_and_watched(no_process_is_left: Simulator) -> None:
