@@ -60,15 +60,15 @@ def detach(sweep: Sweep) -> AttachedSweep:
         raise InvalidRequestError("detach: it has been started", "sweep(..., start=False).detach()", sent=False)
     if problem := sweep._archive.problem():
         raise InvalidRequestError(f"detach: {problem}", "Set archive_dir to another folder.", sent=False)
-    try:
-        put_run(sweep._archive.ledger, sweep._run)
-    except OSError as error:
-        raise InvalidRequestError(f"detach: the run could not be recorded ({error})", sent=False) from error
     return _launched(sweep, sweep._archive)
 
 
 def _launched(sweep: Sweep, archive: Archive, *, unknown: bool = False) -> AttachedSweep:
     if unknown or any(not cell.has_ended or cell.outcome in ("failed", "cancelled") for cell in sweep):
+        try:
+            put_run(archive.ledger, sweep._run)
+        except OSError as error:
+            raise InvalidRequestError(f"detach: the run could not be recorded ({error})", sent=False) from error
         launching.launch(archive, sweep.id, sweep._settings, unknown=unknown)
     if not isinstance(sweep, AttachedSweep):
         return view_of(sweep._run, archive, sweep._settings)

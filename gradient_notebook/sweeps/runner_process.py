@@ -24,7 +24,7 @@ from ..storage.owner import this_process
 from ..storage.runs import runs
 from .axes import Axes
 from .order import Order
-from .owning import be_of_its_own
+from .owning import be_of_its_own, own
 from .runner_log import BoundedLog, log_of
 from .sweep import Sweep, sweep_of
 
@@ -84,6 +84,7 @@ def _begun(order: Order, key: Key) -> Sweep:
     session.update(order.session)
     settings = Settings(key=key, **order.where) if order.where else discover()
     run = next(run for run in runs(archive.ledger) if run.id == order.run)
+    own(archive, run.id).release()  # where no lock can be had, two would make it: rather nobody does
     be_of_its_own()
     study = sweep_of(Sweep, Axes.of_json(run.plan), settings, archive, run=run)
     study._observe(_log_failures)

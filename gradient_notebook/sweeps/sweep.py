@@ -515,7 +515,7 @@ class Sweep(Cells):
 
     def _record_run(self, archive: Archive) -> None:
         put_run(archive.ledger, self._run)
-        if not self._queue:
+        if not self._queue and runners.runners(archive.ledger, self.id):
             return  # others were quicker, and it stays theirs
         done = sum(cell.outcome == "done" for cell in self)
         runners.begin(archive.ledger, self.id, is_detached=is_of_its_own(), done=done)

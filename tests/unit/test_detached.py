@@ -316,6 +316,10 @@ def test_runs_are_listed_and_steered_from_a_shell(
         (4, 0, 4, "running"),
         (2, 2, 0, "done"),
     ]
+    planned(2).detach().result()  # there already: nothing is to be made
+    planned(1).result()
+    assert [(entry.count, entry.done, entry.state) for entry in sweeps()][:1] == [(1, 1, "done")]
+    assert len(sweeps()) == 3
     assert "hill {{i}}" in repr(sweeps())
     assert "<table" in sweeps()._repr_mimebundle_()["text/html"]
     assert cli.main(["runs"]) == 0
