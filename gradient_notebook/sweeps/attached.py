@@ -39,7 +39,7 @@ def attach(beginning: str, settings: Where | None = None) -> AttachedSweep:
     archive = get_default()
     if archive is None:
         what = "Sweep.attach: this session keeps no archive, and so has no runs"
-        raise InvalidRequestError(what, suggest=("keep_history",), sent=False)
+        raise InvalidRequestError(what, suggest=("keep_history",), sent=None)
     return view_of(run_named(archive, beginning), archive, settings)
 
 
@@ -52,12 +52,13 @@ def detach(sweep: Sweep) -> AttachedSweep:
     if sweep._archive is None:
         what = "detach: this session keeps no archive, in which another process could keep what it makes"
         raise InvalidRequestError(what, suggest=("keep_history",), sent=False)
+    if not sweep.done() and not isinstance(sweep, AttachedSweep):
+        what = "detach: it has been started, and runs in this process"
+        raise InvalidRequestError(what, "Next time: sweep(..., start=False).detach()", sent=None)
     with contextlib.suppress(OSError):  # told of below
         sweep._join()
     if runners.is_made(sweep._archive, sweep.id):
         raise refusal(sweep._archive, sweep.id)
-    if not sweep.done():
-        raise InvalidRequestError("detach: it has been started", "sweep(..., start=False).detach()", sent=False)
     if problem := sweep._archive.problem():
         raise InvalidRequestError(f"detach: {problem}", "Set archive_dir to another folder.", sent=False)
     return _launched(sweep, sweep._archive)
@@ -106,6 +107,8 @@ def view_of(run: Run, archive: Archive, settings: Where | None = None) -> Attach
         raise _other_service(run, where)
     try:
         made = sweep_of(AttachedSweep, Axes.of_json(run.plan), where, archive, run=run)
+    except InvalidRequestError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"Run {run.id} has no plan that this version of gradient_notebook can read"
         raise InvalidRequestError(what, "The same sweep(...) again makes what is missing.", sent=False) from error

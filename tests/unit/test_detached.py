@@ -219,7 +219,7 @@ def test_what_a_kernel_makes_is_seen_and_cancelled_from_another(configured: Simu
     until(lambda: study.id in runners.runners(archive().ledger))
     view = Sweep.attach(study.id)
     assert view.status == "running"
-    with pytest.raises(InvalidRequestError, match=rf"Run {study.id} is being made"):
+    with pytest.raises(InvalidRequestError, match="it has been started, and runs in this process"):
         study.detach()
     view.cancel()
     study.result(timeout=PATIENCE_S)
