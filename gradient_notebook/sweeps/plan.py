@@ -72,8 +72,8 @@ class Plan:
         return f"{f'≈ {numbers} tokens' if numbers else 'tokens unknown'}{f', {cost}' if cost else ''}"
 
 
-def plan_of(cells: Sequence[Cell], archive: Archive | None) -> Plan:
-    """Return what is about to happen to cells that have not been made."""
+def plan_of(cells: Sequence[Cell], archive: Archive | None, *, billed: bool = True) -> Plan:
+    """Return what is about to happen to cells that have not been made; `billed` says whether the service bills them."""
     left = [cell for cell in cells if cell.outcome == "queued"]
     bounds = [estimated_output_tokens(cell.params) for cell in left]
     known = [bound for bound in bounds if bound]
@@ -85,20 +85,20 @@ def plan_of(cells: Sequence[Cell], archive: Archive | None) -> Plan:
         to_make=len(left),
         outcomes=dict(Counter(cell.outcome for cell in cells)),
         tokens=(sum(low for low, _ in known), sum(high for _, high in known)) if len(known) == len(left) else None,
-        cost=_cost_of(left),
+        cost=_cost_of(left, billed=billed),
         byte_count=sum((found[1] if (found := usual[kind]) else _USUAL_BYTES) * count for kind, count in kinds.items()),
         seconds=sum(seconds) / min(session.concurrency, max(1, len(left))) if len(seconds) == len(kinds) else None,
         prompts=tuple(shortened(clean(cell.prompt), _PROMPT_CHARACTERS) for cell in left[:_FIRST]),
     )
 
 
-def _cost_of(cells: Sequence[Cell]) -> tuple[Cost, Cost] | None:
+def _cost_of(cells: Sequence[Cell], *, billed: bool) -> tuple[Cost, Cost] | None:
     """Return the least and the most that cells cost; those without a price, or a known look, are of unknown cost."""
     if session.prices is None:
         return None
     least, most = [Cost()], [Cost()]
     for params in (cell.params for cell in cells):
-        price = session.price_of(params.model)
+        price = session.price_of(params.model, billed=billed)
         if price and (bounds := price.bounds(params)):
             least.append(Cost.of(bounds[0], price.currency))
             most.append(Cost.of(bounds[1], price.currency))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
-from ..api.errors import InvalidRequestError
+from ..api.errors import BudgetExceededError, InvalidRequestError
 from ..api.settings import Settings
 from ..api.text import SHORT, clean
 from ..connect import discover
+from ..session import MAX_COST
 from ..storage.archive import get_default
 from .axes import MAX_IMAGES, Axes, axes_of
+from .plan import Plan
 from .sweep import Sweep, new_sweep
 from .table import is_table, rows_of
 
@@ -29,6 +32,7 @@ def sweep(
     yes: bool = False,
     fresh: bool = False,
     max_images: int = MAX_IMAGES,
+    max_cost: float | None = None,
     settings: Settings | None = None,
     **axes: Any,
 ) -> Sweep:
@@ -46,6 +50,7 @@ def sweep(
         yes: agree to more than `max_images`.
         fresh: make everything anew, whatever the archive has.
         max_images: how many images may be made without `yes`, 50 unless given.
+        max_cost: the most that all of it may cost, at the session's prices; what may cost more is not begun.
         settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.
         **axes: parameters of the API and names in the prompt. A list is an axis; a dict is one whose keys are labels; a
             single value holds for all cells.
@@ -57,6 +62,7 @@ def sweep(
         InvalidRequestError: what makes no sense, a value that cannot be sent, or more images than are agreed to; nothing
             is sent then.
         InvalidSettingsError: a key or an endpoint that cannot be used.
+        BudgetExceededError: it may cost more than `max_cost`.
 
     >>> from gradient_notebook import sweep
     >>> study = sweep("A {{animal}} in {{style}}", animal=["fox", "otter"], style=["ink", "oil"], quality="low")
@@ -64,12 +70,14 @@ def sweep(
     ['A otter in ink', 'A otter in oil']
     """
     chosen = _axes(prompt, template, axes, columns=columns, repeat=repeat, pair=pair)
-    limit = _limit(max_images)
+    limit, most = _limit(max_images), None if max_cost is None else MAX_COST.check(max_cost)
     if chosen.count > _MAX_CELLS or (chosen.count > limit and not yes and chosen.count > _MANY):
         raise _too_many(chosen.count, limit)
     made = new_sweep(chosen, settings or discover(), get_default(), fresh=fresh)
     if made.plan.to_make > limit and not yes:
         raise _too_many(made.plan.to_make, limit, str(made.plan))
+    if most is not None:
+        _check_cost(made.plan, most)
     return made.start() if start and made.plan.to_make else made
 
 
@@ -98,6 +106,22 @@ def _limit(max_images: Any) -> int:
         what = f"max_images={max_images!r}: expected a whole number, 0 or more"
         raise InvalidRequestError(what, param="max_images", sent=False)
     return max_images
+
+
+def _check_cost(plan: Plan, most: float) -> None:
+    """Raise BudgetExceededError where it may cost more, or nobody knows how much."""
+    if not plan.to_make:
+        return
+    bound = plan.cost[1] if plan.cost else None
+    if bound is None or bound.unknown or bound.amount is None:
+        what = f"max_cost={most:g}: what this may cost is not known"
+        advice = f"Set prices, and name size and quality.\n{plan}"
+    elif bound.amount > Decimal(str(most)):
+        what = f"max_cost={most:g}: this may cost {bound}"
+        advice = f"Pass a higher max_cost, or vary less.\n{plan}"
+    else:
+        return
+    raise BudgetExceededError(what, advice, param="max_cost", sent=False)
 
 
 def _too_many(count: int, limit: int, plan: str = "") -> InvalidRequestError:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Generator
 from typing import Any, TypeVar
 
 from ..api.credentials import refuse_key_in
-from ..api.errors import ForkedError, InvalidRequestError
+from ..api.errors import BudgetExceededError, ForkedError, InvalidRequestError
 from ..api.identity import identity
 from ..api.models import DEFAULT_MODEL
 from ..api.params import ImageGenerateParams
@@ -90,7 +90,7 @@ def sweep_of(
     made._begin_anew()
     made._observers, made._lock = [], threading.Lock()
     made._process = os.getpid()
-    made.plan = plan_of(made._cells, archive)
+    made.plan = plan_of(made._cells, archive, billed=settings.is_billed)
     return made
 
 
@@ -416,6 +416,7 @@ class Sweep(Cells):
         self._started = self._is_over = self._unwanted = self._is_paused = self._is_draining = False
         self._queue = deque(cell for cell in self if cell.outcome == "queued")
         self._jobs, self._made = {}, 0
+        self._waits_for_budget, self._made_before = False, 0
         self._ended = concurrent.futures.Future()
         self._started_s = time.monotonic()
         self._ended_s = None
@@ -498,7 +499,7 @@ class Sweep(Cells):
         try:
             while running or (self._queue and not self._unwanted):
                 self._awake.clear()
-                while self._queue and not self._is_paused and len(running) < session.concurrency + _AHEAD:
+                while self._may_send(len(running)):
                     running.add(asyncio.ensure_future(self._make(self._queue.popleft())))
                 awake = asyncio.ensure_future(self._awake.wait())
                 done, _ = await asyncio.wait({*running, awake}, return_when=asyncio.FIRST_COMPLETED)
@@ -560,6 +561,9 @@ class Sweep(Cells):
             job._begin()
             ended = asyncio.wrap_future(job._ended)
             await asyncio.wait({ended})
+            if isinstance(refusal := job._failure, BudgetExceededError):
+                self._stay_within(cell, refusal)
+                return
             cell._take(job)
             self._made += 1
         except Exception as error:  # a bug of ours costs its own cell
@@ -568,6 +572,27 @@ class Sweep(Cells):
         finally:
             self._jobs.pop(cell.index, None)
             self._changed(cell)
+
+    def _may_send(self, running: int) -> bool:
+        """Whether another cell may be sent beside those that run."""
+        if self._waits_for_budget and running and self._made == self._made_before:
+            return False  # what runs is counted at the most that it may cost: its end gives something back
+        return bool(self._queue) and not self._is_paused and running < session.concurrency + _AHEAD
+
+    def _stay_within(self, cell: Cell, refusal: BudgetExceededError) -> None:
+        """Put a cell back that a budget leaves no room for; where nothing runs that could give some back, end."""
+        others = len(self._jobs) - 1
+        if others and not self._unwanted:
+            cell._reset()
+            self._queue.appendleft(cell)
+            self._waits_for_budget, self._made_before = True, self._made
+            return
+        left = [cell, *self._queue]
+        self._queue.clear()
+        for one in left:
+            one.outcome, one.error, one.sent = "failed", refusal.summary, False
+            self._dirty.add(one.index)
+        self.notes.append(f"{len(left):,} not made: {refusal.summary} Raise it, and retry() makes them.")
 
     @property
     def _patient(self) -> Settings:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gradient_notebook import InvalidRequestError, Sweep, configure, history, session, sweep
+from gradient_notebook import BudgetExceededError, InvalidRequestError, Sweep, configure, history, session, sweep
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.sweeps.cell import Cell
 
@@ -255,3 +255,47 @@ def test_a_key_in_an_axis_is_refused(configured: Simulator) -> None:
         sweep("{{a}}", a=["fox", "sk-do-for-tests-only"])
     assert "sk-do-for-tests-only" not in f"{caught.value}{vars(caught.value)}"
     restart()
+
+
+PER_IMAGE = {"openai-gpt-image-2": {"per_image": 1}}
+
+
+def test_a_sweep_stays_within_the_budget(configured: Simulator) -> None:
+    """It makes what there is room for, says what it has not made, and goes on when there is more."""
+    configure(model="openai-gpt-image-2", prices=PER_IMAGE, budget=5, concurrency=4)
+    study = numbered(12).result()
+    assert (study.outcomes, len(configured.posts)) == ({"done": 5, "failed": 7}, 5)
+    assert {(cell.sent, "budget" in str(cell.error)) for cell in study if cell.outcome == "failed"} == {(False, True)}
+    assert study.notes[0].startswith("7 not made: ")
+    session.budget = 20
+    assert study.retry().result().outcomes == {"done": 12}
+    assert len(configured.posts) == 12
+
+
+def test_what_runs_gives_back_what_it_did_not_cost(configured: Simulator) -> None:
+    """The most that several may cost is more than they do: what a budget refuses at first is made when they have ended."""
+    prices = {"openai-gpt-image-1": {"input_text_tokens": 1000, "output_image_tokens": 1000}}
+    configure(model="openai-gpt-image-1", prices=prices, concurrency=4)
+    one = numbered(1, size="1024x1024").result()
+    study = sweep("hill", quality="low", size="1024x1024", repeat=6, start=False)
+    price, cost = session.price_of("openai-gpt-image-1"), one.cost.amount
+    assert price
+    assert cost
+    most = price.most_of_one(study[0].params)
+    assert most
+    assert most > cost
+    session.budget = float(6 * cost + most)
+    assert study.result().outcomes == {"done": 6}
+
+
+def test_a_sweep_that_may_cost_too_much_is_not_begun(configured: Simulator) -> None:
+    """What it may cost is told with its plan; without prices nobody knows."""
+    configure(model="openai-gpt-image-2")
+    with pytest.raises(BudgetExceededError, match=r"(?s)not known.*3 images to make"):
+        numbered(3, max_cost=2)
+    configure(prices=PER_IMAGE)
+    with pytest.raises(BudgetExceededError, match=r"(?s)this may cost \$3\.00.*3 images to make"):
+        numbered(3, max_cost=2.99)
+    assert configured.posts == []
+    assert numbered(3, max_cost=3).result().outcomes == {"done": 3}
+    assert numbered(3, max_cost=0).outcomes == {"done": 3}  # nothing is to be made
