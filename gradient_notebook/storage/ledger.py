@@ -22,6 +22,7 @@ from .files import make_private_folder, move_to_free
 from .forks import without_forks
 from .reading import PassOver, select
 from .record import ImageRecord, Record, columns, row_of
+from .schema import VERSION, migrate, tables, version_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -49,78 +50,6 @@ class DamagedLedgerError(LedgerError):
 
 _GENERATION = columns(Record)
 _IMAGE = columns(ImageRecord)
-
-
-def _forgetting(change: str, table: str, ids: str, columns: str = "") -> str:
-    """Return the trigger by which a record that is changed counts as not seen yet."""
-    name = f"{table}_{change.lower()}_text"
-    return f"CREATE TRIGGER {name} AFTER {change} {columns}ON {table} BEGIN DELETE FROM texts WHERE id IN ({ids}); END"  # noqa: S608 - our own names
-
-
-_MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        "CREATE TABLE generations (id, started_at, ended_at, outcome, model, prompt, params, endpoint, "  # noqa: ISC004
-        "PRIMARY KEY (id)) WITHOUT ROWID",
-        "CREATE INDEX generations_by_time ON generations (started_at)",
-        "CREATE TABLE images (generation, position, outcome, file, is_partial, byte_count, request_id, "  # noqa: ISC004
-        "revised_prompt, usage, reported, error, thumbnail BLOB, PRIMARY KEY (generation, position)) WITHOUT ROWID",
-        "CREATE INDEX images_by_file ON images (file)",
-    ),
-    (  # version 1 called it unfinished
-        "UPDATE generations SET outcome = 'unknown' WHERE outcome = 'unfinished'",
-        "UPDATE images SET outcome = 'unknown' WHERE outcome = 'unfinished'",
-    ),
-    ("ALTER TABLE generations ADD COLUMN owner",),
-    (
-        "ALTER TABLE generations ADD COLUMN identity",
-        "ALTER TABLE generations ADD COLUMN run",
-        "CREATE INDEX generations_by_identity ON generations (identity, started_at)",
-        "CREATE INDEX generations_by_run ON generations (run)",
-    ),
-    (
-        "ALTER TABLE generations ADD COLUMN cell",
-        "CREATE TABLE runs (id, digest, started_at, fresh, service, plan, PRIMARY KEY (id)) WITHOUT ROWID",
-        "CREATE INDEX runs_by_digest ON runs (digest, started_at)",
-        "CREATE TABLE ratings (generation, position, stars, tags, note, "  # noqa: ISC004
-        "PRIMARY KEY (generation, position)) WITHOUT ROWID",
-        "CREATE TABLE votes (run, winner, loser, voted_at)",
-        "CREATE TABLE scores (file, name, value, PRIMARY KEY (file, name)) WITHOUT ROWID",
-    ),
-    (  # what is searched, and what is added up, stands in one place each
-        "CREATE TABLE texts (id NOT NULL UNIQUE, text)",
-        _forgetting("INSERT", "generations", "new.id"),
-        _forgetting("UPDATE", "generations", "old.id, new.id"),
-        _forgetting("DELETE", "generations", "old.id"),
-        _forgetting("INSERT", "images", "new.generation"),
-        # All but the small picture, which says nothing that was checked.
-        _forgetting(
-            "UPDATE",
-            "images",
-            "old.generation, new.generation",
-            "OF generation, position, outcome, file, is_partial, byte_count, request_id, revised_prompt, usage, "
-            "reported, error ",
-        ),
-        _forgetting("DELETE", "images", "old.generation"),
-        "DROP INDEX generations_by_time",
-        "CREATE INDEX generations_by_time ON generations (started_at, ended_at, outcome, model)",
-        "DROP INDEX images_by_file",
-        "CREATE INDEX images_by_file ON images (file, byte_count)",
-    ),
-    (
-        "ALTER TABLE generations ADD COLUMN currency",
-        "ALTER TABLE generations ADD COLUMN most",
-        "ALTER TABLE images ADD COLUMN cost",
-        *budget.TABLE,
-        budget.FROM_RECORDS,
-    ),
-    (
-        "CREATE TABLE runners (run, process, is_detached, began_at, state, wanted, asked, heard, reused, "  # noqa: ISC004
-        "PRIMARY KEY (run)) WITHOUT ROWID",
-    ),
-)
-"""The statements that bring a ledger from each version to the next. What was released is never changed, only added to."""
-
-VERSION = len(_MIGRATIONS)
 
 
 def _upsert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
@@ -344,7 +273,7 @@ class Ledger:
                 if (version := version_of(connection)) > VERSION:
                     msg = f"{self.path}: version {version}, of a newer gradient_notebook: it is only read. Update to write."
                     raise LedgerError(msg)
-                _migrate(connection)
+                migrate(connection)
                 yield connection  # closing without COMMIT takes all of it back
                 connection.execute("COMMIT")
 
@@ -363,7 +292,7 @@ class Ledger:
                 with new._open("mode=rw") as connection:
                     connection.execute("PRAGMA journal_mode = WAL").fetchone()
                     connection.execute("BEGIN IMMEDIATE")
-                    _migrate(connection)
+                    migrate(connection)
                     connection.execute("COMMIT")
                 move_to_free(new.path, self.path)
             finally:
@@ -424,7 +353,7 @@ class Ledger:
                 # The next write brings the file to this version; until then what is read is a copy that is.
                 with self._open("mode=memory") as copy:
                     connection.backup(copy)
-                    _migrate(copy)
+                    migrate(copy)
                     yield copy
                 return
             if version > VERSION:
@@ -504,9 +433,9 @@ class Ledger:
                 if (version := version_of(connection)) > VERSION:
                     return True  # whatever it is, it is not ours to repair
                 with self._open("mode=memory") as new:
-                    _migrate(new, version)
-                    needed = _tables(new)
-                there = _tables(connection)
+                    migrate(new, version)
+                    needed = tables(new)
+                there = tables(connection)
                 problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
                 is_whole = all(there.get(table, set()) >= columns for table, columns in needed.items())
                 return is_whole and bool(version) == bool(there) and problems == [("ok",)]
@@ -625,26 +554,3 @@ def _remove(place: Path, process: int) -> None:
 
     if process == os.getpid():  # a child that was forked has it from its parent
         shutil.rmtree(place, ignore_errors=True)
-
-
-def _migrate(connection: Connection, to: int = VERSION) -> None:
-    """Bring the ledger to this version; each record is kept."""
-    for statements in _MIGRATIONS[version_of(connection) : to]:
-        for statement in statements:
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {to}")
-
-
-def _tables(connection: Connection) -> dict[str, set[str]]:
-    """Return the columns of each table of ours that there is."""
-    columns = {
-        table: {row["name"] for row in select(connection, f"PRAGMA table_info({table})")}
-        for table in ("generations", "images", "texts", "spending", *mending.JUDGED)
-    }
-    return {table: names for table, names in columns.items() if names}
-
-
-def version_of(connection: Connection) -> int:
-    """Return the version of the ledger, 0 for an empty one."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import clock
-from .ledger import Ledger, version_of
+from .ledger import Ledger
 from .reading import Row, select
+from .schema import version_of
 
 if TYPE_CHECKING:
     from sqlite3 import Connection

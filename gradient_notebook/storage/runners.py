@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import clock
 from .archive import Archive
 from .files import make_private_folder
-from .ledger import Ledger, version_of
+from .ledger import Ledger
 from .locks import Lock, is_held
 from .owner import this_process
 from .reading import Row, select
 from .record import DamagedRowError, Record, image_of, record_of
 from .runs import Kept
+from .schema import version_of
 
 if TYPE_CHECKING:
     from sqlite3 import Connection

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .ledger import Ledger, version_of
+from .ledger import Ledger
 from .reading import Row, select
 from .record import DamagedRowError, ImageRecord, Record, image_of, record_of
+from .schema import version_of
 
 if TYPE_CHECKING:
     from sqlite3 import Connection

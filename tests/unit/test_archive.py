@@ -27,6 +27,7 @@ from gradient_notebook.connect import discover
 from gradient_notebook.jobs.job import Job, new_job
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage import ledger as ledger_module
+from gradient_notebook.storage import schema
 from gradient_notebook.storage.archive import Archive
 from gradient_notebook.storage.ledger import VERSION, ImageRecord, Ledger, LedgerError, Record
 
@@ -305,9 +306,9 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(
     archive: Archive, of_version_1: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of it or nothing: the disk fills up in the middle, and no record is lost."""
-    broken = (*ledger_module._MIGRATIONS[1], "UPDATE nowhere SET nothing = 1")
+    broken = (*schema.MIGRATIONS[1], "UPDATE nowhere SET nothing = 1")
     with monkeypatch.context() as patch:
-        patch.setattr(ledger_module, "_MIGRATIONS", (ledger_module._MIGRATIONS[0], broken))
+        patch.setattr(schema, "MIGRATIONS", (schema.MIGRATIONS[0], broken))
         with pytest.raises(LedgerError):
             archive.ledger.put(record(99))
     assert version_of(archive) == 1

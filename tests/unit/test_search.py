@@ -14,7 +14,7 @@ import pytest
 import gradient_notebook as gn
 from gradient_notebook.history.query import SHOWN
 from gradient_notebook.storage import ledger as ledger_module
-from gradient_notebook.storage import reading
+from gradient_notebook.storage import reading, schema
 from gradient_notebook.storage.archive import Archive
 from gradient_notebook.storage.ledger import VERSION, ImageRecord, Record
 from gradient_notebook.storage.search import Query
@@ -304,7 +304,7 @@ def test_a_ledger_of_each_earlier_version_is_searched_and_kept(
         record(at, prompt=f"Stra\u00dfe {at}", images=(ImageRecord(position=0, file=f"{at}.png"),)) for at in (2, 1)
     ]
     with contextlib.closing(sqlite3.connect(archive.ledger.path, isolation_level=None)) as connection:
-        ledger_module._migrate(connection, version)
+        schema.migrate(connection, version)
         columns = [row[1] for row in connection.execute("PRAGMA table_info(generations)")]
         # What later versions write beside a record, into tables of their own.
         monkeypatch.setattr(ledger_module.search, "put_text", lambda *_: None)
