@@ -83,7 +83,9 @@ export class Place {
     this.badge.hidden = !tile.label;
     this.image.alt = alt;
     if (!tile.keys.length) this.clear();
-    else if (url && url !== this.wanted) this.show(url);
+    else if (!url) this.root.dataset.loading = "true"; // it is on its way: what stands there is an earlier one
+    else if (url !== this.wanted) this.show(url);
+    else if (this.image.src === url) this.root.dataset.loading = "false";
   }
 
   clear() {
