@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import GradientNotebookError, InvalidRequestError, InvalidResponseError
+from ..api.errors import InvalidRequestError, InvalidResponseError
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.text import shortened
 from ..display_hooks import hook
 from ..money.cost import Cost
 from ..session import session
-from ..storage.archive import Archive, is_intact
+from ..storage.archive import Archive, read_original
 from ..storage.budget import cost_of
 from ..storage.outcome import Outcome
 from ..storage.ratings import UNRATED, ImageKey, Rating, ratings
@@ -140,7 +140,7 @@ class HistoryEntry:
     @property
     def bytes(self) -> bytes | None:
         """The first finished image's file as the service sent it; None where none came."""
-        return _read(self.paths[0]) if self.paths else None
+        return read_original(self.paths[0]) if self.paths else None
 
     @property
     def partials(self) -> list[Image]:
@@ -221,7 +221,7 @@ class HistoryEntry:
         return [image for image in self.record.images if image.file]
 
     def _original(self, image: ImageRecord) -> builtins.bytes:
-        return _read(self._path(image))
+        return read_original(self._path(image))
 
     def _path(self, image: ImageRecord) -> Path:
         return self._archive.originals / Path(image.file or "").name  # a name, never a way out of the folder
@@ -236,20 +236,6 @@ def _all_opened(paths: Iterable[Path]) -> Iterator[Image]:
 
     for path in paths:
         with contextlib.suppress(InvalidResponseError):
-            image = open_image(_read(path))
+            image = open_image(read_original(path))
             image.filename = str(path)
             yield image
-
-
-def _read(path: Path) -> bytes:
-    """Return an original, as it was written; raise GradientNotebookError where it is not that any more."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise GradientNotebookError(f"The original file is missing: {path}", "Only its record is left.") from error
-    except OSError as error:
-        raise GradientNotebookError(f"The original file cannot be read: {path} ({error.strerror}).") from error
-    if not is_intact(path, data):
-        now = f"{len(data):,} bytes are there now." if data else "It is empty."
-        raise GradientNotebookError(f"The original file was changed: {path}", f"It is not what was received. {now}")
-    return data

@@ -42,7 +42,7 @@ def new_job(
     archive: Archive | None = None,
     observer: Observer | None = None,
     *,
-    reuse: bool = False,
+    reuse: bool | Reuse = False,
     part: Part | None = None,
     max_cost: float | None = None,
     record: Path | None = None,
@@ -56,8 +56,8 @@ def new_job(
     if reuse and archive is None:
         what = "reuse=True: this session keeps no images, so there are none to reuse"
         raise InvalidRequestError(what, suggest=("keep_history",), param="reuse")
-    job._reuse = None
-    if reuse and archive:
+    job._reuse = reuse if isinstance(reuse, Reuse) else None
+    if reuse is True and archive:
         same = identity(params, settings.known_as)
         job._reuse = Reuse(archive, same, numbers.take(same, params.n))
     job._slots = [ImageSlot() for _ in range(params.n)]

@@ -57,6 +57,9 @@ class Job(Protocol):
     def _is_recorded(self) -> bool:
         """Whether the ledger has its record."""
 
+    def cancel(self) -> bool:
+        """Send nothing more."""
+
     def done(self) -> bool:
         """Whether it has ended."""
 
@@ -94,6 +97,9 @@ def _at_exit() -> None:
     # The line is inside as well: somebody may press Ctrl-C as soon as it can be read.
     with suppress(KeyboardInterrupt):
         # One that was cancelled is on its way to its end by itself.
+        for job in list(_running):
+            if getattr(job, "_is_paused", False):
+                job.cancel()  # a sweep: nothing of it would come
         jobs = [job for job in list(_running) if not job._unwanted]
         if jobs and session.exit_wait_s and not is_kernel():
             what = f"waiting for {_counted(jobs)} ({_named(jobs)}), at most {session.exit_wait_s:g} s"

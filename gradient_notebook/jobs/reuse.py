@@ -65,6 +65,11 @@ class Reuse:
     archive: Archive
     identity: str
     number: int
+    is_asked: bool = True
+    """Whether somebody has asked for it: then it comes before anything is sent, and what is lost is told, and not made again.
+
+    Where nobody has, it is what somebody else may have made until the request is sent.
+    """
 
     def fill(self, slots: list[ImageSlot]) -> list[Record]:
         """Fill slots from the first on, as far as there are answers; return the records that they come from.
@@ -73,13 +78,13 @@ class Reuse:
             InvalidRequestError: an answer has lost its original, and nothing else is there in its place.
         """
         usable, lost = self._answers()
-        if lost or len(usable) < self.number + len(slots):
+        if self.is_asked and (lost or len(usable) < self.number + len(slots)):
             self.archive.adopt()  # an image whose process was killed is paid for as well
             usable, lost = self._answers()
         used = usable[self.number : self.number + len(slots)]
         for slot, answer in zip(slots, used, strict=False):
             answer.fill(slot)
-        if lost and len(used) < min(len(slots), len(usable) + len(lost) - self.number):
+        if self.is_asked and lost and len(used) < min(len(slots), len(usable) + len(lost) - self.number):
             raise _lost(lost[0])
         return [answer.record for answer in used]
 

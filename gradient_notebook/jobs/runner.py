@@ -56,7 +56,7 @@ class Runner:
 
     async def run(self) -> None:
         """Make n images: streaming they are n requests at once, and one that fails leaves the others alone."""
-        first = await self._take_from_archive() if self._reuse else 0
+        first = await self._take_from_archive() if self._reuse and self._reuse.is_asked else 0
         async with asyncio.TaskGroup() as requests:  # cancelled, it cancels them all and lets them hang up
             for one, at in requests_of(self._params, first):
                 requests.create_task(self._make(one, at))
@@ -82,6 +82,9 @@ class Runner:
         try:
             async with place(self._settings.endpoint, lambda: self._advance(mine, "queued")):
                 self._advance(mine, "running")
+                # Only now: until it had its place somebody else may have made the same.
+                if self._reuse and not self._reuse.is_asked and await self._take_from_archive() == self._params.n:
+                    return
                 # The n requests start together: the first has written down what is asked for, and none is sent before.
                 if self._recording is None:
                     self._recording = asyncio.ensure_future(in_a_thread(self._recorder.begin, self._slots))

@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def vary_of(found: Mapping[str, Any], restored: Callable[[str], str]) -> Vary | None:
     """Return what a line says of a sweep, None where it makes none; `restored` gives each value its `{{ }}` back."""
-    given = {name: found[name] for name in OPTIONS if found.get(name) not in (None, False)}
+    given = {name: found[name] for name in OPTIONS if found.get(name) is not None and found[name] is not False}
     if given and "vary" not in given:
         option = f"--{min(given).replace('_', '-')}"
         advice = "-n 3 makes three of one prompt." if option == "--repeat" else "Add --vary quality=low,high."

@@ -13,13 +13,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..api.errors import GradientNotebookError
 from ..api.images import extension
 from ..session import session
 from .files import default_file_mode, fill, make_private_folder, write_atomic
 from .ledger import Ledger, Record
 from .search import Found, Query
 
-__all__ = ["Archive", "damage_of", "default_file_mode", "default_folder", "get_default", "is_intact", "write_atomic"]
+__all__ = [
+    "Archive",
+    "damage_of",
+    "default_file_mode",
+    "default_folder",
+    "get_default",
+    "is_intact",
+    "read_original",
+    "write_atomic",
+]
 
 _logger = logging.getLogger("gradient_notebook")
 
@@ -159,6 +169,20 @@ class Archive:
 def is_intact(path: Path, data: bytes) -> bool:
     """Whether an original holds what it was written with: its name is its hash."""
     return not _HASH.fullmatch(path.stem) or hashlib.sha256(data).hexdigest() == path.stem
+
+
+def read_original(path: Path) -> bytes:
+    """Return an original, as it was written; raise GradientNotebookError where it is not that any more."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise GradientNotebookError(f"The original file is missing: {path}", "Only its record is left.") from error
+    except OSError as error:
+        raise GradientNotebookError(f"The original file cannot be read: {path} ({error.strerror}).") from error
+    if not is_intact(path, data):
+        now = f"{len(data):,} bytes are there now." if data else "It is empty."
+        raise GradientNotebookError(f"The original file was changed: {path}", f"It is not what was received. {now}")
+    return data
 
 
 def damage_of(path: Path) -> str:

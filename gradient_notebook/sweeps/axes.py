@@ -159,7 +159,10 @@ def axes_of(
             raise _refused(f"{{{{{name}}}}} in the prompt is the name of an argument", advice, name)
     columns = dict(columns or {})
     there = set(rows[0]) if rows else set()
-    axes: list[Axis] = [Axis(ROW, tuple(range(len(rows))), tuple(rows))] if rows is not None else []
+    # What nobody uses is not kept with the run.
+    used = [name for name in (*named, *columns.values()) if name in there]
+    kept = tuple({name: row[name] for name in used} for row in rows or ())
+    axes: list[Axis] = [Axis(ROW, tuple(range(len(kept))), kept)] if rows is not None else []
     fixed: dict[str, Any] = {}
     words: dict[str, Any] = {}
     for name, value in given.items():
@@ -214,6 +217,8 @@ def _axis(name: str, values: Any) -> Axis:
     if not found:
         raise _refused(f"{name} has no values", "Give one at least, or leave it out.", name)
     labels = labels or tuple(_label(value) for value in found)
+    if len(set(labels)) < len(labels) and all(isinstance(value, str) for value in found):
+        labels = found  # texts that begin alike
     twice = (
         next((label for at, label in enumerate(labels) if label in labels[:at]), None) if len(labels) < 5000 else None
     )

@@ -13,7 +13,7 @@ from ..api.text import shortened
 from ..history.rating import rate_image
 from ..jobs.job import Job
 from ..money.cost import Cost
-from ..storage.archive import Archive
+from ..storage.archive import Archive, read_original
 from ..storage.budget import cost_of
 from ..storage.outcome import ENDED, Outcome
 from ..storage.ratings import UNRATED, ImageKey, Rating, Score, ratings
@@ -39,7 +39,10 @@ class Cell:
     __slots__ = (
         "_archive",
         "_data",
+        "_earlier",
         "_images",
+        "_may_be_billed",
+        "_number",
         "_record",
         "_scores",
         "_values",
@@ -87,14 +90,16 @@ class Cell:
         self._data: tuple[bytes, ...] = ()
         self._record: str | None = None
         self._scores: Mapping[str, Sequence[Score | None]] = {}
-        self.reused = False
+        self.reused, self._number = False, 0
+        self.cost = Cost()
         self._reset()
 
     def _reset(self) -> None:
         """Make it as if it had not been asked for."""
         self._scores = {}
         self.outcome, self.error, self.elapsed_s, self.sent = "queued", None, None, None
-        self.cost = Cost()
+        self._may_be_billed = False
+        self._earlier = self.cost  # of attempts that gave no image, and were billed all the same
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name}={value!r}" for name, value in self.axes.items())
@@ -136,7 +141,7 @@ class Cell:
             return [open_image(data) for data in self._data]
         if self.outcome != "done":
             return []
-        opened: list[Image] = [open_image(path.read_bytes()) for path in self.paths]
+        opened: list[Image] = [open_image(read_original(path)) for path in self.paths]
         for image, path in zip(opened, self.paths, strict=True):
             image.filename = str(path)  # type: ignore[attr-defined]
         return opened
@@ -146,7 +151,7 @@ class Cell:
         """The original as the service sent it; None where none came."""
         if self._data:
             return self._data[0]
-        return self.paths[0].read_bytes() if self.paths and self.outcome == "done" else None
+        return read_original(self.paths[0]) if self.paths and self.outcome == "done" else None
 
     @property
     def byte_count(self) -> int:
@@ -225,7 +230,9 @@ class Cell:
         """Note what came of its job, and let the job go with all that it holds."""
         record = job._recorder.record
         self._record = job.id if job._recorder.is_recorded else None
-        self.elapsed_s, self.cost = job._working_s, job.cost
+        self.elapsed_s, self.cost = job._working_s, self._earlier + job.cost
+        self.reused = job.reused
+        self._may_be_billed = any(image.may_be_billed for image in record.images if image.outcome != "done")
         self._images = tuple(image for image in record.images if image.outcome == "done" and not image.is_partial)
         if failure := job._failure:
             self.error, self.sent = str(getattr(failure, "summary", failure)), getattr(failure, "sent", None)
@@ -241,5 +248,6 @@ class Cell:
         self.cost = cost_of(record, [image])
         self._images = (image,)
         self.outcome = image.outcome
+        self._may_be_billed = image.outcome != "done" and image.may_be_billed
         if image.error:
             self.error, self.sent = image.error["what"], image.error.get("sent")

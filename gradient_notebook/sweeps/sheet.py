@@ -10,6 +10,7 @@ from typing import Any
 import pybase64
 from PIL import Image, ImageDraw, ImageFont
 
+from ..api.errors import GradientNotebookError
 from ..api.text import clean, shortened
 from .cell import Cell
 from .layout import Layout, alt_words, cell_words, layout_of, reason_words
@@ -79,7 +80,7 @@ def _opened(cell: Cell) -> list[Image.Image]:
     """Return a cell's image; none where its file is gone or broken."""
     try:
         return [cell.image] if cell.image else []
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError, RuntimeError, GradientNotebookError):
         return []
 
 

@@ -10,12 +10,18 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator
 from typing import Any, TypeVar
 
 from ..api.credentials import refuse_key_in
-from ..api.errors import BudgetExceededError, ForkedError, InvalidRequestError
+from ..api.errors import (
+    AuthenticationError,
+    BudgetExceededError,
+    ForkedError,
+    InvalidRequestError,
+    PermissionDeniedError,
+)
 from ..api.identity import identity
 from ..api.models import DEFAULT_MODEL
 from ..api.params import ImageGenerateParams
@@ -23,6 +29,7 @@ from ..api.settings import Settings
 from ..display_hooks import hook
 from ..jobs.job import Job, new_job
 from ..jobs.recorder import Part
+from ..jobs.reuse import Reuse
 from ..session import session
 from ..storage import clock, runners
 from ..storage.archive import Archive
@@ -44,6 +51,8 @@ Observer = Callable[["Sweep", Collection[int]], None]
 _LONGEST_WAIT_S = 7200.0
 """For the hourly limit of an account to pass: a sweep has time, and nothing of it has been sent (seconds)."""
 _MOST_RETRIES = 100
+_OF_ALL = (AuthenticationError, PermissionDeniedError)
+"""What ends one request so ends all of them."""
 _AHEAD = 2
 """Jobs that wait for a place beside those that hold one, so that none stands empty."""
 
@@ -78,6 +87,8 @@ def sweep_of(
     """
     made = kind.__new__(kind)
     made._axes, made._settings, made._archive = axes, settings, archive
+    for name, kept in axes.as_json().items():
+        refuse_key_in({name: repr(kept)}, settings.key)  # labels and whole tables are kept, and shown
     Cells.__init__(made, _checked(axes, settings, archive), axes.labels)
     digest = hashlib.sha256("".join(cell.identity for cell in made).encode()).hexdigest()[:32]
     made.notes = []
@@ -96,7 +107,8 @@ def sweep_of(
 
 def _checked(axes: Axes, settings: Settings, archive: Archive | None) -> list[Cell]:
     """Return the cells; each of them could be sent."""
-    cells = []
+    cells: list[Cell] = []
+    numbers: Counter[str] = Counter()
     for index, case in enumerate(axes.cases()):
         try:
             params = ImageGenerateParams.of({"prompt": case.prompt, **session.with_model(case.values)})
@@ -105,8 +117,13 @@ def _checked(axes: Axes, settings: Settings, archive: Archive | None) -> list[Ce
             error.summary = f"{error.summary} (cell {index}{f': {told}' if told else ''})"
             error.sent = False
             raise
-        refuse_key_in(params.given(), settings.key)  # its message names no label: that would be the key
-        cells.append(Cell(index, case.labels, params, identity(params, settings.known_as), archive))
+        if params.n != 1:
+            raise InvalidRequestError(
+                "n can't be given in extra", "Use repeat=3 to make several.", param="n", sent=False
+            )
+        cell = Cell(index, case.labels, params, identity(params, settings.known_as), archive)
+        cell._number, numbers[cell.identity] = numbers[cell.identity], numbers[cell.identity] + 1
+        cells.append(cell)
     return cells
 
 
@@ -195,11 +212,12 @@ class Sweep(Cells):
         """
         self._refuse_foreign()
         with self._lock:
-            if self._started and not self._is_over:
-                return self
+            if self._started and not (self._is_over and any(cell.outcome == "queued" for cell in self)):
+                return self  # what has ended stays as it is until `retry`
             self._own()
+            is_paused = self._is_paused
             self._begin_anew()
-            self._started = True
+            self._started, self._is_paused = True, is_paused
         from ..jobs import event_loop, process_end
 
         process_end.watch(self)
@@ -254,7 +272,7 @@ class Sweep(Cells):
         return True
 
     def pause(self) -> Sweep:
-        """Send nothing more for now, and return the sweep; what runs comes to its end."""
+        """Send nothing more for now, and return the sweep; what has been sent comes to its end."""
         self._is_paused = True
         self._wake()
         return self
@@ -271,22 +289,26 @@ class Sweep(Cells):
         What was refused would be refused again. What may have been billed is made again only if you say so.
 
         Args:
-            unknown: also make what was sent and has no answer: it may be billed twice.
+            unknown: also make what was sent and gave no image, though it may have been billed.
 
         Raises:
             InvalidRequestError: it still runs.
         """
         if not self.done():
             raise InvalidRequestError("The sweep still runs", "Wait for it, or cancel it, and retry then.", sent=None)
-        again = [cell for cell in self if cell.outcome in ("failed", "cancelled", *(("unknown",) if unknown else ()))]
-        left = {name: sum(cell.outcome == name for cell in self) for name in ("refused", "unknown")}
-        for cell in again:
-            cell._reset()
+        refused = [cell for cell in self if cell.outcome == "refused"]
+        lacking = [cell for cell in self if cell.outcome in ("failed", "cancelled", "unknown")]
+        perhaps_billed = [cell for cell in lacking if cell._may_be_billed and not unknown]
+        for cell in lacking:
+            if unknown or not cell._may_be_billed:
+                cell._reset()
+        self._is_paused = False
         self.start()
-        self.notes = [f"{left['refused']:,} refused, not made again: change their prompts."] if left["refused"] else []
-        if left["unknown"] and not unknown:
+        self.notes = [f"{len(refused):,} refused, not made again: change their prompts."] if refused else []
+        if perhaps_billed:
+            count = len(perhaps_billed)
             self.notes.append(
-                f"{left['unknown']:,} not made again, since they may have been billed: retry(unknown=True) makes them."
+                f"{count:,} not made again, since they may have been billed: retry(unknown=True) makes them."
             )
         return self
 
@@ -417,6 +439,9 @@ class Sweep(Cells):
         self._queue = deque(cell for cell in self if cell.outcome == "queued")
         self._jobs, self._made = {}, 0
         self._waits_for_budget, self._made_before = False, 0
+        self._given_up: tuple[str, str] | None = None
+        self._not_made = 0
+        self._has_made = any(cell.outcome == "done" for cell in self)
         self._ended = concurrent.futures.Future()
         self._started_s = time.monotonic()
         self._ended_s = None
@@ -446,7 +471,7 @@ class Sweep(Cells):
                 cell.reused = True
             elif others.get(cell.identity):
                 record, image = others[cell.identity].pop()
-                if image.outcome in ("refused", "unknown"):  # anything else may be made
+                if image.outcome in ("refused", "unknown") or image.may_be_billed:  # anything else may be made
                     cell._take_kept(record, image)
                     if is_running(record.owner, record.started_at):
                         cell.error = "Another process is making it."
@@ -454,7 +479,10 @@ class Sweep(Cells):
     def _is_whole(self, image: ImageRecord) -> bool:
         if self._archive is None or not image.file or image.is_partial or image.outcome != "done":
             return False
-        return (self._archive.originals / image.file).exists()
+        try:  # its hash is looked at when it is opened: of a thousand images that takes long
+            return (self._archive.originals / image.file).stat().st_size == image.byte_count
+        except OSError:
+            return False
 
     def _begin(self) -> None:
         import asyncio
@@ -470,6 +498,10 @@ class Sweep(Cells):
             event_loop.get_loop().call_soon_threadsafe(self._look_again)
 
     def _look_again(self) -> None:
+        if self._is_paused:
+            for job in list(self._jobs.values()):
+                if not job._is_begun:  # it waits for a place, and goes back into the queue
+                    job.cancel()
         if self._awake:
             self._awake.set()
             self._told.set()  # a pause is a change that observers are told of
@@ -491,7 +523,7 @@ class Sweep(Cells):
             try:
                 await in_a_thread(self._record_run, self._archive)
                 obedience = Obedience(self, self._archive)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - a bug of ours, too: whoever waits must not wait for ever
                 self.notes.append(f"The run could not be recorded ({error}): it cannot be continued.")
         obeying = asyncio.ensure_future(obedience.obey()) if obedience else None
         teller = asyncio.ensure_future(self._tell_changes())
@@ -553,9 +585,16 @@ class Sweep(Cells):
     async def _make(self, cell: Cell) -> None:
         import asyncio
 
+        if self._unwanted:
+            return  # cancelled before it could begin
         try:
             job = new_job(
-                cell.params, self._patient, self._archive, self._job_changed(cell), part=Part(self.id, cell.index)
+                cell.params,
+                self._patient,
+                self._archive,
+                self._job_changed(cell),
+                reuse=self._made_meanwhile(cell),
+                part=Part(self.id, cell.index),
             )
             self._jobs[cell.index] = job
             job._begin()
@@ -564,8 +603,19 @@ class Sweep(Cells):
             if isinstance(refusal := job._failure, BudgetExceededError):
                 self._stay_within(cell, refusal)
                 return
+            if not self._unwanted and job.cancelled() and not job._is_begun:
+                # It waited for a place when the sweep was paused, or given up.
+                cell._reset()
+                if not self._is_draining:
+                    self._queue.appendleft(cell)
+                if self._given_up:
+                    self._send_no_more(*self._given_up)
+                return
             cell._take(job)
             self._made += 1
+            self._has_made |= cell.outcome == "done"
+            if isinstance(refusal, _OF_ALL):
+                self._send_no_more(refusal.summary, "Then retry() makes them.")
         except Exception as error:  # a bug of ours costs its own cell
             _logger.exception("A bug in making %r", cell)
             cell.outcome, cell.error, cell.sent = "failed", f"{type(error).__name__}: {error}", None
@@ -587,16 +637,34 @@ class Sweep(Cells):
             self._queue.appendleft(cell)
             self._waits_for_budget, self._made_before = True, self._made
             return
-        left = [cell, *self._queue]
+        self._queue.appendleft(cell)
+        self._send_no_more(refusal.summary, "Raise it, and retry() makes them.")
+
+    def _send_no_more(self, why: str, then: str) -> None:
+        """Give up what has not been sent: it would end in the same way."""
+        self._given_up = (why, then)
+        for job in self._jobs.values():
+            if not job._is_begun:
+                job.cancel()
+        for cell in self._queue:
+            cell.outcome, cell.error, cell.sent = "failed", why, False
+            self._not_made += 1
+            self._dirty.add(cell.index)
         self._queue.clear()
-        for one in left:
-            one.outcome, one.error, one.sent = "failed", refusal.summary, False
-            self._dirty.add(one.index)
-        self.notes.append(f"{len(left):,} not made: {refusal.summary} Raise it, and retry() makes them.")
+        self.notes = [note for note in self.notes if why not in note]
+        self.notes += [f"{self._not_made:,} not made: {why} {then}"] if self._not_made else []
+
+    def _made_meanwhile(self, cell: Cell) -> Reuse | bool:
+        """Return what serves a cell that somebody has made since it was planned; a fresh run makes all anew."""
+        if self._archive is None or self._run.fresh:
+            return False
+        return Reuse(self._archive, cell.identity, cell._number, is_asked=False)
 
     @property
     def _patient(self) -> Settings:
         """The settings, with more time for waits before anything is sent: an account's limit may be hourly."""
+        if not (self._settings.max_retries and self._settings.max_wait_s and self._has_made):
+            return self._settings  # nobody wants to wait, or nothing shows yet that there is somebody to wait for
         return dataclasses.replace(
             self._settings,
             max_retries=max(self._settings.max_retries, _MOST_RETRIES),

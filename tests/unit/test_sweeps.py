@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import subprocess
 import sys
 import threading
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from gradient_notebook import BudgetExceededError, InvalidRequestError, Sweep, configure, history, session, sweep
+from gradient_notebook import (
+    BudgetExceededError,
+    GradientNotebookError,
+    InvalidRequestError,
+    Sweep,
+    configure,
+    history,
+    session,
+    sweep,
+)
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.sweeps.cell import Cell
 
@@ -125,9 +137,15 @@ def test_what_fails_is_a_cell_and_why_is_told(misbehaving: Any) -> None:
     assert "Not this one." in str(study[1].error)
     assert (study[0].image, study[0].images, study[0].bytes) == (None, [], None)
     study.retry().result()
-    assert [cell.outcome for cell in study] == ["refused", "done", "done", "done", "done"]
-    assert study.notes == ["1 refused, not made again: change their prompts."]
-    assert len(service.posts) == 7
+    assert [cell.outcome for cell in study] == ["refused", "done", "failed", "done", "done"]
+    assert study.notes == [
+        "1 refused, not made again: change their prompts.",
+        "1 not made again, since they may have been billed: retry(unknown=True) makes them.",
+    ]
+    assert len(service.posts) == 6
+    again = numbered(5)
+    assert ([cell.outcome for cell in again], len(service.posts)) == (["refused", "done", "failed", "done", "done"], 6)
+    assert (again.retry(unknown=True).result().outcomes, len(service.posts)) == ({"refused": 1, "done": 4}, 7)
 
 
 def test_what_may_be_billed_is_made_again_only_if_one_says_so(misbehaving: Any) -> None:
@@ -156,7 +174,9 @@ def test_cancelled_it_sends_nothing_more(configured: Simulator) -> None:
     assert (study.status, study.cancelled(), study.cancel()) == ("cancelled", True, False)
     assert set(study.outcomes) == {"done", "cancelled"}
     assert len(configured.posts) < 20
-    study.retry().result()
+    study.retry().result()  # what had been sent may have been billed
+    assert study.outcomes.get("cancelled", 0) == len(study.notes) <= 1
+    study.retry(unknown=True).result()
     assert study.outcomes == {"done": 20}
     assert study.status == "done"
 
@@ -299,3 +319,80 @@ def test_a_sweep_that_may_cost_too_much_is_not_begun(configured: Simulator) -> N
     assert configured.posts == []
     assert numbered(3, max_cost=3).result().outcomes == {"done": 3}
     assert numbered(3, max_cost=0).outcomes == {"done": 3}  # nothing is to be made
+
+
+def test_what_somebody_has_made_meanwhile_is_not_made_again(configured: Simulator) -> None:
+    """Between the plan and the request, in whatever way: two that were planned at the same time pay once."""
+    first, second = (sweep("hill {{i}}", i=list(range(4)), quality="low", start=False) for _ in range(2))
+    wider = sweep("hill {{i}}", i=list(range(6)), quality="low", start=False)
+    first.result()
+    second.result()
+    wider.result()
+    assert (second.outcomes, wider.outcomes) == ({"done": 4}, {"done": 6})
+    assert len(configured.posts) == 6
+    assert [cell.reused for cell in wider] == [True] * 4 + [False] * 2
+
+
+def test_what_is_wrong_for_all_is_not_asked_for_all(misbehaving: Any) -> None:
+    """A key that is refused is refused for each cell: what has not been sent is given up, and can be made later."""
+    configure(concurrency=1)
+    unauthorized = {"status": 401, "body": {"id": "unauthorized", "message": "Unable to authenticate you."}}
+    service = misbehaving([unauthorized] * 20)
+    study = numbered(20).result()
+    sent = len(service.posts)  # the next one may have been on its way by then
+    assert (study.outcomes, sent <= 2) == ({"failed": 20}, True)
+    assert sum(cell.sent is False for cell in study) == 20 - sent
+    assert study.notes[0].startswith(f"{20 - sent} not made: ")
+
+
+def test_several_images_go_by_repeat_alone(configured: Simulator) -> None:
+    """In `extra`, too: what a cell makes is one image, which the plan counts."""
+    with pytest.raises(InvalidRequestError, match="repeat=3"):
+        numbered(2, extra={"n": 5})
+
+
+def test_a_key_in_a_label_or_a_table_is_refused(configured: Simulator) -> None:
+    """All of it is kept with the run, and shown; columns that nobody uses are not kept at all."""
+    key = "sk-do-for-tests-only"
+    with pytest.raises(InvalidRequestError, match="key"):
+        sweep("{{a}}", a={key: "fox"})
+    table = pd.DataFrame({"animal": ["fox"], "private": [key]})
+    assert key not in str(sweep(table, "a {{animal}}", start=False)._axes.as_json())
+
+
+def test_prompts_that_begin_alike_are_different(configured: Simulator) -> None:
+    """However long what they have in common is."""
+    long = "a hill in the evening sun with " * 5
+    study = sweep([long + "a tree", long + "a house"], quality="low", start=False)
+    assert [cell.prompt[-7:] for cell in study] == [" a tree", "a house"]
+    assert len(study.sel(prompt=long + "a tree")) == 1
+
+
+def test_values_that_json_does_not_know_end_it_as_others_do(configured: Simulator) -> None:
+    """Dates, and numbers of NumPy: whoever waits for it is not kept waiting."""
+    study = sweep("a day {{d}} {{i}}", d=[dt.date(2026, 1, 1)], i=[np.int64(1)], quality="low")
+    assert study.result(timeout=60).outcomes == {"done": 1}
+
+
+def test_an_original_that_was_changed_is_no_answer(configured: Simulator) -> None:
+    """By its size before it is made again; by its hash when it is opened."""
+    study = numbered(2).result()
+    study[0].paths[0].write_bytes(b"")
+    data = study[1].paths[0].read_bytes()
+    study[1].paths[0].write_bytes(data[:-1] + b"x")
+    assert numbered(2, start=False).plan.to_make == 1
+    with pytest.raises(GradientNotebookError, match="was changed"):
+        _ = study[1].image
+
+
+def test_what_has_ended_stays_as_it_is(configured: Simulator) -> None:
+    """Starting it again makes nothing, and a pause before the start holds."""
+    configure(concurrency=1)
+    study = numbered(5, start=False).pause().start()
+    assert study.status == "paused"
+    with pytest.raises(TimeoutError):
+        study.result(timeout=0.3)
+    assert configured.posts == []
+    study.cancel()
+    study.result()
+    assert (study.start().status, study.outcomes, configured.posts) == ("cancelled", {"cancelled": 5}, [])
