@@ -15,6 +15,7 @@ What has been made:
     History: what was found, newest first.
     HistoryEntry: one generation: request, outcome, images.
     show: look at images side by side, as previews.
+    compare: look at a few over one another, and at what differs in their requests.
     Cost: what images cost together.
     read_recipe: the settings that an image's file has inside.
 
@@ -115,6 +116,7 @@ __all__ = [
     "Sweep",
     "UnprocessableEntityError",
     "Usage",
+    "compare",
     "configure",
     "generate",
     "history",
@@ -160,6 +162,7 @@ if TYPE_CHECKING:
     from .jobs.job import Job
     from .jobs.submit import generate, submit
     from .money.cost import Cost
+    from .notebook.compare import compare
     from .notebook.sheet import show
     from .notebook.widgets.panel import Panel
     from .recipes import read_recipe
@@ -186,6 +189,7 @@ _MODULES = {
     "Session": "session",
     "Settings": "connect",
     "Sweep": "sweeps.sweep",
+    "compare": "notebook.compare",
     "configure": "session",
     "generate": "jobs.submit",
     "history": "history.query",

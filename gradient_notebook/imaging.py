@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -113,12 +114,21 @@ class _Pieces(BytesIO):
         return super().read(size)
 
 
-def preview(image: Image.Image, px: int = PREVIEW_PX) -> Preview:
-    """Return a preview whose long edge has at most `px` pixels."""
+def preview(image: Image.Image, px: int = PREVIEW_PX, quality: int = _JPEG_QUALITY) -> Preview:
+    """Return a preview whose long edge has at most `px` pixels; `quality` is that of a JPEG."""
     scale = px / max(image.size)
     if scale >= 1:
-        return _encoded(image)
-    return _encoded(_resized(image, (max(1, round(image.width * scale)), max(1, round(image.height * scale)))))
+        return _encoded(image, quality)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return _encoded(_resized(image, size), quality)
+
+
+def digest(image: Image.Image) -> str:
+    """Return what two images have in common only if they are equal, pixel by pixel."""
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return hashlib.blake2b(
+        image.convert(mode).tobytes(), digest_size=16, key=f"{mode}{image.size}".encode()
+    ).hexdigest()
 
 
 SHOWN_HEIGHT = 480
@@ -200,7 +210,7 @@ def _is_transparent(image: Image.Image) -> bool:
     return lowest < 255
 
 
-def _encoded(image: Image.Image) -> Preview:
+def _encoded(image: Image.Image, quality: int = _JPEG_QUALITY) -> Preview:
     buffer = BytesIO()
     transparent = _is_transparent(image)
     if transparent:
@@ -209,5 +219,5 @@ def _encoded(image: Image.Image) -> Preview:
         palette = image.convert("RGBA").quantize(_PALETTE_COLORS, Image.Quantize.FASTOCTREE)
         palette.save(buffer, "PNG")
     else:
-        image.convert("RGB").save(buffer, "JPEG", quality=_JPEG_QUALITY)
+        image.convert("RGB").save(buffer, "JPEG", quality=quality)
     return Preview(buffer.getvalue(), "image/png" if transparent else "image/jpeg", image.width, image.height)

@@ -105,6 +105,18 @@ def newest_of(ledger: Ledger, run: str, count: int) -> list[Record]:
     return list(found.values())
 
 
+def with_file(ledger: Ledger, file: str) -> Record | None:
+    """Return the newest request whose image lies in this file of the archive, with all its images; None where there is none."""
+    if not ledger.path.exists():
+        return None
+    kept = list(_some(ledger, _WITH_FILE, (file,)))
+    return dataclasses.replace(kept[0][0], images=tuple(image for _, image in kept)) if kept else None
+
+
+_WITH_FILE = (
+    "FROM generations WHERE id = (SELECT id FROM generations WHERE id IN "
+    "(SELECT generation FROM images WHERE file = ?) ORDER BY started_at DESC LIMIT 1)"
+)
 _OF_IDENTITIES = "FROM generations WHERE identity IN (SELECT value FROM json_each(?)) AND started_at >= ?"
 _NEWEST = (
     "FROM generations WHERE id IN (SELECT id FROM generations WHERE run = ? AND id IN "

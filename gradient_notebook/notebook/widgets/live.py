@@ -68,21 +68,11 @@ class Talking(anywidget.AnyWidget):
         super().close()
 
 
-class LiveView(Talking):
-    """Shows a job while it runs, its progress, and a Cancel button.
+class Pictured(Talking):
+    """A widget with pictures, which travel in messages, each once: a view asks for those that it has missed.
 
-    What jobs say travels in traits (`LiveJob.state`), which a view that comes late has as well. Pictures travel in
-    messages, each once, and a view asks for those that it has missed: no trait, and so no saved notebook, ever holds
-    an image. What the browser says comes as messages too.
+    No trait, and so no saved notebook, ever holds an image.
     """
-
-    # As text: for a file, anywidget would keep each instance alive, to follow the file's changes.
-    _esm = joined(_HERE / "live.mjs")
-    _css = styles("live.css")
-
-    running: List[dict[str, Any]] = List(Dict()).tag(sync=True)
-    awaited = Bool().tag(sync=True)
-    """Whether the cell that runs waits for it: then few kernels hear a click."""
 
     def __init__(self, **traits: Any) -> None:
         self._pictures: dict[str, Preview] = {}
@@ -111,6 +101,22 @@ class LiveView(Talking):
         """Close it, and what belongs to it."""
         self._pictures.clear()
         super().close()
+
+
+class LiveView(Pictured):
+    """Shows a job while it runs, its progress, and a Cancel button.
+
+    What jobs say travels in traits (`LiveJob.state`), which a view that comes late has as well. What the browser says
+    comes as messages.
+    """
+
+    # As text: for a file, anywidget would keep each instance alive, to follow the file's changes.
+    _esm = joined(_HERE / "live.mjs")
+    _css = styles("live.css")
+
+    running: List[dict[str, Any]] = List(Dict()).tag(sync=True)
+    awaited = Bool().tag(sync=True)
+    """Whether the cell that runs waits for it: then few kernels hear a click."""
 
 
 class Gallery(LiveView):
