@@ -255,6 +255,7 @@ register("watch_sweep", "gradient_notebook.notebook.sweep_line:watch_sweep")
 register("show_sweeps", "gradient_notebook.notebook.sweeps_view:show_sweeps")
 register("detach_sweep", "gradient_notebook.sweeps.attached:detach")
 register("attach_sweep", "gradient_notebook.sweeps.attached:attach")
+register("vote", "gradient_notebook.notebook.vote_view:vote")
 register("as_cell", "gradient_notebook.notebook.codegen:as_cell")
 register("as_python", "gradient_notebook.notebook.codegen:as_python")
 

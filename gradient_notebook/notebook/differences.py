@@ -24,7 +24,11 @@ from .labeled import Labeled
 _PROMPT_CHARACTERS = 4_000
 """More is not compared word by word, which takes the square of it."""
 _UNKNOWN = "–"
+_PIXELS = "pixels"
 _NOT_ASKED = frozenset({"prompt", "user"})
+
+_WORD = re.compile(r"(?:[\u3040-\u30ff\u3400-\u9fff]|\w+|[^\w\s])\s*")
+"""A word and the space behind it; of Chinese and Japanese, which have none, a character."""
 
 Words = list[tuple[str, bool]]
 """A text in pieces, each with whether it differs from the other texts."""
@@ -92,6 +96,8 @@ def differences(images: Sequence[Labeled]) -> Differences:
         each = [one.get(name) for one in values]
         if len({value for value in each if value is not None}) > 1:
             rows.append(Row(name, [[(_UNKNOWN if value is None else value, False)] for value in each]))
+    if any(row.name == "size" for row in rows):
+        rows = [row for row in rows if row.name != _PIXELS]  # which says the same again
     prompt = told.pop() if len(told) == 1 else ""
     return Differences(prompt, rows, is_known=all(one.params for one in known))
 
@@ -120,7 +126,7 @@ class _Known(NamedTuple):
 
     def values(self) -> Iterator[tuple[str, str]]:
         """Yield what is told of it, by its name."""
-        yield "pixels", self.size
+        yield _PIXELS, self.size
         if self.params is None:
             return
         yield from ((name, self.params.text(name)) for name in PARAMETERS if name not in _NOT_ASKED)
@@ -149,7 +155,7 @@ def compared_words(texts: Sequence[str]) -> list[Words]:
     """Return texts in pieces, with the words marked that not all of them have."""
     from difflib import SequenceMatcher
 
-    split = [re.findall(r"\S+\s*", text) for text in texts]
+    split = [_WORD.findall(text) for text in texts]
     bare = [[word.strip() for word in words] for words in split]
     found = []
     for at, words in enumerate(split):
@@ -164,12 +170,15 @@ def compared_words(texts: Sequence[str]) -> list[Words]:
 
 
 def _pieces(words: Sequence[str], common: set[int]) -> Words:
-    """Return words as few pieces, those that are not common apart."""
+    """Return words as few pieces, those that are not common apart; the space behind one is marked only within a piece."""
     pieces: Words = []
     for at, word in enumerate(words):
         differs = at not in common
-        if pieces and pieces[-1][1] == differs:
-            pieces[-1] = (pieces[-1][0] + word, differs)
-        else:
-            pieces.append((word, differs))
+        last, before = pieces[-1] if pieces else ("", differs)
+        if before == differs:
+            pieces[-1:] = [(last + word, differs)]
+            continue
+        bare = last.rstrip() if before else last
+        pieces[-1] = (bare, before)
+        pieces.append((last[len(bare) :] + word, differs) if not differs else (word, differs))
     return pieces

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from ..api.errors import InvalidRequestError
 from ..api.events import Usage
 from ..api.text import SHORT, clean, nearest
+from ..display_hooks import hook
 from ..money.cost import Cost
 from .cell import Cell
 
@@ -232,6 +233,19 @@ class Cells(Sequence[Cell]):
         from .voting import prefer
 
         prefer(self._cells, winner, loser, getattr(self, "id", None))
+
+    def vote(self, pairs: int = 30) -> None:
+        """Show pairs to choose the better of by key or click, without their labels; then the ranking of each axis's labels.
+
+        Left and right arrow choose, down passes a pair over, Escape ends. Each vote is kept as soon as it is given.
+
+        Args:
+            pairs: how many are asked for, at most.
+
+        Raises:
+            InvalidRequestError: there are no two cells with images that the archive keeps.
+        """
+        hook("vote")(self, pairs)
 
     @property
     def ranking(self) -> dict[str, list[Standing]]:

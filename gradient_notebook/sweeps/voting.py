@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ..api.errors import GradientNotebookError, InvalidRequestError
@@ -34,21 +35,34 @@ class Standing:
     strength: float
 
 
-def next_pair(cells: Sequence[Cell]) -> tuple[Cell, Cell] | None:
-    """Return two cells to choose from, those that were shown least first, in any order; None where none is left."""
+Pair = tuple[Cell, Cell]
+
+
+def next_pair(cells: Sequence[Cell], passed: Collection[frozenset[int]] = ()) -> Pair | None:
+    """Return two cells to choose from, those that were shown least first, in any order; None where none is left.
+
+    `passed` are the pairs, by the cells' numbers, that somebody did not want to decide.
+    """
+    pair = next(_open_pairs(cells, passed), None)
+    return None if pair is None else random.choice([pair, pair[::-1]])
+
+
+def count_pairs(cells: Sequence[Cell], at_most: int) -> int:
+    """Return how many pairs are left to choose from, as far as they are counted."""
+    return sum(1 for _ in islice(_open_pairs(cells, ()), at_most))
+
+
+def _open_pairs(cells: Sequence[Cell], passed: Collection[frozenset[int]]) -> Iterator[Pair]:
     there = [cell for cell in cells if cell.outcome == "done" and cell._key() is not None]
     cast = _cast(cells)
     shown = Counter(cell.index for vote in cast for cell in vote)
-    done = {frozenset(cell.index for cell in vote) for vote in cast}
+    done = {frozenset(cell.index for cell in vote) for vote in cast}.union(passed)
     random.shuffle(there)
     there.sort(key=lambda cell: shown[cell.index])
     for at, first in enumerate(there):
         for second in there[at + 1 :]:
             if first.axes != second.axes and frozenset((first.index, second.index)) not in done:
-                pair = [first, second]
-                random.shuffle(pair)
-                return pair[0], pair[1]
-    return None
+                yield first, second
 
 
 def prefer(cells: Sequence[Cell], winner: Cell, loser: Cell, run: str | None) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from gradient_notebook.notebook.widgets.live import Gallery, LiveView
+from gradient_notebook.notebook.widgets.compare import Compare
+from gradient_notebook.notebook.widgets.live import Gallery, LiveView, Pictured
+from gradient_notebook.notebook.widgets.vote import Vote
 
 IMPORT = """async (source) => {
   const { default: widget, ...others } = await import(
@@ -24,7 +26,7 @@ def page(chromium: Browser) -> Iterator[Page]:
     page.close()
 
 
-@pytest.mark.parametrize("widget", [LiveView, Gallery])
-def test_a_blob_has_the_widget_and_nothing_else(page: Page, widget: type[LiveView]) -> None:
+@pytest.mark.parametrize("widget", [LiveView, Gallery, Compare, Vote])
+def test_a_blob_has_the_widget_and_nothing_else(page: Page, widget: type[Pictured]) -> None:
     """The text imports nothing, and exports a default alone: a named `render` would be anywidget's deprecated form."""
     assert page.evaluate(IMPORT, widget._esm) == ["function", "function", []]

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from gradient_notebook.notebook.widgets.compare import Compare
 from gradient_notebook.notebook.widgets.esm import joined
-from gradient_notebook.notebook.widgets.live import Gallery, LiveView
+from gradient_notebook.notebook.widgets.live import Gallery, LiveView, Pictured
+from gradient_notebook.notebook.widgets.vote import Vote
 
 NODE = shutil.which("node")
 
@@ -34,8 +36,8 @@ def lines(text: str) -> list[str]:
     return list(filter(None, text.splitlines()))
 
 
-@pytest.mark.parametrize("widget", [LiveView, Gallery])
-def test_a_widget_has_one_text_that_exports_its_default_alone(widget: type[LiveView]) -> None:
+@pytest.mark.parametrize("widget", [LiveView, Gallery, Compare, Vote])
+def test_a_widget_has_one_text_that_exports_its_default_alone(widget: type[Pictured]) -> None:
     """A blob cannot import its neighbors, and anywidget takes an exported `render` for its deprecated form."""
     text = widget._esm
     assert re.findall(r"^import\b.*", text, re.MULTILINE) == []
@@ -44,8 +46,8 @@ def test_a_widget_has_one_text_that_exports_its_default_alone(widget: type[LiveV
 
 
 @pytest.mark.skipif(NODE is None, reason="there is no node")
-@pytest.mark.parametrize("widget", [LiveView, Gallery])
-def test_a_widgets_text_is_a_module(widget: type[LiveView], tmp_path: Path) -> None:
+@pytest.mark.parametrize("widget", [LiveView, Gallery, Compare, Vote])
+def test_a_widgets_text_is_a_module(widget: type[Pictured], tmp_path: Path) -> None:
     """It parses as one, and has a default to import: nothing is declared twice, nothing is used before it is there."""
     path = tmp_path / "widget.mjs"
     path.write_text(widget._esm, encoding="utf-8")

@@ -8,13 +8,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import gradient_notebook
 from gradient_notebook import sweep
 from gradient_notebook.api.params import ImageGenerateParams
+from gradient_notebook.notebook.differences import Row
 from gradient_notebook.notebook.formatting import Box
+from gradient_notebook.notebook.labeled import Labeled
+from gradient_notebook.notebook.widgets.compare import Compare, image_of
 from gradient_notebook.notebook.widgets.grid import Grid, plan_of, state_of
 from gradient_notebook.notebook.widgets.live import Gallery, LiveJob, LiveView
+from gradient_notebook.notebook.widgets.vote import Ballot
 from gradient_notebook.simulator import Simulator
 
 FOLDER = Path(gradient_notebook.__file__).parent / "notebook" / "widgets"
@@ -69,6 +74,18 @@ def test_the_types_of_a_sweep_have_the_names_that_python_sends(configured: Simul
     study = sweep("{{a}}", a=["x", "y"], start=False)
     assert declared("Plan") == plan_of(study).keys()
     assert declared("State") == state_of(study).keys()
+    ballot = Ballot(study, 3, print)
+    assert declared("VoteState") == ballot.view.state.keys()
+    assert declared("VoteTraits") == sent(ballot.view)
     view = Grid()
     assert declared("GridTraits") == sent(view)
+    view.close()
+
+
+def test_the_types_of_a_comparison_have_the_names_that_python_sends() -> None:
+    """As above."""
+    assert declared("Compared") == image_of(0, Labeled("a", Image.new("RGB", (1, 1)))).keys()
+    assert declared("Row") == set(Row._fields)
+    view = Compare()
+    assert declared("CompareTraits") == sent(view)
     view.close()

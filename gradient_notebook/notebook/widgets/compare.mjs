@@ -24,11 +24,9 @@ const AMPLIFIED = [1, 2, 4, 8, 16];
  * @param {Compared[]} images those in view @param {Mode} mode @param {number} amplified
  */
 export function told(images, mode, amplified) {
-  const sizes = new Set(images.map(({ width, height }) => `${width}×${height}`));
+  const sizes = [...new Set(images.map(({ width, height }) => `${width}×${height}`))];
   const [first, second] = images;
-  const words = [];
-  if (sizes.size > 1) words.push(`Sizes differ (${images.map(({ width, height }) => `${width}×${height}`).join(", ")}): scaled to compare`);
-  else words.push(...sizes);
+  const words = [sizes.length > 1 ? `Sizes differ (${sizes.join(", ")}): scaled to compare` : sizes.join("")];
   if (images.length === 2 && first?.digest === second?.digest) words.push("identical, pixel by pixel");
   else if (mode === "difference") words.push(`difference ×${amplified}, black where they are equal`);
   return words.join(" · ");
@@ -67,7 +65,7 @@ class CompareView {
     this.panes = new Panes(this.images, signal, () => this.updatePercent());
     this.stage.append(this.panes.root);
     this.card.setAttribute("aria-label", "Comparison");
-    this.prompt.textContent = this.prompt.title = model.get("prompt") || this.images.map(({ label }) => label).join(" | ");
+    this.prompt.textContent = this.prompt.title = model.get("prompt") || this.title;
     this.prompt.dir = "auto";
     this.modes = MODES.map(([mode, words]) => this.button(words, this.buttons, () => this.show(mode)));
     this.addTools();
@@ -78,6 +76,10 @@ class CompareView {
     window.addEventListener("keydown", (event) => this.key(event), { capture: true, signal });
     this.fill();
     this.show(this.images.length > 2 ? "side" : "slider");
+  }
+
+  get title() {
+    return this.images.length > 2 ? `${this.images.length} images` : this.images.map(({ label }) => label).join(" | ");
   }
 
   /** @param {string} words @param {Element} parent @param {() => void} does */

@@ -31,7 +31,7 @@ class Layer {
 export class Panes {
   zoom = whole();
   split = 0.5;
-  amplified = 4;
+  amplified = 2;
   /** @type {Mode} */
   mode = "side";
   /** Which of them, in order. @type {number[]} */
@@ -146,8 +146,10 @@ export class Panes {
   drawSplit() {
     if (this.mode !== "slider") return;
     const percent = this.split * 100;
-    const above = this.layers[this.chosen[1] ?? 1];
-    if (above) above.root.style.clipPath = `inset(0 0 0 ${percent}%)`;
+    // Each its own part: through what is transparent the other would be seen.
+    const [left, right] = this.chosen.map((at) => this.layers[at]?.root.style);
+    if (left) left.clipPath = `inset(0 ${100 - percent}% 0 0)`;
+    if (right) right.clipPath = `inset(0 0 0 ${percent}%)`;
     this.divider.style.left = `${percent}%`;
     this.divider.setAttribute("aria-valuenow", String(Math.round(percent)));
     this.divider.setAttribute("aria-valuetext", `${Math.round(percent)} % from the left`);

@@ -1,7 +1,7 @@
 // @ts-check
 // Pictures as they come from the kernel, and the places that show them.
 
-/** @import { Channel, Job, Message, Tile } from "./live.mjs" */
+/** @import { Channel, Message, Tile } from "./live.mjs" */
 
 import { make } from "./dom.mjs";
 
@@ -37,7 +37,7 @@ export class Pictures {
     return "";
   }
 
-  /** Let go of pictures that no job has any more. @param {Job[]} jobs */
+  /** Let go of pictures that no job has any more. @param {{ id: string }[]} jobs */
   keepOnly(jobs) {
     const wanted = new Set(jobs.map((job) => job.id));
     for (const [key, url] of this.urls) {

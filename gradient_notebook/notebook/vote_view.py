@@ -1,0 +1,82 @@
+"""`study.vote()`: blind pairs in a notebook, and the ranking that follows, which stays in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from ..api.errors import InvalidRequestError
+from ..api.text import SHORT, clean
+from ..sweeps.voting import count_pairs
+from . import html
+
+if TYPE_CHECKING:
+    from ..sweeps.cells import Cells
+    from ..sweeps.voting import Standing
+
+
+def vote(cells: Cells, pairs: int) -> None:
+    """Show pairs to choose from, or, where nobody can, the ranking that there is."""
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
+    from .execution import is_executed, shows_pictures
+
+    if type(pairs) is not int or pairs < 1:
+        raise InvalidRequestError(f"pairs={clean(repr(pairs), SHORT)}: expected 1 or more", param="pairs", sent=None)
+    ranking = cells.ranking
+    left = count_pairs(cells, pairs)
+    if not left and not any(standing.won for its in ranking.values() for standing in its):
+        what = "There are no two images to choose from"
+        raise InvalidRequestError(what, "A vote needs two cells with images that the archive keeps.", sent=None)
+    shell = get_ipython()
+    if not shows_pictures() or (shell and not hasattr(shell, "kernel")):
+        print("\n".join([*ranking_lines(ranking), _ELSEWHERE]))  # noqa: T201 - a terminal has no place for pictures
+    elif shell is None or is_executed() or not left:
+        display(result(ranking, 0), raw=True)
+    else:
+        from .static_output import StaticFallback
+        from .widgets.bundle import view_of
+        from .widgets.vote import Ballot
+
+        place = StaticFallback(html.behind(result(ranking, 0)))
+        ballot = Ballot(cells, pairs, lambda given: place.update_line(html.behind(result(cells.ranking, given))))
+        place.show(view_of(ballot.view))
+
+
+_ELSEWHERE = "Voting needs a notebook. In Python: study.prefer(*study.pair()), the better one first."
+
+
+def ranking_lines(ranking: Mapping[str, Sequence[Standing]]) -> list[str]:
+    """Return a ranking as lines of text."""
+    told = []
+    for axis, its in ranking.items():
+        each = [f"{_words(one.label)} {one.strength:.0%} ({one.won} won, {one.lost} lost)" for one in its]
+        told.append(f"{clean(axis)}: {', '.join(each)}")
+    return told
+
+
+def result(ranking: Mapping[str, Sequence[Standing]], given: int) -> dict[str, str]:
+    """Return a ranking, and how many votes were given, as something to display."""
+    head = html.line(["Ranking", *([f"{given} vote{'' if given == 1 else 's'} given here"] if given else [])])
+    lines = ranking_lines(ranking)
+    below = "".join(f'<div style="{html.QUIET}">{escape(line)}</div>' for line in lines)
+    return {"text/html": head["text/html"] + below, "text/plain": "\n".join([head["text/plain"], *lines])}
+
+
+def standings(ranking: Mapping[str, Sequence[Standing]]) -> list[dict[str, Any]]:
+    """Return a ranking as plain values, for a browser."""
+    return [
+        {
+            "axis": clean(axis),
+            "labels": [
+                {"label": _words(one.label), "won": one.won, "lost": one.lost, "strength": one.strength} for one in its
+            ],
+        }
+        for axis, its in ranking.items()
+    ]
+
+
+def _words(label: Any) -> str:
+    return clean(label if isinstance(label, str) else str(label), SHORT)
