@@ -157,7 +157,27 @@ def read_recipe(source: Image | Path | str) -> ImageGenerateParams:
     >>> read_recipe("foxes/recipes/0-ink.png").prompt
     'A red fox in ink'
     """
-    text = _text_in(_opened(source))
+    return _recipe_of(_opened(source))
+
+
+def recipe_in(data: bytes, name: str) -> ImageGenerateParams:
+    """Return the settings inside of an image's file; raise GradientNotebookError as `read_recipe` does, with the file's name."""
+    from .imaging import open_image
+
+    try:
+        image = open_image(bytes(data))
+    except GradientNotebookError as error:
+        raise GradientNotebookError(
+            f"{name} is no image that can be opened", "PNG, JPEG and WebP have recipes."
+        ) from error
+    try:
+        return _recipe_of(image)
+    except GradientNotebookError as error:
+        raise GradientNotebookError(f"{name}: {error.summary}", error.hint) from error
+
+
+def _recipe_of(image: Image) -> ImageGenerateParams:
+    text = _text_in(image)
     if not text:
         what = "There is no recipe in this image"
         raise GradientNotebookError(

@@ -22,7 +22,7 @@ def test_every_control_is_labelled_and_reached_by_the_tab_key(panel: Panels) -> 
     expect(seen.control("extra")).to_be_visible()
     assert [name for name in PARAMETERS if not seen.control(name).first.is_visible()] == []
     wanted = [*(parameter.label for parameter in PARAMETERS.values()), "Variable"]
-    wanted += ["Generate", "Copy as cell", "Copy as Python", "Use these settings", "Copy", "Download"]
+    wanted += ["Generate", "Copy as cell", "Copy as Python", "Open recipe…", "Use these settings", "Copy", "Download"]
     wanted += ["Partial images of this image", "a hen, done"]
     seen.prompt.focus()
     reached: list[str] = []

@@ -31,6 +31,7 @@ from gradient_notebook.notebook.missing import INSTALL
 from gradient_notebook.notebook.widgets import panel as module
 from gradient_notebook.notebook.widgets.live import LiveJob, Talking
 from gradient_notebook.notebook.widgets.panel import Panel
+from gradient_notebook.recipes import with_recipe
 from gradient_notebook.session import session
 from gradient_notebook.simulator import IMAGE_MODELS, Simulator
 from gradient_notebook.storage.archive import Archive
@@ -467,3 +468,36 @@ def test_a_kernel_with_ipywidgets_7_is_what_lacks_something(monkeypatch: pytest.
     monkeypatch.setattr(missing, "version", lambda _: "7.7.1")
     assert "`pip install -U ipywidgets` in its environment" in missing.panel_words()
     assert INSTALL not in missing.panel_words()
+
+
+def with_recipe_of(**given: Any) -> bytes:
+    return with_recipe(picture("red"), ImageGenerateParams.of(given))
+
+
+def test_a_recipe_fills_the_form(panel: Panel) -> None:
+    """All of it: what is not in it is not given any more. Braces from elsewhere are text, and nothing is sent."""
+    panel.controls["background"].value = "opaque"
+    data = with_recipe_of(prompt="An {{owl}}", quality="high", size="1024x1536")
+    panel._gallery._handle_custom_msg({"type": "recipe", "name": "owl.png", "id": "7"}, [memoryview(data)])
+    assert panel.params.prompt == "An {{owl}}"
+    assert (panel.params.quality, panel.params.size, panel.params.background) == ("high", "1024x1536", None)
+    assert panel._gallery.boxes[0]["what"] == "The form has the settings of owl.png."
+    assert panel.job is None
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (picture("red"), "owl.png: There is no recipe in this image"),
+        (b"no image", "owl.png is no image that can be opened"),
+        (b"", "owl.png is no image that can be opened"),
+        (with_recipe_of(prompt="An owl").replace(b'"prompt"', b'"tpompr"'), "owl.png is no image"),
+    ],
+    ids=["none", "text", "nothing", "damaged"],
+)
+def test_an_image_without_a_recipe_says_so(panel: Panel, wire: Wire, data: bytes, words: str) -> None:
+    """And the form stays as it is; the browser hears that it was handled."""
+    panel._gallery._handle_custom_msg({"type": "recipe", "name": "owl.png", "id": "7"}, [memoryview(data)])
+    assert words in panel._gallery.boxes[0]["what"]
+    assert panel.params.prompt == "A fox"
+    assert wire.answers("7")[0][0]["error"] == ""

@@ -10,6 +10,7 @@
  *   tell(...notes: Box[]): void,
  *   walk(event: KeyboardEvent): void,
  *   copyCode(button: HTMLElement, language: "cell" | "python"): void,
+ *   readRecipe(file: File): void,
  * }} PanelView
  */
 
@@ -74,6 +75,7 @@ export class PanelForm {
   patience = undefined;
   /** @type {{ input: HTMLInputElement, words: string } | undefined} */
   typed = undefined;
+  picker = document.createElement("input");
 
   /** @param {PanelView} view */
   constructor(view) {
@@ -85,6 +87,13 @@ export class PanelForm {
     window.addEventListener("input", (event) => this.noteTyped(event), { capture: true, signal });
     window.addEventListener("focusout", (event) => this.left(event), { capture: true, signal });
     window.addEventListener("pointerdown", (event) => this.openList(event), { capture: true, signal });
+    // The notebook would take a file that is dropped for its own.
+    for (const name of /** @type {const} */ (["dragenter", "dragover", "dragleave", "drop"])) {
+      window.addEventListener(name, (event) => this.dragged(event), { capture: true, signal });
+    }
+    this.picker.type = "file";
+    this.picker.accept = "image/png,image/jpeg,image/webp";
+    this.picker.addEventListener("change", () => this.picked(), { signal });
     for (const [name, id] of Object.entries(model.get("controls"))) {
       model.widget_manager.get_model(id).then((control) => this.controls.set(name, control));
     }
@@ -135,7 +144,27 @@ export class PanelForm {
     swallow(event);
     if (event.detail > 1) return; // the second half of a double click is no second wish
     if (button.classList.contains("gradient-form-generate")) this.generate();
+    else if (button.classList.contains("gradient-form-recipe")) this.picker.click();
     else this.view.copyCode(button, button.classList.contains("gradient-form-cell") ? "cell" : "python");
+  }
+
+  picked() {
+    const file = this.picker.files?.[0];
+    if (file) this.view.readRecipe(file);
+    this.picker.value = ""; // so that the same file can be chosen again
+  }
+
+  /** A file over the panel is one to read a recipe from. @param {DragEvent} event */
+  dragged(event) {
+    const { panel } = this;
+    if (!panel || !event.dataTransfer?.types.includes("Files")) return;
+    const isOver = this.isOfPanel(event) && event.type !== "drop";
+    const leaves = event.type === "dragleave" && !panel.contains(/** @type {Node | null} */ (event.relatedTarget));
+    panel.classList.toggle("gradient-drop", isOver && !leaves);
+    if (!this.isOfPanel(event)) return;
+    swallow(event);
+    const file = event.dataTransfer.files[0];
+    if (event.type === "drop" && file) this.view.readRecipe(file);
   }
 
   /**

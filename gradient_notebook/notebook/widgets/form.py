@@ -62,6 +62,9 @@ class Form:
         self._code_buttons = (
             _button("Copy as cell", "cell", "Copy the %%imagegen cell that makes the same request."),
             _button("Copy as Python", "python", "Copy the Python call that makes the same request."),
+            _button(
+                "Open recipe…", "recipe", "Fill the form with the settings inside of an image's file, or drop it here."
+            ),
         )
 
     def _group(self) -> None:

@@ -18,6 +18,8 @@ import { cameToNothing, fraction, hasEnded } from "./words.mjs";
  */
 
 const COPIED_MS = 1600;
+/** A server takes messages of 10 MiB, unless it is told otherwise. */
+const LARGEST_RECIPE_BYTES = 9_000_000;
 
 /**
  * What is in view: a job, and one of its tiles, or -1 for all of them. Selected is `job` or `job.tile`.
@@ -290,6 +292,23 @@ class Gallery extends View {
   /** @param {HTMLElement} button @param {"cell" | "python"} language */
   async copyCode(button, language) {
     await this.confirmed(button, "Copied", copyText(this.kernel.code(language, this.form.values())));
+  }
+
+  /** Fill the form with the settings that are inside of an image's file. @param {File} file */
+  async readRecipe(file) {
+    if (file.size > LARGEST_RECIPE_BYTES) {
+      const size = `${(file.size / 1e6).toFixed(1)} MB`;
+      const advice = "In a cell: panel.params = read_recipe(path).";
+      this.tell({ kind: "failed", what: `${file.name} is too large to be sent to the kernel: ${size}.`, advice });
+      return;
+    }
+    try {
+      await this.kernel.ask({ type: "recipe", name: file.name }, [await file.arrayBuffer()]);
+      this.say(`The form has the settings of ${file.name}.`);
+    } catch (error) {
+      const { message } = /** @type {Error} */ (error);
+      if (message) this.tell({ kind: "failed", what: message, advice: "" });
+    }
   }
 
   /**

@@ -23,11 +23,11 @@ export class Kernel {
 
   /**
    * Throws an error without words where the kernel has told what went wrong elsewhere.
-   * @param {{ type: string, [more: string]: unknown }} question
+   * @param {{ type: string, [more: string]: unknown }} question @param {ArrayBuffer[]} [buffers] that go with it
    */
-  async ask(question) {
+  async ask(question, buffers) {
     const id = crypto.getRandomValues(new Uint32Array(2)).join("-"); // each view hears all answers
-    this.model.send({ ...question, id });
+    this.model.send({ ...question, id }, undefined, buffers);
     /** @type {Answered} */
     const answered = await new Promise((resolve) => this.waiting.set(id, resolve));
     const [{ error }] = answered;

@@ -41,7 +41,7 @@ import { announcement, cameToNothing, countdown, duration, fraction, hasEnded, w
  *   on(event: ModelEvent, callback: () => void): void,
  *   off(event: "msg:custom", callback: OnMessage): void,
  *   off(event: ModelEvent, callback: () => void): void,
- *   send(message: { type: string, [more: string]: unknown }): void,
+ *   send(message: { type: string, [more: string]: unknown }, callbacks?: unknown, buffers?: ArrayBuffer[]): void,
  * }} Channel
  */
 

@@ -48,9 +48,9 @@ class Talking(anywidget.AnyWidget):
         super().__init__(**traits)
         self.on_msg(self._on_message)
 
-    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+    def _on_message(self, _widget: Any, content: dict[str, Any], buffers: Any) -> None:
         if action := self.actions.get(str(content.get("type"))):
-            action(content)
+            action({**content, "buffers": buffers} if buffers else content)
 
     def on_hello(self, content: Mapping[str, Any]) -> None:
         """Note that a view is there, and let it know that it was heard."""

@@ -23,6 +23,7 @@ from ...api.images import extension
 from ...api.options import GenerateOptions, with_parameters_in_sight
 from ...api.params import PARAMETERS, ImageGenerateParams
 from ...api.settings import Settings
+from ...api.text import SHORT, clean
 from ...connect import discover, simulator_notice, without_key
 from ...history.entry import DEFAULT_NAME
 from ...jobs import event_loop
@@ -31,6 +32,7 @@ from ...jobs.recorder import Part
 from ...jobs.reuse import answers_of
 from ...jobs.runner import client_for
 from ...jobs.threads import in_a_thread
+from ...recipes import recipe_in
 from ...recording import path_of
 from ...session import session
 from ...storage.archive import Archive, get_default
@@ -110,6 +112,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
             "use": self._asked_to_use,
             "code": self._asked_for_code,
             "original": self._asked_for_original,
+            "recipe": self._asked_to_read_recipe,
         }
         self._gallery.actions |= {name: self._on_message(action) for name, action in asked.items()}
         # In a browser the gallery's own script takes this click, and adds what the form shows there.
@@ -284,6 +287,14 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     def _asked_to_use(self, content: Mapping[str, Any]) -> None:
         if result := self._results.find(content.get("job")):
             self.form.fill(result.given, interpolates=result.interpolates)
+
+    def _asked_to_read_recipe(self, content: Mapping[str, Any]) -> None:
+        """Fill the form with the settings inside of a file: text from elsewhere is data, and nothing of it is sent."""
+        name = clean(content.get("name") or "The file", SHORT)
+        params = recipe_in(content["buffers"][0] if content.get("buffers") else b"", name)
+        self.params = params
+        self._gallery.boxes = [formatting.Box(f"The form has the settings of {name}.", kind="done").plain()]
+        self._gallery.answer(content)
 
     def _asked_for_code(self, content: Mapping[str, Any]) -> None:
         self.form.accept(content.get("form", {}))

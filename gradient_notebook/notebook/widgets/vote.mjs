@@ -141,7 +141,7 @@ class VoteView {
       delete this.card.dataset.answered;
       this.answered = error ? 0 : this.answered;
     }
-    this.pictures.keepOnly([{ id: String(pair) }]);
+    this.pictures.keepOnly([{ id: String(pair) }, { id: String(pair + 1) }]); // pictures come before their state
     this.title.textContent = over ? "Ranking" : "Which is better?";
     const lost = this.connected ? "" : "the kernel has stopped; run this cell to go on";
     this.line.textContent = [progress(state), lost, error].filter(Boolean).join(" · ");
