@@ -38,12 +38,12 @@ CONTRASTS = f"""(root) => {{
   return found;
 }}"""
 
-# What of the panel stands over its edge or the window's: a film can be scrolled.
+# What of the panel stands over its edge or the window's: a film can be scrolled, a pane cuts off what is in it.
 OVER_THE_EDGE = """(root) => {
   const edge = Math.min(innerWidth, root.getBoundingClientRect().right) + 0.5;
   const visible = [...root.querySelectorAll("*")].filter((e) => e.checkVisibility({ visibilityProperty: true }));
   return [root, ...visible]
-    .filter((e) => !e.closest(".gradient-gallery .gradient-tile, .gradient-spoken, option"))
+    .filter((e) => !e.closest(".gradient-gallery .gradient-tile, .gradient-pane, .gradient-spoken, option"))
     .filter((e) => e.getBoundingClientRect().right > edge || e.getBoundingClientRect().left < root.getBoundingClientRect().left - 0.5)
     .map((e) => `${e.tagName} ${e.className}: ${e.textContent.slice(0, 30)}`);
 }"""

@@ -36,6 +36,7 @@ class VoteView {
   connected = true;
   /** The pair that was answered: until the next has come no key counts. */
   answered = 0;
+  wasOver = false;
 
   card = make("section", "card");
   head = make("div", "head", this.card);
@@ -154,7 +155,8 @@ class VoteView {
     if (over) this.showRanking(state);
     else this.showPair(state);
     // What had the focus may be hidden now: the keys go on to work.
-    if (had && !document.activeElement?.checkVisibility?.()) (over && !this.goOn.hidden ? this.goOn : this.card).focus({ preventScroll: true });
+    if (had && over !== this.wasOver) (over && !this.goOn.hidden ? this.goOn : this.card).focus({ preventScroll: true });
+    this.wasOver = over;
     const spoken = over ? "Ranking" : this.isComplete ? `Pair ${Math.min(state.done + 1, state.count)} of ${state.count}` : this.spoken.textContent;
     if (this.spoken.textContent !== spoken) this.spoken.textContent = spoken;
   }
