@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..api.errors import InvalidRequestError
 from ..api.text import SHORT, clean
 from ..sweeps.voting import count_pairs
 from . import html
+from .ranking_words import ranking_lines, result
 
 if TYPE_CHECKING:
     from ..sweeps.cells import Cells
-    from ..sweeps.voting import Standing
 
 
 def vote(cells: Cells, pairs: int) -> None:
@@ -46,37 +44,3 @@ def vote(cells: Cells, pairs: int) -> None:
 
 
 _ELSEWHERE = "Voting needs a notebook. In Python: study.prefer(*study.pair()), the better one first."
-
-
-def ranking_lines(ranking: Mapping[str, Sequence[Standing]]) -> list[str]:
-    """Return a ranking as lines of text."""
-    told = []
-    for axis, its in ranking.items():
-        each = [f"{_words(one.label)} {one.strength:.0%} ({one.won} won, {one.lost} lost)" for one in its]
-        told.append(f"{clean(axis)}: {', '.join(each)}")
-    return told
-
-
-def result(ranking: Mapping[str, Sequence[Standing]], given: int) -> dict[str, str]:
-    """Return a ranking, and how many votes were given, as something to display."""
-    head = html.line(["Ranking", *([f"{given} vote{'' if given == 1 else 's'} given here"] if given else [])])
-    lines = ranking_lines(ranking)
-    below = "".join(f'<div style="{html.QUIET}">{escape(line)}</div>' for line in lines)
-    return {"text/html": head["text/html"] + below, "text/plain": "\n".join([head["text/plain"], *lines])}
-
-
-def standings(ranking: Mapping[str, Sequence[Standing]]) -> list[dict[str, Any]]:
-    """Return a ranking as plain values, for a browser."""
-    return [
-        {
-            "axis": clean(axis),
-            "labels": [
-                {"label": _words(one.label), "won": one.won, "lost": one.lost, "strength": one.strength} for one in its
-            ],
-        }
-        for axis, its in ranking.items()
-    ]
-
-
-def _words(label: Any) -> str:
-    return clean(label if isinstance(label, str) else str(label), SHORT)

@@ -8,7 +8,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import gradient_notebook as gn
-from gradient_notebook.notebook.vote_view import result
+from gradient_notebook.notebook.ranking_words import result
 from gradient_notebook.notebook.widgets.vote import Ballot
 from gradient_notebook.simulator import Simulator
 

@@ -14,7 +14,7 @@ from ...imaging import preview
 from ...session import session
 from ...sweeps.cells import Cells
 from ...sweeps.voting import Pair, count_pairs, next_pair
-from ..vote_view import standings
+from ..ranking_words import standings
 from .esm import joined
 from .live import Pictured, styles
 
