@@ -98,8 +98,8 @@ def differences(images: Sequence[Labeled]) -> Differences:
             rows.append(Row(name, [[(_UNKNOWN if value is None else value, False)] for value in each]))
     if any(row.name == "size" for row in rows):
         rows = [row for row in rows if row.name != _PIXELS]  # which says the same again
-    prompt = told.pop() if len(told) == 1 else ""
-    return Differences(prompt, rows, is_known=all(one.params for one in known))
+    prompt = prompts[0] if len(told) == 1 and None not in prompts else None
+    return Differences(prompt or "", rows, is_known=all(one.params for one in known))
 
 
 class _Known(NamedTuple):

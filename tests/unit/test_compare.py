@@ -91,6 +91,13 @@ def test_requests_that_are_alike_differ_in_nothing() -> None:
     assert not differences(_chosen([image(), image()])).is_known
 
 
+def test_what_one_alone_is_known_to_be_is_not_said_of_all(configured: Simulator) -> None:
+    """An image of which nothing is known may have had another prompt."""
+    fox = gn.generate("a fox", quality="low")
+    assert differences(_chosen([fox, fox])).prompt == "a fox"
+    assert differences(_chosen([fox, image()])).prompt == ""
+
+
 @pytest.mark.parametrize(
     ("texts", "marked"),
     [
