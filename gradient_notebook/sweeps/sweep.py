@@ -20,6 +20,7 @@ from ..api.errors import (
     BudgetExceededError,
     ForkedError,
     InvalidRequestError,
+    JobCancelledError,
     PermissionDeniedError,
 )
 from ..api.identity import identity
@@ -603,7 +604,7 @@ class Sweep(Cells):
             if isinstance(refusal := job._failure, BudgetExceededError):
                 self._stay_within(cell, refusal)
                 return
-            if not self._unwanted and job.cancelled() and not job._is_begun:
+            if not self._unwanted and isinstance(refusal, JobCancelledError) and not refusal.sent:
                 # It waited for a place when the sweep was paused, or given up.
                 cell._reset()
                 if not self._is_draining:
