@@ -231,3 +231,28 @@ def test_what_ends_out_of_sight_is_told_with_a_way_to_it(panel: Panels) -> None:
         expect(seen.thumb("out of sight", "done")).to_be_focused()
         assert is_in_view(seen.words) == [True]
         seen.opened.cell(EMPTY).locator(".cm-content").fill("")
+
+
+def test_one_notice_tells_of_all_and_goes_away(panel: Panels) -> None:
+    """The newest takes the place of the older, and goes by itself, but not while the pointer is over it."""
+    seen = panel()
+    notice = seen.page.locator(".gradient-notice")
+    with window(seen.opened, PROJECTOR):
+        seen.page.clock.install()
+        seen.gate.close()
+        for prompt in ("one", "another"):
+            seen.generate(prompt)
+        expect(seen.button("Cancel")).to_be_visible()
+        seen.opened.cell(EMPTY).locator(".cm-content").fill("# a long cell" + "\n" * 60)
+        seen.page.evaluate(AWAY.format(top=99_999))
+        seen.page.wait_for_function(OUT_OF_SIGHT)
+        seen.gate.open()
+        expect(notice).to_contain_text("2 images done")
+        expect(notice).to_have_count(1)
+        notice.hover()
+        seen.page.clock.run_for(60_000)
+        expect(notice).to_have_count(1)
+        seen.page.mouse.move(5, 5)
+        seen.page.clock.run_for(20_000)
+        expect(notice).to_have_count(0)
+        seen.opened.cell(EMPTY).locator(".cm-content").fill("")

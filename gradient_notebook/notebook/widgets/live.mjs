@@ -182,7 +182,9 @@ export class View {
   tellEnd(job) {
     const { anchor: element, spot } = this;
     const what = job.tiles.length > 1 ? job.note : announcement(job);
-    if (element) notify({ what, prompt: job.prompt, element, spot, then: () => this.arrive(job) });
+    const done = job.tiles.filter(({ status }) => status === "done").length;
+    const missing = job.tiles.length - done;
+    if (element) notify({ what, done, missing, prompt: job.prompt, element, spot, then: () => this.arrive(job) });
   }
 
   /** Somebody has come back to what has ended. @param {Job} _job */

@@ -3,7 +3,10 @@
 
 import { make, makeButton } from "./dom.mjs";
 
-const MOST = 3;
+/** How long a notice stays, in milliseconds: bad news stay longer. */
+const STAYS_MS = 8_000;
+const BAD_STAYS_MS = 20_000;
+const LOOK_MS = 250;
 const SEEN = 0.25;
 /** Of the window's height is there for a cell at most. */
 const ALL_OF_IT = 0.7;
@@ -57,42 +60,82 @@ export class Spot {
     this.top = this.scroller?.scrollTop ?? 0;
   }
 
-  /** Scroll to it. @param {Element} element */
+  /** Whether it has left the page for good: one that is scrolled away may come back. @param {Element} element */
+  isGone(element) {
+    return !element.isConnected && !this.scroller?.isConnected;
+  }
+
+  /** Scroll to it. @param {Element} element @returns {Promise<boolean>} whether it is still there */
   async show(element) {
     if (!element.isConnected && this.scroller) {
       this.scroller.scrollTop = this.top;
       await new Promise((resolve) => setTimeout(resolve, PUT_BACK_MS));
     }
+    if (!element.isConnected) return false;
     const isHigh = element.getBoundingClientRect().height > innerHeight * ALL_OF_IT;
     element.scrollIntoView({ block: isHigh ? "start" : "nearest" });
+    return true;
   }
 }
 
 /**
- * Tell what has ended out of sight, until it is seen.
- * @param {{ what: string, prompt: string, element: Element, spot: Spot, then: () => void }} ended
+ * What is told of several at once.
+ * @param {number} done images @param {number} missing those that did not come
  */
-export function notify({ what, prompt, element, spot, then }) {
+export function together(done, missing) {
+  const images = `${done} image${done === 1 ? "" : "s"} done`;
+  return missing ? `${images} · ${missing} not` : images;
+}
+
+/**
+ * How long a notice still stays, after one look at it.
+ * @param {number} left in milliseconds @param {boolean} isHeld whether somebody is about to use it, or nobody can see it
+ */
+export function staying(left, isHeld) {
+  return isHeld ? left : Math.max(0, left - LOOK_MS);
+}
+
+/**
+ * Tell what has ended out of sight, for a while, or until it is seen. A newer notice takes the place of an older one, and
+ * counts its images, too.
+ * @param {{ what: string, done: number, missing: number, prompt: string, element: Element, spot: Spot, then: () => void }} ended
+ */
+export function notify({ what, done, missing, prompt, element, spot, then }) {
   const place = corner();
-  const root = make("div", "notice", place);
+  const before = place.firstElementChild;
+  // On the page, not in a variable: each widget has a copy of this module.
+  const [doneBefore = 0, missingBefore = 0] = before?.getAttribute("data-told")?.split(" ").map(Number) ?? [];
+  const [allDone, allMissing] = [doneBefore + done, missingBefore + missing];
+  const root = make("div", "notice");
+  root.dataset.told = `${allDone} ${allMissing}`;
   const words = make("div", "words", root);
-  make("div", "prompt", words).textContent = what;
+  make("div", "prompt", words).textContent = before ? together(allDone, allMissing) : what;
   const line = make("div", "line", words);
   line.textContent = prompt;
   line.dir = "auto";
   const show = makeButton("Show", root);
   const dismiss = makeButton("Dismiss", root);
+  place.replaceChildren(root);
   const over = new AbortController();
   const end = () => {
     over.abort();
     root.remove();
   };
   show.addEventListener("click", async () => {
-    end();
-    await spot.show(element);
-    then();
+    if (await spot.show(element)) {
+      end();
+      then();
+    } else {
+      line.textContent = "Its output is no longer in the notebook.";
+      show.remove();
+    }
   });
   dismiss.addEventListener("click", end);
   watch(element, over.signal, (isSeen) => isSeen && end());
-  while (place.children.length > MOST) place.firstElementChild?.remove();
+  let left = allMissing ? BAD_STAYS_MS : STAYS_MS;
+  const timer = setInterval(() => {
+    left = staying(left, root.matches(":hover, :focus-within") || document.hidden);
+    if (!left || !root.isConnected || spot.isGone(element)) end();
+  }, LOOK_MS);
+  over.signal.addEventListener("abort", () => clearInterval(timer));
 }
