@@ -302,6 +302,16 @@ class Session:
         price = prices.of(model) if prices else None
         return price.in_currency(self.money(billed=billed)) if price else None
 
+    def missing_price(self, model: str) -> str:
+        """Return in words what is missing of a price; empty where a model has one.
+
+        Args:
+            model: its id.
+        """
+        if not self.__dict__["prices"]:
+            return "no prices are set"
+        return "" if self.price_of(model) else f"the prices that are set have none for {model}"
+
 
 MAX_COST = Parameter(
     name="max_cost", kind=float, minimum=0, help="The most that the request may cost; what may cost more is not sent."

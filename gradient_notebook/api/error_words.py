@@ -13,6 +13,7 @@ SCRIPT: Mapping[str, str] = {
     "list_models": "client.models.list() lists the models.",
     "choose_model": "client.models.list() lists the models; configure(model='…') sets another.",
     "set_model": "configure(model={model!r}) sets another.",
+    "set_prices": "Set yours, per million tokens: configure(prices={'input_text_tokens': 5, 'output_image_tokens': 40}).",
     "allow_more": "Reword the prompt, or try moderation='low'.",
     "show_record": "Its record: history('{record_id}')",
     "report": "If it happens again, report it to the service.",

@@ -168,12 +168,7 @@ class Budgets:
         total = (totals or {}).get(self.currency, Total())
         set_to = f"{name}={in_words(limit, self.currency)}"
         if self.most is None:
-            raise BudgetExceededError(
-                f"{set_to}: the most that this may cost is not known for {self.model}.",
-                _NOT_KNOWN,
-                param=name,
-                sent=False,
-            )
+            raise self._not_known(name, set_to)
         left = max(Decimal(), limit - total.used)
         if self.most <= left:
             return
@@ -187,6 +182,13 @@ class Budgets:
             what += f", and {in_words(left, self.currency)} is left{today} ({', '.join(used)})"
         facts: dict[str, Any] = {"cost": float(self.most), "left": float(left), "currency": self.currency}
         raise BudgetExceededError(f"{what}.", _CHEAPER.format(name=name), param=name, sent=False, **facts)
+
+    def _not_known(self, name: str, set_to: str) -> BudgetExceededError:
+        """Return the error of a request whose most is not known: by what is missing, for that is what to give."""
+        what, missing = f"{set_to}: the most that this may cost is not known", session.missing_price(self.model)
+        if not missing:
+            return BudgetExceededError(f"{what} for {self.model}.", _NOT_KNOWN, param=name, sent=False)
+        return BudgetExceededError(f"{what}: {missing}.", suggest=("set_prices",), param=name, sent=False)
 
 
 def costs_of(params: ImageGenerateParams, slots: Sequence[ImageSlot], price: Price | None) -> list[Decimal | None]:

@@ -31,6 +31,7 @@ NOTEBOOK: Mapping[str, str] = {
     "list_models": "%imagegen_models lists the models.",
     "choose_model": "%imagegen_models lists the models; %config ImageGen.model = '…' sets another.",
     "set_model": "%config ImageGen.model = {model!r} sets another.",
+    "set_prices": "Set yours, per million tokens: %config ImageGen.prices = {'input_text_tokens': 5, 'output_image_tokens': 40}",
     "allow_more": "Reword the prompt, or try --moderation low.",
     "show_record": "Its record: %imagegen_history {record_id}",
     "report": SCRIPT["report"],

@@ -206,20 +206,25 @@ def test_more_than_max_cost_is_not_sent(priced: Simulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prices", "asked"),
-    [(None, SMALL), (PRICES, {"model": "openai-gpt-image-2"}), (PRICES, {"size": "512x512"})],
-    ids=["no price", "no tokens", "no such size"],
+    ("prices", "asked", "advice"),
+    [
+        (None, SMALL, "no prices are set.\nNothing was sent. Set yours, per million tokens: configure(prices="),
+        ({"gpt-image-9": PRICES}, SMALL, "the prices that are set have none for openai-gpt-image-1."),
+        (PRICES, {"model": "openai-gpt-image-2"}, "or set prices with per_image"),
+        (PRICES, {"size": "512x512"}, "or set prices with per_image"),
+    ],
+    ids=["no prices", "no price", "no tokens", "no such size"],
 )
 def test_what_has_no_known_most_is_refused_under_a_budget(
-    priced: Simulator, prices: Any, asked: dict[str, Any]
+    priced: Simulator, prices: Any, asked: dict[str, Any], advice: str
 ) -> None:
-    """It says what to do; without a budget it is sent, and its cost is unknown."""
+    """It says what is missing, and what to do; without a budget it is sent, and its cost is unknown."""
     gn.configure(prices=prices, budget=5)
     with pytest.raises(
         gn.BudgetExceededError, match=r"budget=\$5\.00: the most that this may cost is not known"
     ) as caught:
         gn.generate("x", **asked)
-    assert "per_image" in caught.value.hint
+    assert advice in str(caught.value)
     assert priced.posts == []
 
 

@@ -111,7 +111,10 @@ TOLD: list[tuple[gn.GradientNotebookError, str, str]] = [
 @pytest.mark.parametrize("phrases", [SCRIPT, NOTEBOOK], ids=["script", "notebook"])
 def test_facts_become_words(error: gn.GradientNotebookError, what: str, advice: str, phrases: Any) -> None:
     """What happened, and what to do: whether it was sent, may have been billed and was tried often, and which it was."""
-    words = {name: text.format(model="b", record_id=error.record_id) for name, text in phrases.items()}
+    filled = {"{model!r}": "'b'", "{record_id}": str(error.record_id)}
+    words = {
+        name: re.sub("|".join(map(re.escape, filled)), lambda at: filled[at[0]], text) for name, text in phrases.items()
+    }
     assert describe(error, phrases) == (what, advice.format(**words))
 
 
