@@ -163,6 +163,14 @@ def _simulated() -> dict[str, Any]:
     }
 
 
+def replay_notice() -> str:
+    """Return the one line that says that a recording answers, for somebody who says it now."""
+    global _told_of_replaying
+    _told_of_replaying = session.replay
+    return f"Replaying {Path(session.replay).name}: nothing is sent to the service, nothing is billed."
+
+
+_told_of_replaying = ""
 _replaying: tuple[tuple[str, int, float], Any] | None = None
 
 
@@ -179,9 +187,8 @@ def _replayed() -> dict[str, Any]:
         _replaying = which, simulator.Simulator(replay=requests, speed=session.replay_speed).start()
         for request in requests:
             hear(_replaying[1].url, str(request.body.get("model", "")), None)
-        _logger.warning(
-            "gradient_notebook: Replaying %s: nothing is sent to the service, nothing is billed.", path.name
-        )
+        if _told_of_replaying != session.replay:
+            _logger.warning("gradient_notebook: %s", replay_notice())
     where = f"{_RECORDING} {path.name}"
     key = Key("the-recording-takes-any-key", where)
     return {

@@ -10,6 +10,7 @@ from traitlets.config import Configurable
 
 from ..api.errors import InvalidSettingsError
 from ..api.parameter import Parameter
+from ..connect import replay_notice
 from ..session import DEFAULTS, FIELDS, SHOWN_DEFAULTS, session
 
 
@@ -55,6 +56,8 @@ class ImageGen(_Traits):  # type: ignore[misc] # made from the declaration
         # What came from the session is there already: setting it again would tell every observer twice.
         if change["name"] in FIELDS and getattr(session, change["name"]) != change["new"]:
             setattr(session, change["name"], change["new"])
+        if change["name"] == "replay" and change["new"]:
+            print(f"gradient_notebook: {replay_notice()}")  # noqa: T201 - here, and not between a picture and its caption
 
     def _session_changed(self, name: str, value: Any) -> None:
         # Trait and session set each other: the second time nothing is new, and that ends it.

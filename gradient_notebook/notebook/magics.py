@@ -17,10 +17,11 @@ from traitlets import TraitError
 
 from ..api.error_words import SCRIPT, describe
 from ..api.errors import GradientNotebookError, InvalidRequestError
-from ..connect import discover, simulator_notice, without_key
+from ..connect import discover, replay_notice, simulator_notice, without_key
 from ..jobs import event_loop
 from ..jobs.reuse import numbers
 from ..jobs.runner import client_for
+from ..session import session
 from . import formatting
 from .cell_run import CellRun
 from .config import ImageGen
@@ -162,10 +163,17 @@ class ImageGenMagics(Magics):
         if _helps(PARSER, options):
             return None
         if text is None:
-            what = "%imagegen: there is no prompt"
-            raise InvalidRequestError(what, "Write %imagegen [NAME] [options] -- prompt.")
+            raise _without_prompt(cell)
         names = {**self.shell.user_ns, **(local_ns or {})}
-        args = parse(options, partial(interpolate, namespace=names))
+        try:
+            args = parse(options, partial(interpolate, namespace=names))
+        except InvalidRequestError as error:
+            if cell is not None:  # it is called as it was written
+                error.summary = re.sub(r"^(?=%imagegen:)", "%", error.summary)
+                error.hint = re.sub(r"(?<!%)(?=%imagegen\?)", "%", error.hint)
+            raise
+        if not text.strip():
+            raise _without_prompt(cell)
         if args.vary:
             from .sweep_run import SweepRun  # here: most cells make no sweep
 
@@ -201,6 +209,14 @@ def _helps(parser: Parser, line: str) -> bool:
         print(parser.format_help())  # noqa: T201
         return True
     return False
+
+
+def _without_prompt(cell: str | None) -> InvalidRequestError:
+    """Return what the line form says where there is no prompt, or a cell."""
+    if cell is None:
+        what, advice = "%imagegen: there is no prompt", "Write %imagegen [NAME] [options] -- prompt."
+        return InvalidRequestError(what, advice, param="prompt")
+    return InvalidRequestError("There is no prompt: write it in the lines below %%imagegen.", param="prompt")
 
 
 def _continued(line: str, body: str) -> tuple[str, str]:
@@ -254,7 +270,8 @@ def _matcher(shell: InteractiveShell) -> Any:
 def _notice() -> str:
     """Return what there is to say of the key before the first request."""
     try:
-        return f"gradient_notebook: {simulator_notice()}" if without_key() else ""
+        said = replay_notice() if session.replay else simulator_notice() if without_key() else ""
+        return f"gradient_notebook: {said}" if said else ""
     except GradientNotebookError as error:
         return " ".join(describe(error))
 

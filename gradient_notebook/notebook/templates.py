@@ -10,18 +10,18 @@ from typing import Any
 from ..api.errors import InvalidRequestError
 from ..api.text import clean, nearest
 
-_RAW = "Or use --raw (in a panel, uncheck Insert {{ }}) to send the braces as they are."
+_RAW = "To send the braces as they are, add --raw."
 
 
-def interpolate(text: str, namespace: Mapping[str, Any]) -> str:
+def interpolate(text: str, namespace: Mapping[str, Any], *, advice: str = _RAW) -> str:
     """Return `text` with each `{{expression}}` replaced by its value.
 
     What a value contains is data: it is not looked at again. Raises InvalidRequestError for a name that does not exist,
-    with the nearest one, and for what is no expression or fails.
+    with the nearest one, and for what is no expression or fails; `advice` is how to send the braces instead.
     """
     pieces, position = [], 0
     for begin, end, source in expressions(text):
-        pieces += [text[position:begin], _value(source, namespace)]
+        pieces += [text[position:begin], _value(source, namespace, advice)]
         position = end
     return "".join([*pieces, text[position:]])
 
@@ -58,8 +58,8 @@ def _is_expression(source: str) -> bool:
     return True
 
 
-def _value(source: str, namespace: Mapping[str, Any]) -> str:
-    return str(value_of(source, namespace, f"{{{{{clean(source)}}}}}", _RAW, to=str))
+def _value(source: str, namespace: Mapping[str, Any], advice: str) -> str:
+    return str(value_of(source, namespace, f"{{{{{clean(source)}}}}}", advice, to=str))
 
 
 def value_of(

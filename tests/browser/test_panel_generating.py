@@ -98,7 +98,7 @@ def test_a_mistake_stands_beside_its_control(panel: Panels) -> None:
     seen = panel()
     prompt, extra = seen.field("prompt"), seen.field("extra")
     seen.press()
-    expect(prompt.get_by_role("alert")).to_contain_text("prompt=''")
+    expect(prompt.get_by_role("alert")).to_contain_text("Write a prompt.")
     seen.generate("a {{missing}} animal")
     expect(prompt.get_by_role("alert")).to_contain_text("{{missing}}: 'missing' is not defined")
     seen.prompt.fill("an animal")

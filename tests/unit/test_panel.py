@@ -294,6 +294,19 @@ def test_a_bad_name_is_told_beside_its_field(panel: Panel, configured: Simulator
     assert (shown(panel), panel.name) == ("", "otter")
 
 
+def test_a_form_without_a_prompt_asks_for_one(panel: Panel, configured: Simulator) -> None:
+    """Beside the prompt, in words of the form; what is wrong in one speaks of no option of a cell."""
+    panel.controls["prompt"].set_state({"value": " "})
+    panel.form.generate_button.click()
+    assert shown(panel) == 'prompt: <div class="gradient-wrong" role="alert">Write a prompt.</div>'
+    panel.form.interpolates.value = True
+    panel.controls["prompt"].set_state({"value": "{{missing}} fox"})
+    panel.form.generate_button.click()
+    assert "uncheck Insert {{ }}" in shown(panel)
+    assert "--raw" not in shown(panel)
+    assert configured.posts == []
+
+
 def test_what_no_control_is_for_is_told_under_the_picture(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wrong settings of the environment are one box, which the next click takes away."""
     monkeypatch.delenv("GRADIENT_MODEL_ACCESS_KEY")

@@ -17,11 +17,13 @@ from gradient_notebook import (
     InvalidRequestError,
     InvalidSettingsError,
     configure,
+    connect,
     generate,
     history,
     session,
     submit,
 )
+from gradient_notebook.notebook.config import ImageGen
 from gradient_notebook.recording import COMPLETED, ERROR, PARTIAL, RecordedEvent, RecordedRequest, append, read
 from gradient_notebook.simulator import Simulator
 
@@ -134,10 +136,28 @@ def test_it_is_played_at_its_times(speed: float, least_s: float, most_s: float) 
 def test_the_session_replays(lesson: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever key is set: nothing reaches the service, and one line says so."""
     monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-for-tests-only")
+    monkeypatch.setattr(connect, "_told_of_replaying", "")
     configure(replay=str(lesson), replay_speed=0, model="openai-gpt-image-2")
     images = [generate("A fox") for _ in range(2)]
     assert [image.getpixel((0, 0)) for image in images] == [(0, 0, 255), (255, 255, 255)]
     assert caplog.text.count("nothing is sent to the service") == 1
+
+
+def test_a_replay_is_announced_where_it_is_set(
+    lesson: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a notebook: a line of the cell that sets it, and none beside the images that come of it."""
+    monkeypatch.setenv("GRADIENT_MODEL_ACCESS_KEY", "sk-do-for-tests-only")
+    monkeypatch.setattr(connect, "_told_of_replaying", "")
+    settings = ImageGen()
+    try:
+        settings.replay = str(lesson)
+        assert capsys.readouterr().out.startswith("gradient_notebook: Replaying lesson.imagegen: nothing is sent")
+        configure(replay_speed=0, model="openai-gpt-image-2")
+        generate("A fox")
+    finally:
+        settings.reset()
+    assert (caplog.text, capsys.readouterr().out) == ("", "")
 
 
 def written(path: Path, **entries: Any) -> None:

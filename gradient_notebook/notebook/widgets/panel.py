@@ -128,16 +128,23 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
     @property
     def params(self) -> ImageGenerateParams:
         """What the form asks for, with values inserted for `{{ }}`; raises InvalidRequestError. Can be set."""
-        given = self.form.given()
-        prompt = given.get("prompt", "")
+        given = self._given()
+        prompt = given["prompt"]
         if self.form.interpolates.value and "{{" in prompt:
             # As in a cell, whose body is stripped, too.
-            given["prompt"] = interpolate(prompt.strip(), self._shell.user_ns if self._shell else {})
+            given["prompt"] = interpolate(prompt.strip(), self._shell.user_ns if self._shell else {}, advice=_BRACES)
         return ImageGenerateParams.of(given)
 
     @params.setter
     def params(self, params: ImageGenerateParams) -> None:
         self.form.fill(params.given(), interpolates=False)
+
+    def _given(self) -> dict[str, Any]:
+        """Return what the form says, the prompt as it was written; raise InvalidRequestError where there is none."""
+        given = self.form.given()
+        if not given.get("prompt", "").strip():
+            raise InvalidRequestError("Write a prompt.", param="prompt", sent=None)
+        return given
 
     @property
     def name(self) -> str:
@@ -176,7 +183,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
 
     def as_cell(self) -> str:
         """Return the `%%imagegen` cell that makes the request of the form."""
-        given = ImageGenerateParams.of(self.form.given())
+        given = ImageGenerateParams.of(self._given())
         is_template = self.form.interpolates.value and "{{" in given.prompt
         return codegen.as_cell(given, self.name, session=session.defaults(), raw=not is_template)
 
@@ -395,6 +402,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         super().close()
 
 
+_BRACES = "To send the braces as they are, uncheck Insert {{ }}."
 _IN_MARIMO = formatting.Box(
     "marimo cannot show this panel: its form is made of ipywidgets.",
     "Use prompt = mo.ui.text_area().form() in one cell and job = submit(prompt.value) in the next: a cell that ends with "
