@@ -101,10 +101,18 @@ def _demo(chosen: argparse.Namespace) -> int:
         )
         return 0
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    # As a default: the address that JupyterLab prints leads to the notebook, too, and not to an empty launcher.
+    at = f"--LabApp.default_url=/lab/tree/{target.name}"
+    headless = [] if _has_display() else ["--no-browser"]
     try:
-        return subprocess.run([sys.executable, "-m", "jupyterlab", target.name, *as_root], check=False).returncode
+        return subprocess.run([sys.executable, "-m", "jupyterlab", at, *headless, *as_root], check=False).returncode
     except KeyboardInterrupt:  # it was ended, as JupyterLab says itself
         return 0
+
+
+def _has_display() -> bool:
+    """Whether a browser could open here: of Linux and its like, only a session with a display can."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _history(chosen: argparse.Namespace) -> int:

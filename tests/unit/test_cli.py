@@ -36,7 +36,19 @@ def test_the_demo_is_copied_and_opened(tmp_path: Path, opened: list[list[str]]) 
     """With the Python that it was installed for."""
     assert cli.main(["demo"]) == 0
     assert (tmp_path / NOTEBOOK).read_bytes() == (ROOT / "notebooks" / NOTEBOOK).read_bytes()
-    assert opened[0][:4] == [sys.executable, "-m", "jupyterlab", NOTEBOOK]
+    assert opened[0][:4] == [sys.executable, "-m", "jupyterlab", f"--LabApp.default_url=/lab/tree/{NOTEBOOK}"]
+
+
+@pytest.mark.parametrize("display", ["", ":0"])
+def test_no_browser_is_looked_for_without_a_display(
+    display: str, opened: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be one of the terminal's, in the way of the address that is printed."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert cli.main(["demo"]) == 0
+    assert ("--no-browser" in opened[0]) == (not display)
 
 
 def test_what_somebody_has_worked_in_stays(
