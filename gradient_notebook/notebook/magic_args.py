@@ -28,7 +28,7 @@ from .templates import expressions
 from .vary_args import Vary, add_options, vary_of
 
 _FLAGS: Mapping[str, str] = {
-    "no-wait": "Return immediately; NAME holds the job, and then its image.",
+    "no-wait": "Return immediately: NAME is a Job until its image is there (await NAME waits for it), and then the image.",
     "dry-run": "Show the request and its estimated cost, and send nothing.",
     "overwrite": "Let --save replace a file that exists: without it, nothing is sent then.",
     "recipe": "With --save, also write a copy with the settings inside, as PATH.recipe.png; read_recipe gives them back.",

@@ -279,6 +279,24 @@ def test_the_readme_has_the_table_of_options() -> None:
     assert table in (ROOT / "README.md").read_text(encoding="utf-8"), f"README.md needs this table:\n\n{table}\n"
 
 
+def readme_table_of_own() -> str:
+    rows = ["| option of the cell | what it does |", "| --- | --- |"]
+    others = {parameter.option for parameter in PARAMETERS.values()} | {"--help"}
+    for action in PARSER._actions:
+        if not action.option_strings or others.intersection(action.option_strings):
+            continue
+        value = f" {action.metavar}" if action.metavar else ""
+        options = ", ".join(f"`{option}{value if option.startswith('--') else ''}`" for option in action.option_strings)
+        rows.append(f"| {options} | {(action.help or '').replace('%%', '%')} |")
+    return "\n".join(rows)
+
+
+def test_the_readme_has_the_table_of_the_cells_own_options() -> None:
+    """What is no parameter of the service, and stands in no request, is listed too."""
+    table = readme_table_of_own()
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8"), f"README.md needs this table:\n\n{table}\n"
+
+
 def test_the_help_has_every_option() -> None:
     """`%%imagegen?` names each parameter's option with its help."""
     text = " ".join(PARSER.format_help().split())
