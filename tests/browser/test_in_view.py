@@ -256,3 +256,24 @@ def test_one_notice_tells_of_all_and_goes_away(panel: Panels) -> None:
         seen.page.clock.run_for(20_000)
         expect(notice).to_have_count(0)
         seen.opened.cell(EMPTY).locator(".cm-content").fill("")
+
+
+def test_a_notice_goes_with_its_output(panel: Panels) -> None:
+    """There is nothing to show any more."""
+    seen = panel()
+    notice = seen.page.locator(".gradient-notice")
+    with window(seen.opened, PROJECTOR):
+        seen.gate.close()
+        seen.generate("out of sight")
+        expect(seen.button("Cancel")).to_be_visible()
+        area = seen.root.evaluate_handle("e => e.closest('.jp-OutputArea')")
+        seen.opened.cell(EMPTY).locator(".cm-content").fill("# a long cell" + "\n" * 60)
+        seen.page.evaluate(AWAY.format(top=99_999))
+        seen.page.wait_for_function(OUT_OF_SIGHT)
+        seen.page.clock.install()
+        seen.gate.open()
+        expect(notice).to_have_count(1)
+        area.evaluate("e => e.remove()")
+        seen.page.clock.run_for(500)
+        expect(notice).to_have_count(0)
+        seen.opened.cell(EMPTY).locator(".cm-content").fill("")

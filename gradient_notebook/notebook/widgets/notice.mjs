@@ -49,6 +49,8 @@ export class Spot {
   top = 0;
   /** @type {Element | null} */
   scroller = null;
+  /** @type {Element | null} */
+  cell = null;
 
   constructor() {
     corner(); // it has to be there before it speaks
@@ -56,13 +58,14 @@ export class Spot {
 
   /** Note where it is, while it is seen: a notebook may take cells out of the page that are scrolled away. @param {Element} element */
   note(element) {
+    this.cell = element.closest(".jp-Cell");
     this.scroller = element.closest(".jp-WindowedPanel-outer");
     this.top = this.scroller?.scrollTop ?? 0;
   }
 
-  /** Whether it has left the page for good: one that is scrolled away may come back. @param {Element} element */
+  /** Whether it has left the page for good: a whole cell may be scrolled away, and come back. @param {Element} element */
   isGone(element) {
-    return !element.isConnected && !this.scroller?.isConnected;
+    return !element.isConnected && (!this.scroller?.isConnected || this.cell?.isConnected === true);
   }
 
   /** Scroll to it. @param {Element} element @returns {Promise<boolean>} whether it is still there */
