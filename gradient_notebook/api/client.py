@@ -382,7 +382,7 @@ class Images(NamesWhatToUse):
             return await self.send(params, image_index, options=options)
         await meter.reserve()
         try:
-            events = await self.send(params, image_index, options=options)
+            events = await self.send(params, image_index, waiting=meter.wait, options=options)
         except BaseException as error:
             await meter.end(error)
             raise

@@ -22,6 +22,7 @@ from .errors import (
 from .events import ImageGenPartialImageEvent, ImageGenStreamEvent
 from .headers import request_id_of
 from .params import ImageGenerateParams
+from .retry import Wait
 from .sdk import HTTPAnswer
 from .tasks import accepted_error
 
@@ -36,6 +37,9 @@ class Meter(Protocol):
 
     async def reserve(self) -> None:
         """Take what the request may cost at most, before it is sent; raise an error where it may not be sent."""
+
+    def wait(self, wait: Wait | None) -> None:
+        """Know that it waits before it is sent (again), or that it does not wait any more."""
 
     async def count(self, event: ImageGenStreamEvent) -> None:
         """Count a finished image, which says what it cost."""

@@ -43,7 +43,7 @@ class ImageSlot:
     received: bytes = field(default=b"", repr=False)
     """What came instead of the finished image, and may have been paid for."""
     is_sent: bool = False
-    """Whether its request may have gone out; its error knows better, if there is one."""
+    """Whether its request may have gone out, and was not refused so that it waits; its error knows better, if there is one."""
     request_id: str | None = None
     wait: Wait | None = None
     """What it waits for before it is asked for (again)."""
@@ -66,6 +66,11 @@ class ImageSlot:
     def original(self) -> bytes | None:
         """What is to be kept on disk: the finished file, what came instead of it, or the newest partial one."""
         return self.image_bytes or self.received or self.newest
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether it may be billed though it did not come."""
+        return self.is_sent and (self.error is None or getattr(self.error, "may_be_billed", True))
 
     @property
     def has_ended(self) -> bool:
@@ -112,6 +117,17 @@ class ImageSlot:
             error.path = str(self.path) if self.path else None
             error.address = self.address or ""
             self.fail(error)
+
+
+def goes_out(wait: Wait | None) -> bool:
+    """Return whether a request goes out now that this is told of its wait: what waits certainly has not reached the model.
+
+    To be asked in the task that sends it: cancelled in its wait, it is not sent after it.
+    """
+    import asyncio  # with the first request: a card need not wait for it
+
+    task = asyncio.current_task()
+    return wait is None and not (task and task.cancelling())
 
 
 def open_all(files: Iterable[bytes]) -> list[Image]:

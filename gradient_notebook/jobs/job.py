@@ -387,8 +387,7 @@ class Job:
     def _failure(self) -> Exception | None:
         """Why `result` has nothing to return, once the job has ended; None where it has."""
         if self._cancelled:
-            # The recorder begins right before the first request goes out: from then on it may have been billed.
-            return self._cancellation(sent=self._is_begun)
+            return self._cancellation(sent=any(slot.may_be_billed or slot.event for slot in self._slots))
         return None if self.images else self.errors[0]
 
     def _cancellation(self, *, sent: bool) -> JobCancelledError:
@@ -456,7 +455,7 @@ class Job:
         left = [slot for slot in self._slots if not slot.has_ended]
         for slot in left:
             if self._with_process:  # nobody knows otherwise why it ended: a person who cancels does
-                slot.error = self._cancellation(sent=self._recorder.is_begun and slot.status != "queued")
+                slot.error = self._cancellation(sent=slot.is_sent)
             slot.advance("cancelled")
         self._cancelled = bool(left)  # with nothing left, a cancellation came too late
         if self._recorder.is_begun:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..api import client as api_client
 from ..api.events import ImageGenCompletedEvent, ImageGenStreamEvent
@@ -19,8 +20,11 @@ from ..storage.budget import Spending
 from ..storage.ledger import Ledger
 from ..storage.owner import this_process
 from . import spending
-from .image_slot import ImageSlot
+from .image_slot import ImageSlot, goes_out
 from .threads import finish_despite_cancel, in_a_thread
+
+if TYPE_CHECKING:
+    from ..api.retry import Wait
 
 
 class MeteredClient(api_client.AsyncClient):
@@ -65,6 +69,11 @@ class SessionMeter:
                 raise
         for slot in self._slots:
             slot.is_sent = True
+
+    def wait(self, wait: Wait | None) -> None:
+        """Know that it waits before it is sent (again), or that it does not wait any more."""
+        for slot in self._slots:
+            slot.is_sent = goes_out(wait)
 
     def _reserve(self, ledger: Ledger) -> None:
         with spending.reserving(self._spending.id):

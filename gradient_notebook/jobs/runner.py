@@ -16,7 +16,7 @@ from ..api.settings import Settings
 from ..storage.forks import without_forks
 from ..storage.outcome import Outcome
 from .concurrency import place
-from .image_slot import ImageSlot
+from .image_slot import ImageSlot, goes_out
 from .recorder import Recorder
 from .reuse import Reuse
 from .tape import Tape
@@ -133,7 +133,7 @@ class Runner:
 
     def _set_wait(self, mine: Slots, wait: Wait | None) -> None:
         for slot in mine.values():
-            slot.wait = wait
+            slot.wait, slot.is_sent = wait, goes_out(wait)
         self._changed()
 
     async def _take(self, event: ImageGenPartialImageEvent | ImageGenCompletedEvent, mine: Slots) -> None:

@@ -203,8 +203,7 @@ def costs_of(params: ImageGenerateParams, slots: Sequence[ImageSlot], price: Pri
 
 def _cost_of(params: ImageGenerateParams, slot: ImageSlot, price: Price | None) -> Decimal | None:
     if slot.event is None:
-        is_billed = slot.is_sent and (slot.error is None or getattr(slot.error, "may_be_billed", True))
-        return Decimal() if slot.has_ended and not is_billed else None
+        return Decimal() if slot.has_ended and not slot.may_be_billed else None
     if price is None:
         return None
     if not price.per_image:

@@ -6,8 +6,10 @@ import asyncio
 import datetime as dt
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,7 +22,7 @@ import pytest
 import gradient_notebook as gn
 from gradient_notebook import history, session
 from gradient_notebook.api.params import ImageGenerateParams
-from gradient_notebook.jobs import reuse, spending
+from gradient_notebook.jobs import metered, reuse, spending
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.notebook.cost_view import cost_report
 from gradient_notebook.simulator import Fault, Simulator
@@ -191,6 +193,55 @@ def test_what_was_not_sent_yet_is_given_back(configured: Simulator) -> None:
         job.result()
     assert spending.of_process.totals()["$"].used == 2 * (MOST + Decimal("0.004"))
     assert job.cost.unknown == 2
+
+
+@pytest.mark.parametrize("where", ["busy", "closed"])
+def test_what_waits_to_be_sent_again_is_given_back(
+    configured: Simulator, held: socket.socket, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Cancelled in its wait, it certainly has not reached the model: nothing was sent, and nothing stays counted."""
+    configured.script([Fault(status=429, headers={"retry-after": "60"})])
+    gn.configure(prices=PRICES, budget=1, budget_per_day=1, max_wait_s=100, max_retries=20)
+    if where == "closed":
+        monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", f"http://127.0.0.1:{held.getsockname()[1]}")
+    job, waits = gn.submit("x", **SMALL), threading.Event()
+    job._observe(lambda job: waits.set() if job._slots[0].wait else None)
+    assert waits.wait(60)
+    assert spending.of_process.totals()["$"].reserved == MOST
+    job.cancel()
+    with pytest.raises(gn.JobCancelledError, match=r"Nothing was sent\.") as caught:
+        job.result()
+    assert (caught.value.sent, job.cost.unknown, history()[0].cost.unknown) == (False, 0, 0)
+    assert spending.today()["$"].used == spending.of_process.totals()["$"].used == 0
+
+
+@pytest.mark.parametrize(("fault", "used"), [(Fault(status=429, headers={"retry-after": "60"}), 0), (TINY, ONE)])
+def test_what_a_client_waits_to_send_again_is_given_back(
+    configured: Simulator, monkeypatch: pytest.MonkeyPatch, fault: Fault, used: Decimal
+) -> None:
+    """As a job's is; what goes out after the wait counts."""
+    configured.script([Fault(status=429, headers={"retry-after": "0"}), fault])
+    gn.configure(prices=PRICES, budget=1, budget_per_day=1, max_wait_s=100)
+
+    async def ask() -> None:
+        long, tell = asyncio.Event(), metered.SessionMeter.wait
+
+        def told(self: Any, wait: Any) -> None:
+            tell(self, wait)
+            if wait and wait.attempt == 3:
+                long.set()
+
+        monkeypatch.setattr(metered.SessionMeter, "wait", told)
+        async with gn.AsyncClient() as client:
+            task = asyncio.create_task(client.images.generate(prompt="x", **SMALL))
+            await asyncio.wait(
+                {task, asyncio.create_task(long.wait())}, return_when=asyncio.FIRST_COMPLETED, timeout=60
+            )
+            task.cancel()
+            await asyncio.wait({task})
+
+    asyncio.run(ask())
+    assert spending.today()["$"].used == spending.of_process.totals()["$"].used == used
 
 
 def test_more_than_max_cost_is_not_sent(priced: Simulator) -> None:
