@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ _MOST_JSON_BYTES = 1_000_000
 _REQUEST = re.compile(r"requests/\d{6}\.json")
 _IMAGE = re.compile(r"images/(?P<hash>[0-9a-f]{64})\.\w{1,5}")
 _LONGEST_S = 86_400.0
+_REASON = 300
+"""Characters of a path, and of what is wrong with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,18 +87,34 @@ def request_of(params: ImageGenerateParams, events: Iterable[RecordedEvent]) -> 
 
 def path_of(record: object) -> Path:
     """Return where to record; raise InvalidRequestError where nothing can be recorded there."""
+    named = f"record={clean(repr(record), SHORT)}"
     if not isinstance(record, str | Path) or not str(record).strip():
-        raise InvalidRequestError(f"record={clean(repr(record), SHORT)}: expected a path", param="record", sent=False)
-    path = Path(record).expanduser().absolute()
-    if not path.suffix:
-        path = path.with_suffix(SUFFIX)
-    if not path.parent.is_dir():
-        raise InvalidRequestError(
-            f"record={str(record)!r}: there is no folder {path.parent}", param="record", sent=False
-        )
-    if path.exists():
+        raise InvalidRequestError(f"{named}: expected a path", param="record", sent=False)
+    try:
+        path = Path(record).expanduser().absolute()
+        is_folder = path.is_dir()
+        if not path.suffix and not is_folder:
+            path = path.with_suffix(SUFFIX)
+        has_place, is_there = path.parent.is_dir(), _is_there(path)
+    except (OSError, ValueError, RuntimeError) as error:  # no name of a file, a loop of links, no such user
+        why = getattr(error, "strerror", None) or clean(str(error), _REASON)
+        raise InvalidRequestError(f"{named}: {why}", param="record", sent=False) from None
+    if is_folder:
+        raise InvalidRequestError(f"{named}: it is a folder; expected a file", param="record", sent=False)
+    if not has_place:
+        raise InvalidRequestError(f"{named}: there is no folder {path.parent}", param="record", sent=False)
+    if is_there:
         read(path)  # what is no recording is not written over
     return path
+
+
+def _is_there(path: Path) -> bool:
+    # Not `exists`, which calls a name that no file can have one that is free.
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def append(path: Path, requests: Sequence[RecordedRequest]) -> None:
@@ -143,18 +162,33 @@ def read(path: Path | str) -> list[RecordedRequest]:
         InvalidRequestError: it is none, is cut, or is of another version: nothing of it is used.
     """
     import zipfile
+    import zlib
 
+    shown = clean(str(path), _REASON)
     try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise ValueError("it is no file")  # opened, a device has no end, and a pipe waits
         with zipfile.ZipFile(path) as whole:
             return _read(whole)
     except FileNotFoundError:
-        raise InvalidRequestError(f"There is no recording {clean(path, SHORT)}", param="replay", sent=False) from None
+        raise InvalidRequestError(f"There is no recording {shown}", param="replay", sent=False) from None
     except OSError as error:
-        what = f"The recording {clean(path, SHORT)} cannot be read: {error.strerror}"
+        what = f"The recording {shown} cannot be read: {error.strerror}"
         raise InvalidRequestError(what, param="replay", sent=False) from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, KeyError, TypeError, EOFError) as error:
-        what = f"{clean(path, SHORT)} is no whole recording: {clean(error, SHORT)}"
+    except (
+        *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError),
+        *(ValueError, KeyError, TypeError),
+    ) as error:
+        what = f"{shown} is no whole recording: {_reason(error)}"
         raise InvalidRequestError(what, "Copy or record it again.", param="replay", sent=False) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return in whole words what is wrong."""
+    if isinstance(error, KeyError):
+        missing = str(error.args[0])
+        return clean(missing if " " in missing else f"{missing} is missing", _REASON)
+    return clean(str(error) or type(error).__name__, _REASON)
 
 
 def _read(whole: zipfile.ZipFile) -> list[RecordedRequest]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import ForkedError, GradientNotebookError, InvalidRequestError, JobCancelledError
+from ..api.errors import ForkedError, InvalidRequestError, JobCancelledError
 from ..api.events import Usage
 from ..api.identity import identity
 from ..api.params import ImageGenerateParams
@@ -479,7 +479,7 @@ class Job:
     def _write_recording(self, tape: Tape) -> None:
         try:
             tape.write()
-        except (OSError, GradientNotebookError) as error:
+        except Exception as error:  # noqa: BLE001 - also a bug of ours: those who wait must not wait for ever
             self._recorder.notices.append(f"The recording could not be written: {error}")
 
     async def _tell_changes(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from gradient_notebook import (
     session,
     submit,
 )
+from gradient_notebook.jobs import tape
 from gradient_notebook.notebook.config import ImageGen
 from gradient_notebook.recording import COMPLETED, ERROR, PARTIAL, RecordedEvent, RecordedRequest, append, read
 from gradient_notebook.simulator import Simulator
@@ -254,15 +256,67 @@ def test_no_key_is_recorded(configured: Simulator, tmp_path: Path) -> None:
     assert b"somebody" not in text
 
 
-@pytest.mark.parametrize("wrong", ["", 3, "no/such/folder/x.imagegen"])
-def test_where_nothing_can_be_recorded_nothing_is_sent(configured: Simulator, wrong: Any) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ("", "expected a path"),
+        (3, "expected a path"),
+        ("no/such/folder/x.imagegen", "there is no folder"),
+        ("folder", "it is a folder"),
+        ("\0", "null"),
+        ("~nosuchuser/x", "home directory"),
+        ("n" * 300, "too long"),
+        ("n" * 250, "too long"),
+        ("loop.imagegen", "symbolic links"),
+    ],
+)
+def test_where_nothing_can_be_recorded_nothing_is_sent(configured: Simulator, wrong: Any, reason: str) -> None:
     """It is told before."""
-    with pytest.raises(InvalidRequestError, match="record="):
+    Path("folder").mkdir()
+    Path("loop.imagegen").symlink_to("loop.imagegen")
+    with pytest.raises(InvalidRequestError, match=f"record=.*{reason}"):
         submit("A fox", record=wrong)
+    with pytest.raises(InvalidRequestError, match=f"record=.*{reason}"):
+        history().record(wrong)
     Path("text.imagegen").write_text("mine")
     with pytest.raises(InvalidRequestError, match="no whole recording"):
         submit("A fox", record="text.imagegen")
     assert configured.posts == []
+
+
+def test_a_job_ends_whatever_becomes_of_its_recording(configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its image, which is paid for, and with a note."""
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("no reason")
+
+    monkeypatch.setattr(tape, "append", fail)
+    job = submit("A fox", record="mine")
+    assert job.result(timeout=60)
+    assert job.notes == ["The recording could not be written: no reason"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("no zip", "File is not a zip file"),
+        ("no head", r"it does not begin with recording\.json"),
+        ("no times", "at_s is missing"),
+        ("no image", r"There is no item named 'images/[0-9a-f]{64}\.png' in the archive"),
+        ("a pipe", "it is no file"),
+    ],
+)
+def test_why_it_is_no_recording_is_told_in_whole_words(lesson: Path, damage: str, reason: str) -> None:
+    """Whatever the reason is."""
+    {
+        "no zip": lambda: lesson.write_text("x"),
+        "no head": lambda: written(lesson, readme="hello"),
+        "no times": lambda: written(lesson, **HEAD, **{REQUEST: {**ONE, "events": [{"type": "completed"}]}}),
+        "no image": lambda: written(lesson, **HEAD, **{REQUEST: ONE}),
+        "a pipe": lambda: (lesson.unlink(), os.mkfifo(lesson)),
+    }[damage]()
+    with pytest.raises(InvalidSettingsError, match=f"{lesson.name} is no whole recording: {reason}"):
+        configure(replay=str(lesson))
 
 
 def test_a_recording_can_be_made_of_the_history(configured: Simulator, tmp_path: Path) -> None:
