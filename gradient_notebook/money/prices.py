@@ -18,7 +18,7 @@ from ..api.events import Usage
 from ..api.models import AUTO, SIZE, family_of
 from ..api.parameter import shown
 from ..api.params import PARAMETERS, ImageGenerateParams
-from ..api.text import SHORT, clean, nearest
+from ..api.text import SHORT, clean, misspelled, nearest, normalized
 from .currency import checked_currency, in_words
 
 ANY = "*"
@@ -121,6 +121,17 @@ def _looks(params: ImageGenerateParams) -> Iterator[tuple[str, str]]:
     yield from product(*every)
 
 
+def _meant(look: str) -> str:
+    """Return a quality, a size, or both, as the service writes what is evidently meant; as it is where it may be meant."""
+    known = [*PARAMETERS["quality"].choices, *PARAMETERS["size"].choices]
+
+    def meant(word: str) -> str:
+        plain = normalized(word)
+        return misspelled(word, known) or (plain if SIZE.fullmatch(plain) else word)
+
+    return " ".join(map(meant, look.split(" ")))
+
+
 @dataclass(frozen=True)
 class PriceList:
     """Prices of models, as `session.prices` keeps them."""
@@ -213,6 +224,10 @@ class _Reader:
                 model, f"{PER_IMAGE} is empty", "Example: {'low': 0.01, 'high 1024x1024': 0.17, '*': 0.2}."
             )
         for look in value:
+            if isinstance(look, str) and (meant := _meant(look)) != look:
+                # It would never fit, and the price of all others would hold without a word.
+                what = f"{PER_IMAGE}: {look!r}: no such quality or size"
+                raise self._error(model, what, f"Did you mean {meant}?", line_of=look)
             words = str(look).split(" ")
             is_size = bool(SIZE.fullmatch(words[-1]))
             if not isinstance(look, str) or len(words) > 2 or (len(words) == 2 and not is_size) or not all(words):

@@ -137,6 +137,12 @@ WRONG: list[tuple[Any, str]] = [
     ({"x": {"per_imag": 1}}, "prices, x: per_imag: no such price\nDid you mean per_image?"),
     ({"per_image": {"high, big": 1}}, "prices, *: per_image: 'high, big': expected a quality, a size, or both"),
     ({"per_image": {}}, "prices, *: per_image is empty"),
+    ({"per_image": {"hihg": 1}}, "prices, *: per_image: 'hihg': no such quality or size\nDid you mean high?"),
+    ({"per_image": {"High": 1}}, "prices, *: per_image: 'High': no such quality or size\nDid you mean high?"),
+    (
+        {"per_image": {"high 800X600": 1}},
+        "prices, *: per_image: 'high 800X600': no such quality or size\nDid you mean high 800x600?",
+    ),
     ({"currency": "dollars", **TOKENS}, "prices: currency='dollars': expected a sign"),
     ({7: TOKENS}, "prices: 7: expected a model's ID"),
 ]
