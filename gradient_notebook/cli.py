@@ -35,10 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return simulate(given[1:], prog="gradient-notebook simulator")
     chosen = _parser().parse_args(given)
     try:
-        return int(chosen.run(chosen))
+        status = int(chosen.run(chosen))
+        sys.stdout.flush()  # here, where it can still be told that nobody reads
+    except BrokenPipeError:  # who reads has seen enough, as `head`: Python's own flush at the end has to go somewhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except GradientNotebookError as error:
         _say(str(error))
         return 1
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from gradient_notebook import cli, generate
 from gradient_notebook.simulator import Simulator
 
 ROOT = Path(__file__).parents[2]
+MAIN = "import sys; from gradient_notebook.cli import main; sys.exit(main())"
 NOTEBOOK = "01-quickstart.ipynb"
 
 
@@ -126,6 +128,16 @@ def test_the_history_is_listed(configured: Simulator, capsys: pytest.CaptureFixt
     assert "1 generation," in printed
     assert cli.main(["history", "--since", "someday"]) == 1
     assert "since='someday'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["history"], ["runs"]])
+def test_a_reader_that_has_gone_is_no_error(command: list[str]) -> None:
+    """As `head` goes when it has seen enough."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as pipe:
+        done = subprocess.run([sys.executable, "-c", MAIN, *command], stdout=pipe, stderr=subprocess.PIPE, check=False)
+    assert done.stderr == b""
 
 
 def test_the_simulator_runs_alone() -> None:
