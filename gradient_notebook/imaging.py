@@ -7,12 +7,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import cast
 
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from .api import bounds
-from .api.errors import InvalidResponseError
+from .api.errors import GradientNotebookError, InvalidResponseError
 from .api.images import format_of, is_svg
 from .api.text import clean
 from .session import OWN
@@ -37,8 +38,10 @@ class Preview:
     height: int
 
 
-def open_image(data: bytes) -> ImageFile.ImageFile:
+def open_image(data: bytes, *, of: Path | None = None) -> ImageFile.ImageFile:
     """Return the decoded image; raise InvalidResponseError if the bytes are no image, not all of one, or too much of one.
+
+    Of a file, which it names, it raises GradientNotebookError instead: nothing was sent, and nothing is billed.
 
     PNG, JPEG, WebP, GIF and AVIF are opened, whichever was asked for; nothing is decoded before its size is known.
     """
@@ -46,8 +49,10 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
         return _decoded(data)
     except Exception as error:  # Pillow raises whatever it stumbles over
         begins = f"it begins with {data[:16]!r}" if data else "it is empty"
-        what = f"The image in the response cannot be opened: {begins} ({len(data):,} bytes)."
-        raise InvalidResponseError(what, f"Reason: {clean(str(error) or type(error).__name__, 200)}") from error
+        where = f"in {clean(str(of), 300)}" if of else "in the response"
+        what = f"The image {where} cannot be opened: {begins} ({len(data):,} bytes)."
+        kind = GradientNotebookError if of else InvalidResponseError
+        raise kind(what, f"Reason: {clean(str(error) or type(error).__name__, 200)}") from error
 
 
 def _decoded(data: bytes) -> ImageFile.ImageFile:

@@ -201,7 +201,7 @@ def _opened(source: Any) -> Image:
             raise GradientNotebookError(f"{path} is no file.")
         if path.stat().st_size > bounds.MAX_IMAGE_BYTES:
             raise GradientNotebookError(f"{path}: at most {bounds.MAX_IMAGE_BYTES:,} bytes are read.")
-        return open_image(path.read_bytes())
+        return open_image(path.read_bytes(), of=path)
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, GradientNotebookError):
             raise

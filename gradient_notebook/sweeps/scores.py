@@ -99,14 +99,28 @@ def _reference(given: Any) -> Image:
     """Return the image that others are compared with: itself, or a cell's, or a file's."""
     image: Any = given.image if isinstance(given, Cell) else given
     if isinstance(image, (str, Path)):
-        from ..imaging import open_image
-
-        image = open_image(Path(image).expanduser().read_bytes())
+        image = _read(Path(image))
     if not hasattr(image, "getbbox"):
         advice = "An image, a cell that has one, or a path: study.score('ssim', reference=study[0])"
         raise InvalidRequestError("ssim needs a reference", advice, param="reference", sent=None)
     found: Image = image
     return found
+
+
+def _read(path: Path) -> Image:
+    from ..imaging import open_image
+
+    try:
+        file = path.expanduser()
+        if file.exists() and not file.is_file():
+            raise ValueError("it is no file")  # a device has no end
+        return open_image(file.read_bytes(), of=file)
+    except (OSError, ValueError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or clean(str(error), SHORT)
+        what = f"reference={clean(repr(str(path)), SHORT)}: {why}"
+        raise InvalidRequestError(
+            what, "An image, a cell that has one, or a path.", param="reference", sent=None
+        ) from None
 
 
 def _score(cells: Sequence[Cell], wanted: _Wanted) -> list[str]:
@@ -154,8 +168,9 @@ def _of_cell(
             values.append(kept[file])
             continue
         try:
-            data = cell._data[number] if cell._data else cell.paths[number].read_bytes()
-            value = _plain(measure(open_image(data)))
+            path = None if cell._data else cell.paths[number]
+            data = path.read_bytes() if path else cell._data[number]
+            value = _plain(measure(open_image(data, of=path)))
         except Exception as error:  # noqa: BLE001 - whatever a function of the user's raises costs its own cell
             problem, value = f"{type(error).__name__}: {clean(str(error), 200)}", None
         if file and value is not None and not (isinstance(value, float) and math.isnan(value)):

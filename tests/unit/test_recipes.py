@@ -158,6 +158,14 @@ def test_what_is_no_image_is_told(source: Any) -> None:
         read_recipe(source)
 
 
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    """It is no answer of the service: nothing of it may have been billed."""
+    (tmp_path / "broken.png").write_bytes(FILES["png"][:100])
+    with pytest.raises(GradientNotebookError, match=r"The image in .*broken\.png cannot be opened") as caught:
+        read_recipe(tmp_path / "broken.png")
+    assert "billed" not in str(caught.value)
+
+
 @given(data=st.sampled_from(list(FILES.values())), at=st.integers(0, 2_000), byte=st.integers(0, 255))
 def test_a_damaged_file_is_read_or_told(data: bytes, at: int, byte: int) -> None:
     """Nothing but our own errors comes out of it."""

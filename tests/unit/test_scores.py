@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from gradient_notebook import InvalidRequestError, Sweep, configure, sweep
+from gradient_notebook import GradientNotebookError, InvalidRequestError, Sweep, configure, sweep
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.sweeps import measures
 
@@ -160,6 +161,24 @@ def test_what_is_no_measure_is_refused(configured: Simulator, measure: Any, name
     """Before anything is measured."""
     with pytest.raises(InvalidRequestError, match=words):
         numbered(1).result().score(measure, name=name)
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("/no", "reference='/no': No such file"),
+        (".", "it is no file"),
+        ("\0", "null"),
+        ("~nosuchuser/x", "home directory"),
+        ("broken.png", r"The image in broken\.png cannot be opened"),
+    ],
+)
+def test_a_reference_that_is_none_is_refused(configured: Simulator, reference: str, words: str) -> None:
+    """In words that fit a file."""
+    pytest.importorskip("skimage")
+    Path("broken.png").write_bytes(b"x")
+    with pytest.raises(GradientNotebookError, match=words):
+        numbered(1).result().score("ssim", reference=reference)
 
 
 @pytest.mark.parametrize("measure", ["sharpness", "phash", "ssim"])

@@ -180,6 +180,13 @@ def test_an_original_that_is_gone_is_told(configured: Simulator) -> None:
     assert study.grid().size[0] > 0
 
 
+def test_an_original_that_is_damaged_has_its_place_on_the_sheet(configured: Simulator) -> None:
+    """Without a picture, as one that is gone."""
+    study = numbered(2).result()
+    study[1].paths[0].write_bytes(b"damaged")
+    assert study.grid().size[0] > 0
+
+
 def test_parquet_has_the_bytes(configured: Simulator) -> None:
     """Of each image as it came."""
     pq = pytest.importorskip("pyarrow.parquet")
