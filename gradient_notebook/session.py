@@ -122,7 +122,9 @@ class Session:
         words=PRICES_EXPECTED,
     )
     currency: str = _setting(
-        "$", "Currency of your prices and budgets, unless the prices say it themselves.", words=CURRENCY_EXPECTED
+        "$",
+        "Currency of your prices and budgets, unless the prices say it themselves. A budget counts what is in its own.",
+        words=CURRENCY_EXPECTED,
     )
     budget: float | None = _setting(
         None, "The most that this process may spend; what may cost more is not sent.", kind=float, minimum=0

@@ -147,6 +147,7 @@ class Recorder:
         check = partial(limits.check_in_memory, counts_days=self._archive is None)
         self._record = self.record
         spending.of_process.hold(budget.Spending.of(self._record), check)
+        self.notices += [note] if (note := limits.note_on_currencies()) else []
         if self._archive is None or limits.budget_per_day is None:
             self.note()
             return

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.errors import BudgetExceededError
 from ..api.params import ImageGenerateParams
-from ..money.currency import in_words
+from ..money.currency import SIMULATED, in_words
 from ..money.prices import Price
 from ..session import session
 from ..storage import budget, clock
@@ -161,6 +161,21 @@ class Budgets:
         ):
             return
         self._refuse_over("budget_per_day", limit, budget.totals(connection, since))
+
+    def note_on_currencies(self) -> str:
+        """Return a note, once for a currency, where what this process has spent in another does not count against a budget."""
+        if self.budget is None and self.budget_per_day is None:
+            return ""
+        is_simulated = self.currency.endswith(SIMULATED)
+        others = [
+            currency
+            for currency, total in of_process.totals().items()
+            if currency not in (None, self.currency) and currency.endswith(SIMULATED) == is_simulated and total.used
+        ]
+        if not others:
+            return ""
+        note = f"The budget counts {self.currency} alone: what was spent in {' and '.join(others)} does not count."
+        return note if session.is_first(note) else ""
 
     def _refuse_over(self, name: str, limit: Decimal | None, totals: Totals | None) -> None:
         if limit is None:

@@ -305,12 +305,15 @@ def test_a_record_keeps_the_price_of_its_time(configured: Simulator) -> None:
 
 
 def test_money_of_another_currency_is_not_added_up(priced: Simulator) -> None:
-    """A budget counts what is in its own."""
+    """A budget counts what is in its own, and a note says so, once."""
     gn.generate("x", **SMALL)
-    gn.configure(currency="€", budget=0.012)
-    gn.generate("x", **SMALL)
-    assert str(history().cost) in ("$0.01 and €0.01", "€0.01 and $0.01")
-    assert history().to_frame()["currency"].tolist() == ["€", "$"]
+    gn.configure(currency="€", budget=0.025)
+    jobs = [gn.submit("x", **SMALL) for _ in range(2)]
+    assert errors_of(jobs) == []
+    note = "The budget counts € alone: what was spent in $ does not count."
+    assert [found for job in jobs for found in job.notes if "budget" in found] == [note]
+    assert str(history().cost) in ("$0.01 and €0.02", "€0.02 and $0.01")
+    assert history().to_frame()["currency"].tolist() == ["€", "€", "$"]
 
 
 def test_what_the_embedded_simulator_makes_is_counted_apart() -> None:
