@@ -164,7 +164,7 @@ class Ledger:
             return work(connection, damaged.append), damaged
 
         found, damaged = self.read(read)
-        self._note_damage(damaged)
+        self.note_damage(damaged)
         return found
 
     def records(self, *, since: float = -math.inf, until: float = math.inf) -> list[Record]:
@@ -389,7 +389,7 @@ class Ledger:
         if words not in self.notes:
             self.notes.append(words)
 
-    def _note_damage(self, found: Iterable[str]) -> None:
+    def note_damage(self, found: Iterable[str]) -> None:
         """Name damaged rows, all that were found by now in one note."""
         if new := [one for one in dict.fromkeys(found) if one not in self._damaged]:
             if self._damaged:

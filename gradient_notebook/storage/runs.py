@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..api.text import SHORT, clean
 from .ledger import Ledger
 from .reading import Row, select
 from .record import DamagedRowError, ImageRecord, Record, image_of, record_of
@@ -52,15 +54,18 @@ def runs(ledger: Ledger, where: str = "", *values: Any) -> list[Run]:
         return select(connection, statement, values)
 
     found = ledger.read(read) if ledger.path.exists() else []
-    return [run for row in found if (run := _run_of(row))]
+    read_rows = [(row, _run_of(row)) for row in found]
+    ledger.note_damage(f"run {clean(str(row['id']), SHORT)}" for row, run in read_rows if run is None)
+    return [run for _, run in read_rows if run]
 
 
 def _run_of(row: Row) -> Run | None:
     """Return the run in a row; None where the row is damaged."""
     try:
         values = {**row, "started_at": float(row["started_at"]), "plan": json.loads(row["plan"])}
+        dt.datetime.fromtimestamp(values["started_at"]).astimezone()  # a moment that a list can show
         return Run(**{**values, "id": str(row["id"]), "fresh": bool(row["fresh"])})
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, RecursionError, OverflowError, OSError):
         return None
 
 

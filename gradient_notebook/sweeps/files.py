@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.util
 import io
@@ -17,6 +18,7 @@ from typing import Any
 
 from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..api.images import extension
+from ..api.text import SHORT, clean
 from ..recipes import with_recipe
 from ..storage.archive import is_intact
 from ..storage.files import move_to_free
@@ -82,15 +84,24 @@ def _folder(directory: Path | str) -> Path:
     if not isinstance(directory, (str, os.PathLike)) or not str(directory) or "\0" in str(directory):
         raise InvalidRequestError(f"directory={directory!r}: expected a path", param="directory", sent=None)
     try:
-        folder = Path(directory).expanduser().absolute()
-    except RuntimeError as error:
-        raise InvalidRequestError(f"directory={directory!r}: {error}", param="directory", sent=None) from None
+        folder = _looked_up(Path(directory).expanduser().absolute())
+    except (RuntimeError, OSError, ValueError) as error:  # no such user, a loop of links, no name of a folder
+        named = f"directory={clean(repr(str(directory)), SHORT)}"
+        why = getattr(error, "strerror", None) or clean(str(error), 300)
+        raise InvalidRequestError(f"{named}: {why}", param="directory", sent=None) from None
     if folder.exists() and not folder.is_dir():
         advice = "Choose another path."
         raise InvalidRequestError(f"directory={str(directory)!r} is a file", advice, param="directory", sent=None)
     if not folder.parent.is_dir():
         what = f"directory={str(directory)!r}: the folder {str(folder.parent)!r} does not exist"
         raise InvalidRequestError(what, "Choose another path.", param="directory", sent=None)
+    return folder
+
+
+def _looked_up(folder: Path) -> Path:
+    """Return where a folder is, or would be; OSError, RuntimeError or ValueError where none can be there."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        folder.stat()
     return folder.resolve()  # a link stays one: files go where it leads
 
 

@@ -57,7 +57,7 @@ def rows_of(cells: Sequence[Cell], *, images: bool = False) -> Iterator[dict[str
     names = _axis_names(cells)
     same = duplicates(cells) if PHASH in scored else None
     for cell in cells:
-        labels = {column: cell.axes[name] for name, column in names.items()}
+        labels = {column: _writable(cell.axes[name]) for name, column in names.items()}
         for number in range(max(1, len(cell._images), len(cell._data))):
             rating = ratings.get(cell._key(number) or ("", 0), UNRATED)
             yield {
@@ -71,6 +71,11 @@ def rows_of(cells: Sequence[Cell], *, images: bool = False) -> Iterator[dict[str
                 **({"duplicate_of": same.get(cell.index)} if same is not None else {}),
                 **({"image": _nth(cell.images, number)} if images else {}),
             }
+
+
+def _writable(label: Any) -> Any:
+    """Return a label as every library and file takes it: half of a character, which UTF-8 has not, is a question mark."""
+    return label.encode("utf-8", "replace").decode() if isinstance(label, str) else label
 
 
 def _facts(cell: Cell, number: int) -> dict[str, Any]:

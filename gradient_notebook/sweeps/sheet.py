@@ -10,7 +10,8 @@ from typing import Any
 import pybase64
 from PIL import Image, ImageDraw, ImageFont
 
-from ..api.errors import GradientNotebookError
+from ..api.errors import GradientNotebookError, InvalidRequestError
+from ..api.parameter import Parameter
 from ..api.text import clean, shortened
 from .cell import Cell
 from .layout import Layout, alt_words, cell_words, layout_of, reason_words
@@ -24,6 +25,9 @@ _FONTS = ("DejaVuSans.ttf", "Arial.ttf", "arial.ttf", "Helvetica.ttc")
 """Looked for in this order, for their letters: the one that comes with Pillow has Latin ones only."""
 _MOST_WORDS = 50
 """Cells that the text in place of the picture tells of."""
+
+
+_PX = Parameter(name="px", kind=int, minimum=1, help="The long edge of each image, in pixels.")
 
 
 class Sheet(Image.Image):
@@ -52,7 +56,12 @@ _SHOWN_PX = 1536
 
 
 def grid(cells: Sequence[Cell], px: int) -> Sheet:
-    """Return the cells as one picture; at most as many of them as can be seen."""
+    """Return the cells as one picture; at most as many of them as can be seen. Raises InvalidRequestError."""
+    try:
+        px = _PX.check(px)
+    except InvalidRequestError as error:
+        error.sent = None  # there was nothing to send
+        raise
     layout = layout_of(cells)
     shape = _shape(cells)
     columns = len(layout.places[0]) if layout.places else 1

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..api.errors import InvalidRequestError
+from ..api.text import clean
 
 
 def is_table(value: object) -> bool:
@@ -23,10 +24,15 @@ def rows_of(table: Any) -> list[dict[str, Any]]:
     """Return the rows by column; what is missing, also as NaN, is None. Raise InvalidRequestError where there are none."""
     import narwhals as nw
 
-    frame = nw.from_native(table)
-    if isinstance(frame, nw.LazyFrame):
-        frame = frame.collect()
-    rows = [{str(name): _value(value) for name, value in row.items()} for row in frame.iter_rows(named=True)]
+    try:
+        frame = nw.from_native(table)
+        if isinstance(frame, nw.LazyFrame):
+            frame = frame.collect()
+        rows = [{str(name): _value(value) for name, value in row.items()} for row in frame.iter_rows(named=True)]
+    except nw.exceptions.NarwhalsError as error:  # two columns of one name
+        raise InvalidRequestError(
+            f"The table cannot be read: {clean(str(error))}", param="prompt", sent=False
+        ) from error
     if not rows:
         raise InvalidRequestError("The table has no rows.", param="prompt", sent=False)
     return rows

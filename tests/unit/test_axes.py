@@ -74,6 +74,12 @@ def test_what_a_value_holds_is_data() -> None:
     assert cases("{{a}}", a=["{{b}}"]) == [(("{{b}}",), "{{b}}", {})]
 
 
+def test_a_table_with_two_columns_of_one_name_is_refused() -> None:
+    """It is not said which of them is meant."""
+    with pytest.raises(InvalidRequestError, match=r"(?s)The table cannot be read: .*'a' 2 times"):
+        rows_of(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+
+
 def test_a_table_gives_rows_and_what_its_columns_say() -> None:
     """A parameter that is missing is not given; other axes multiply the rows."""
     table = pd.DataFrame({"animal": ["fox", "fox"], "q": ["low", None], "count": [1, 2]})

@@ -20,6 +20,7 @@ from gradient_notebook.jobs import recorder as recorder_module
 from gradient_notebook.storage import clock
 from gradient_notebook.storage.archive import Archive, default_file_mode
 from gradient_notebook.storage.ledger import ImageRecord, Ledger, Record
+from gradient_notebook.storage.runs import Run, put_run, runs
 
 from .recorded import png, put
 
@@ -394,3 +395,15 @@ def test_folders_are_their_owners_though_the_umask_is_0(tmp_path: Path) -> None:
     assert {path.name for path in made} >= {"a", "b", "archive", "originals", "ledger.sqlite", "c", "d"}
     assert [path for path in made if path.stat().st_mode & 0o077] == []
     assert (tmp_path / "open").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(("column", "value"), [("plan", "x"), ("plan", b"\xff"), ("started_at", 1e300)])
+def test_a_damaged_run_is_passed_over_and_named(tmp_path: Path, column: str, value: Any) -> None:
+    """The others are there."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    for name in ("good", "bad"):
+        put_run(ledger, Run(id=name, digest=name, started_at=1e9, fresh=False, service="x", plan={}))
+    with contextlib.closing(sqlite3.connect(ledger.path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE runs SET {column} = ? WHERE id = 'bad'", (value,))
+    assert [run.id for run in runs(ledger)] == ["good"]
+    assert ledger.notes == ["Damaged rows of the ledger are passed over: run bad. The originals are kept."]

@@ -164,9 +164,27 @@ def test_where_nothing_can_be_written_is_told(configured: Simulator, tmp_path: P
     """Before anything is."""
     study = numbered(1).result()
     Path("file").write_text("x")
-    for wrong in ("file", "missing/study", "", "\0", None):
+    Path("loop").symlink_to("loop")
+    for wrong in ("file", "missing/study", "", "\0", None, "n" * 300, "loop", "loop/study", "\ud800"):
         with pytest.raises(InvalidRequestError, match="directory="):
             study.save(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_a_label_that_cannot_be_written_is_in_the_tables_all_the_same(configured: Simulator, library: str) -> None:
+    """With a question mark for half of a character."""
+    pytest.importorskip(library)
+    study = sweep("A fox {{i}}", i={"\ud800a": "a"}, quality="low").result()
+    labels = study.to_frame(library)["i"]
+    assert (labels.to_pylist() if library == "pyarrow" else labels.to_list()) == ["?a"]
+    assert study.save("study").notes == ()
+
+
+@pytest.mark.parametrize("px", ["x", None, 0, 1.5])
+def test_a_sheet_of_no_size_is_refused(configured: Simulator, px: Any) -> None:
+    """In words; nothing is said of what was sent, since nothing was to be."""
+    with pytest.raises(InvalidRequestError, match=rf"px={px!r}: expected a whole number, 1 or more$"):
+        numbered(1).result().grid(px)
 
 
 def test_an_original_that_is_gone_is_told(configured: Simulator) -> None:
