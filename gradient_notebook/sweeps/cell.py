@@ -141,7 +141,7 @@ class Cell:
             return [open_image(data) for data in self._data]
         if self.outcome != "done":
             return []
-        opened: list[Image] = [open_image(read_original(path)) for path in self.paths]
+        opened: list[Image] = [open_image(read_original(path), of=path) for path in self.paths]
         for image, path in zip(opened, self.paths, strict=True):
             image.filename = str(path)  # type: ignore[attr-defined]
         return opened
