@@ -110,7 +110,7 @@ class History(Sequence[HistoryEntry]):
             if record.id == one:
                 return HistoryEntry(record, self._archive, self._first + place)
         raise GradientNotebookError(
-            f"Record {one} was deleted after this history was made.", "Make it anew: history()."
+            f"Record {one} was deleted after this history was made.", "Make it again: history()."
         )
 
     def __iter__(self) -> Iterator[HistoryEntry]:

@@ -148,7 +148,7 @@ def without_reused(record: Record, slots: list[ImageSlot]) -> Record:
 
 
 def notes_on_reuse(slots: list[ImageSlot]) -> Iterator[str]:
-    """Yield how many of several images were not made anew, where some were."""
+    """Yield how many of several images were not made again, where some were."""
     reused, made = (sum(slot.image is not None and slot.is_reused is one for slot in slots) for one in (True, False))
     if reused and made:
         yield f"{reused} of {reused + made} images are reused, not billed."

@@ -38,7 +38,7 @@ class _Line:
         self._has_ended = False
 
     def update(self, sweep: Sweep, _changed: Collection[int]) -> None:
-        """Write the line anew; at the end of the sweep it stays."""
+        """Write the line again; at the end of the sweep it stays."""
         is_over = sweep.done()
         columns = shutil.get_terminal_size().columns - 1
         words = f"{_bar(sweep)} {formatting.DOT.join(sweep_words.line(sweep))}"[:columns]

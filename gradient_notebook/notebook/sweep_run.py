@@ -26,7 +26,7 @@ _UNFIT: Mapping[str, str] = {
     "overwrite": "It is for --save.",
     "record": "It is for one image.",
     "max_cost": "%config ImageGen.budget = … holds for a sweep, too.",
-    "reuse": "A sweep always shows what the archive has; --fresh makes all anew.",
+    "reuse": "A sweep always shows what the archive has; --fresh makes all again.",
 }
 """Options of one image, and what there is instead."""
 _STREAMED = ("stream", "partial_images")

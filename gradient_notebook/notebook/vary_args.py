@@ -16,7 +16,7 @@ from .templates import expressions, interpolate, value_of
 _FLAGS: Mapping[str, str] = {
     "pair": "With --vary: take the first values of all axes together, then the second, instead of all combinations.",
     "yes": f"With --vary: agree to more than {MAX_IMAGES} images.",
-    "fresh": "With --vary: make all images anew, whatever the archive has.",
+    "fresh": "With --vary: make all images again, whatever the archive has.",
 }
 _NUMBERS: Mapping[str, str] = {
     "repeat": "With --vary: how many images of each combination.",

@@ -108,7 +108,7 @@ def added(totals: Iterable[tuple[str | None, Total]]) -> dict[str | None, Total]
 
 
 def put(connection: Connection, spending: Spending) -> None:
-    """Count a generation anew; the time when it began stays."""
+    """Count a generation again; the time when it began stays."""
     row: dict[str, Any] = dataclasses.asdict(spending)
     row |= {name: billionths(row[name]) for name in ("spent", "held")}
     connection.execute(

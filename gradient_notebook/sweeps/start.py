@@ -48,7 +48,7 @@ def sweep(
         pair: take the first values of all axes together, then the second, instead of all combinations.
         start: start immediately; otherwise `study.start()` does, or waiting for it; `study.detach()` in a process of its own.
         yes: agree to more than `max_images`.
-        fresh: make everything anew, whatever the archive has.
+        fresh: make everything again, whatever the archive has.
         max_images: how many images may be made without `yes`, 50 unless given.
         max_cost: the most that all of it may cost, at the session's prices; what may cost more is not begun.
         settings: where requests go, with which key, and their limits; `Settings.discover()` unless given.

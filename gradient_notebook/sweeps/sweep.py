@@ -656,7 +656,7 @@ class Sweep(Cells):
         self.notes += [f"{self._not_made:,} not made: {why} {then}"] if self._not_made else []
 
     def _made_meanwhile(self, cell: Cell) -> Reuse | bool:
-        """Return what serves a cell that somebody has made since it was planned; a fresh run makes all anew."""
+        """Return what serves a cell that somebody has made since it was planned; a fresh run makes all again."""
         if self._archive is None or self._run.fresh:
             return False
         return Reuse(self._archive, cell.identity, cell._number, is_asked=False)
