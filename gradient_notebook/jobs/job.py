@@ -376,8 +376,8 @@ class Job:
 
     @property
     def _is_begun(self) -> bool:
-        """Whether its request may have gone out, and may be billed."""
-        return self._recorder.is_begun
+        """Whether a request of it may have gone out, and may be billed: not while it waits for its turn, or to be sent again."""
+        return any(slot.is_sent for slot in self._slots)
 
     @property
     def _is_recorded(self) -> bool:
