@@ -58,6 +58,7 @@ classroom: $(VENV)/test ## thirty kernels on this machine: memory, and seconds f
 
 reliability: $(VENV)/test ## nothing lost, nothing sent twice: thousands of faults and kills, counted
 	$(IN)/python tests/bench/reliability.py
+	KILLS=50 $(IN)/python -m pytest -q tests/unit/test_budgets.py -k each_time
 
 picture: $(VENV)/test ## the README's pictures, taken anew
 	$(IN)/python tests/browser/picture.py

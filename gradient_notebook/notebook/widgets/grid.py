@@ -88,7 +88,7 @@ def state_of(sweep: Sweep) -> dict[str, Any]:
         "left_s": sweep_words.left_s(sweep),
         "elapsed_s": sweep.elapsed_s,
         "ended": sum(count for outcome, count in found.items() if outcome not in ("queued", "running")),
-        "again": sum(found.get(outcome, 0) for outcome in _RETRIED),
+        "again": sum(cell.outcome in _RETRIED and not cell._may_be_billed for cell in sweep),
         "notes": [clean(note) for note in sweep.notes],
     }
 
