@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ..api.errors import InvalidRequestError
 from ..api.events import REPORTED, ImageGenCompletedEvent, Usage
 from ..storage.archive import Archive, damage_of
 from ..storage.record import ImageRecord, Record
-from ..storage.runs import images_of
+from ..storage.runs import Kept, images_of
 from .image_slot import ImageSlot
 
 
@@ -25,6 +25,11 @@ class Answer:
     record: Record
     image: ImageRecord
     path: Path
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its original is there, as it was received."""
+        return not damage_of(self.path)
 
     def fill(self, slot: ImageSlot) -> None:
         """Let a job's slot have it, as if the service had just sent it, with the tokens that it took then."""
@@ -41,19 +46,18 @@ class Answer:
 
 def answers_of(archive: Archive, record: Record) -> list[Answer]:
     """Return the finished images of a record that are still whole."""
-    found = [
-        Answer(record, image, archive.originals / Path(image.file).name)
-        for image in record.images
-        if image.file and image.outcome == "done" and not image.is_partial
-    ]
-    return [answer for answer in found if not damage_of(answer.path)]
+    return [answer for answer in _finished(archive, ((record, image) for image in record.images)) if answer.is_whole]
 
 
 def answers_to(archive: Archive, identity: str) -> list[Answer]:
     """Return what the archive has answered this request with, the oldest first."""
+    return _finished(archive, images_of(archive.ledger, [identity]).get(identity, ()))
+
+
+def _finished(archive: Archive, kept: Iterable[Kept]) -> list[Answer]:
     return [
         Answer(record, image, archive.originals / Path(image.file).name)
-        for record, image in images_of(archive.ledger, [identity]).get(identity, ())
+        for record, image in kept
         if image.file and image.outcome == "done" and not image.is_partial
     ]
 
@@ -90,9 +94,11 @@ class Reuse:
 
     def _answers(self) -> tuple[list[Answer], list[Answer]]:
         """Return the answers that are whole, and those that have lost their original."""
-        found = answers_to(self.archive, self.identity)
-        lost = [answer for answer in found if damage_of(answer.path)]
-        return [answer for answer in found if answer not in lost], lost
+        usable: list[Answer] = []
+        lost: list[Answer] = []
+        for answer in answers_to(self.archive, self.identity):
+            (usable if answer.is_whole else lost).append(answer)
+        return usable, lost
 
 
 def _lost(answer: Answer) -> InvalidRequestError:
