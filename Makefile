@@ -7,7 +7,7 @@ PYRIGHT := 1.1
 BENCH := .venv-bench
 PEERS := openai gradient pydo httpx httpx-sse pybase64
 # A worker for each core; a file's tests share a kernel or a JupyterLab, and stay together.
-PYTEST := $(IN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST := $(IN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(if $(RERUNS),--reruns $(RERUNS) -rR)
 DEMO := demo
 QUICKSTART := notebooks/01-quickstart.ipynb
 
