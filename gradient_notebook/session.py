@@ -62,7 +62,7 @@ def _limit(name: str, text: str, **bounds: Any) -> Any:
     return _setting(Settings.__dataclass_fields__[name].default, text, **bounds)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Session:
     """What holds for this process, as `gradient_notebook.session`: each field is read and set as an attribute.
 
@@ -150,6 +150,11 @@ class Session:
         self.__dict__.update(_observers=[], _told=set())
         for name in DEFAULTS:
             setattr(self, name, SHOWN_DEFAULTS.get(name))
+
+    def __repr__(self) -> str:
+        new = {name: SHOWN_DEFAULTS.get(name) if name in DEFAULTS else one.default for name, one in FIELDS.items()}
+        changed = [f"{name}={value!r}" for name, value in self.values().items() if value != new[name]]
+        return f"<Session: {', '.join(changed) or 'all settings'}{'; all others' if changed else ''} as by default>"
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"There is no setting {name!r}. {nearest(name, FIELDS)}".rstrip())

@@ -194,12 +194,15 @@ class History(Sequence[HistoryEntry]):
 
         return record(self, path)
 
-    def delete(self) -> None:
+    def delete(self) -> int:
         """Delete all of these, records and files, for good.
 
         What runs, in whatever process, is left alone, and so is what has ended since this history was made: it is logged.
+
+        Returns:
+            How many were deleted.
         """
-        self._archive.delete(self._ids, self._unended)
+        return len(self._ids) - len(self._archive.delete(self._ids, self._unended))
 
     def prune(self, *, older_than: dt.timedelta | None = None, max_bytes: int | None = None) -> History:
         """Delete what is older, and then the oldest until the rest is small enough. Return the rest.

@@ -11,7 +11,7 @@ from ..api.fixed import FixedDict
 from .currency import in_words
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Cost:
     """What images cost together; `+` and `sum` add, and what is not known stays unknown in every sum.
 
@@ -75,6 +75,9 @@ class Cost:
 
     def __bool__(self) -> bool:
         return bool(self.unknown or any(self.amounts.values()))
+
+    def __repr__(self) -> str:
+        return f"<Cost: {self}>"
 
     def __str__(self) -> str:
         # What costs nothing is said only where nothing else is.

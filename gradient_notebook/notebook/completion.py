@@ -43,7 +43,7 @@ def _matches(shell: InteractiveShell, context: CompletionContext) -> tuple[str, 
     """Return the kind, the word that is being written, and what it may become; None outside of our cells."""
     lines = context.full_text.splitlines() or [""]
     before = lines[context.cursor_line][: context.cursor_position] if context.cursor_line < len(lines) else ""
-    in_body = context.cursor_line > 0 and lines[0].lstrip().startswith("%%imagegen")
+    in_body = any(one.lstrip().startswith("%%imagegen") for one in lines[: context.cursor_line])
     line = _MAGIC_LINE.match(before)
     if not (line or in_body):
         return None

@@ -14,7 +14,7 @@ from ..connect import replay_notice
 from ..session import DEFAULTS, FIELDS, SHOWN_DEFAULTS, session
 
 
-class SessionTrait(AnyTrait):  # type: ignore[type-arg, unused-ignore]
+class Setting(AnyTrait):  # type: ignore[type-arg, unused-ignore]
     """A field of the session, checked by the session itself."""
 
     def __init__(self, parameter: Parameter) -> None:
@@ -35,9 +35,9 @@ class SessionTrait(AnyTrait):  # type: ignore[type-arg, unused-ignore]
 
 
 _Traits: Any = type(
-    "_Traits",
+    "Session",  # as `%config ImageGen` shows it
     (Configurable,),
-    {name: SessionTrait(parameter).tag(config=True) for name, parameter in FIELDS.items()},
+    {name: Setting(parameter).tag(config=True) for name, parameter in FIELDS.items()},
 )
 
 

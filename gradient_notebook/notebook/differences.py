@@ -25,6 +25,9 @@ _PROMPT_CHARACTERS = 4_000
 """More is not compared word by word, which takes the square of it."""
 _UNKNOWN = "–"
 _PIXELS = "pixels"
+_SECONDS = "seconds"
+_NOTABLE_S = 1.0
+"""What differs by less is chance."""
 _NOT_ASKED = frozenset({"prompt", "user"})
 
 _WORD = re.compile(r"(?:[\u3040-\u30ff\u3400-\u9fff]|\w+|[^\w\s])\s*")
@@ -98,6 +101,9 @@ def differences(images: Sequence[Labeled]) -> Differences:
             rows.append(Row(name, [[(_UNKNOWN if value is None else value, False)] for value in each]))
     if any(row.name == "size" for row in rows):
         rows = [row for row in rows if row.name != _PIXELS]  # which says the same again
+    took = [one.elapsed_s for one in known if one.elapsed_s is not None]
+    if took and max(took) - min(took) < _NOTABLE_S:
+        rows = [row for row in rows if row.name != _SECONDS]
     prompt = prompts[0] if len(told) == 1 and None not in prompts else None
     return Differences(prompt or "", rows, is_known=all(one.params for one in known))
 
@@ -135,7 +141,7 @@ class _Known(NamedTuple):
         if self.cost:
             yield "cost", str(self.cost)
         if self.elapsed_s is not None:
-            yield "seconds", formatting.seconds(self.elapsed_s)
+            yield _SECONDS, formatting.seconds(self.elapsed_s)
 
 
 def _entry_of(found: Labeled) -> HistoryEntry | None:

@@ -191,6 +191,12 @@ class ImageGenMagics(Magics):
         starts = _statement_starts(lines) if any(map(_CALL.match, lines)) else ()
         return [_CALL.sub(_AWAITED, line) if at in starts else line for at, line in enumerate(lines, 1)]
 
+    @staticmethod
+    def skip_comments(lines: list[str]) -> list[str]:
+        """Let comments stand above the magic: to Python, the prompt of such a cell would be a syntax error."""
+        first = next((at for at, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+        return lines[first:] if _CELL.match("".join(lines[first : first + 1])) else lines
+
     def cell_begins(self, info: Any) -> None:
         """Note that what is transformed from now on is inside of a cell; a cell may run others."""
         if not self.in_cell:
@@ -237,6 +243,7 @@ def _statement_starts(lines: list[str]) -> set[int]:
     return {token.start[0] for token in tokens if token.type == tokenize.NAME and token.start[1] == 0}
 
 
+_CELL = re.compile(r"%%imagegen\b")
 _CALL = re.compile(r"^get_ipython\(\)\.run_(?:cell|line)_magic\('imagegen', ")
 # Found through the shell: a name of ours in the user's namespace could be overwritten, or deleted.
 _AWAITED = "await get_ipython().magics_manager.registry['ImageGenMagics'].imagegen_awaited("
@@ -249,6 +256,7 @@ def load(shell: InteractiveShell) -> None:
     magics = ImageGenMagics(shell, _settings(shell))
     shell.register_magics(magics)
     shell.configurables.append(magics.settings)
+    shell.input_transformers_cleanup.append(magics.skip_comments)
     shell.input_transformers_post.append(magics.await_in_cell)
     shell.events.register("pre_run_cell", magics.cell_begins)
     shell.events.register("post_run_cell", magics.cell_ends)
@@ -293,6 +301,7 @@ def unload(shell: InteractiveShell) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics.settings)
     shell.configurables.remove(magics)  # IPython's own Magics has put itself there
+    shell.input_transformers_cleanup.remove(magics.skip_comments)
     shell.input_transformers_post.remove(magics.await_in_cell)
     shell.events.unregister("pre_run_cell", magics.cell_begins)
     shell.events.unregister("post_run_cell", magics.cell_ends)

@@ -333,6 +333,14 @@ def test_options_go_on_behind_a_backslash(kernel: Kernel, simulator: Simulator) 
     assert (post.body["size"], post.body["quality"], post.body["prompt"]) == ("1536x1024", "low", "A cat\non a mat")
 
 
+def test_comments_may_stand_above_the_magic(kernel: Kernel, simulator: Simulator) -> None:
+    """They are no part of the prompt, which keeps its own; code there is an error, as above any cell magic."""
+    assert kernel.run(f"# draft\n\n# 2\n%%imagegen {_LOW}\n# a red house\nin the snow").status == "ok"
+    assert [post.body["prompt"] for post in simulator.posts] == ["# a red house\nin the snow"]
+    assert kernel.run(f"# draft\nx = 1\n%%imagegen {_LOW}\nA red house").status == "error"
+    assert kernel.run("# no magic\nx = 1\n# %%imagegen\n").status == "ok"
+
+
 def test_what_is_probably_a_mistake_is_done_and_noted(kernel: Kernel, simulator: Simulator) -> None:
     """Options behind the prompt are part of it; a function of Python's can be overwritten."""
     cell = kernel.run(f"%%imagegen print {_LOW}\nA red fox --size 1536x1024")
