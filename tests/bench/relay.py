@@ -101,10 +101,25 @@ class Relay:
             await asyncio.sleep(0)  # a transport closes one step later
 
     async def _accept_from(self, listening: socket.socket) -> None:
-        """Take connections; asyncio's own server would leave those behind that come while it closes."""
+        """Take connections until it is cancelled: the waiting is, never the taking.
+
+        asyncio's own server, and its `sock_accept`, leave those open that come in the moment in which they end.
+        """
         while True:
-            connection, _ = await self._loop.sock_accept(listening)
-            self._accepted(*await asyncio.open_connection(sock=connection))
+            await self._readable(listening)
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                connection, _ = listening.accept()
+                connection.setblocking(False)
+                self._accepted(*await asyncio.open_connection(sock=connection))
+
+    async def _readable(self, listening: socket.socket) -> None:
+        """Wait until there is a connection to take."""
+        comes = asyncio.Event()
+        self._loop.add_reader(listening, comes.set)
+        try:
+            await comes.wait()
+        finally:
+            self._loop.remove_reader(listening)
 
     def _accepted(self, reader: StreamReader, writer: StreamWriter) -> None:
         fate = fate_of(self._chance)

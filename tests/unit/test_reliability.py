@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gc
+import random
+import socket
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +69,13 @@ def counts(figures: Iterable[Figure]) -> dict[str, float]:
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """What these tests leave behind is found here, and in no test that happens to run when it is collected."""
+    yield
+    gc.collect()
+
+
 def defects(figures: Iterable[Figure]) -> list[Figure]:
     return [figure for figure in figures if figure.is_defect]
 
@@ -92,6 +104,20 @@ def test_streams_are_the_same_however_they_are_cut() -> None:
 def test_a_kernel_keeps_nothing_of_the_generations_that_are_over() -> None:
     """No widget stays open, and the history has each."""
     assert defects(generations.figures(4)) == []
+
+
+def test_the_relay_leaves_no_connection_open() -> None:
+    """One that comes in the very moment in which nobody listens any more is closed, or refused."""
+    is_late = threading.Event()
+    with warnings.catch_warnings(record=True) as unclosed:
+        warnings.simplefilter("always")
+        with relay.Relay(9, random.Random(1)) as there:
+            there._loop.call_soon_threadsafe(is_late.wait)
+            there._loop.call_soon_threadsafe(there._leaves.set)
+            with socket.create_connection((relay.HOST, int(there.url.rpartition(":")[2]))):
+                is_late.set()
+        gc.collect()
+    assert [str(found.message) for found in unclosed] == []
 
 
 # A count that cannot be anything but zero says nothing
