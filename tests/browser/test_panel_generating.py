@@ -31,6 +31,23 @@ def test_focus_stays_in_the_prompt_and_progress_is_announced(panel: Panels) -> N
     assert seen.page.evaluate("window.heard") == heard
 
 
+def test_a_click_is_meant_for_what_was_pressed(panel: Panels) -> None:
+    """Where the form moves under a pointer that is down, the click counts; where the pointer moves away, it does not."""
+    seen = panel()
+    seen.prompt.fill("a fox")
+    seen.button("Generate").hover()
+    seen.page.mouse.down()
+    seen.prompt.evaluate("e => e.style.marginTop = '200px'")
+    seen.page.mouse.up()
+    seen.done("a fox")
+    seen.button("Generate").hover()
+    seen.page.mouse.down()
+    seen.page.mouse.move(5, 5)
+    seen.page.mouse.up()
+    seen.make("a hen")
+    assert seen.sent == ["a fox", "a hen"]
+
+
 def test_two_generations_at_once(panel: Panels) -> None:
     """Each has its thumbnail and its end; cancelling one leaves the other."""
     seen = panel()

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { shownBy } from "../../gradient_notebook/notebook/widgets/form.mjs";
+import { PanelForm, shownBy } from "../../gradient_notebook/notebook/widgets/form.mjs";
 
 /** @param {Record<string, unknown>} traits */
 const control = (traits) => ({ get: (name) => traits[name] });
@@ -17,4 +17,12 @@ test("A list says the words that are selected, not their index", () => {
 
 test("A list without a selection says nothing", () => {
   assert.equal(shownBy(control({ index: null, _options_labels: ["auto"] })), undefined);
+});
+
+test("Without a kernel, Generate says that nothing was sent", () => {
+  /** @type {{ what: string }[]} */
+  const told = [];
+  const view = { connected: false, tell: (/** @type {{ what: string }} */ note) => told.push(note) };
+  PanelForm.prototype.generate.call(/** @type {any} */ ({ view }));
+  assert.deepEqual(told.map(({ what }) => what), ["Nothing was sent: the kernel has stopped."]);
 });

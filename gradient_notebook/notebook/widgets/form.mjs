@@ -15,6 +15,8 @@
  */
 
 const PATIENCE_MS = 600;
+/** How far a pointer may slip between going down and coming up, in CSS pixels, and still mean what it went down on. */
+const SLIP_PX = 8;
 const FOLD = ".jupyter-widget-Collapse-header";
 const FORM_BUTTON = "[class*='gradient-form-']";
 
@@ -75,6 +77,8 @@ export class PanelForm {
   patience = undefined;
   /** @type {{ input: HTMLInputElement, words: string } | undefined} */
   typed = undefined;
+  /** @type {{ button: HTMLElement, x: number, y: number } | undefined} */
+  held = undefined;
   picker = document.createElement("input");
 
   /** @param {PanelView} view */
@@ -87,6 +91,7 @@ export class PanelForm {
     window.addEventListener("input", (event) => this.noteTyped(event), { capture: true, signal });
     window.addEventListener("focusout", (event) => this.left(event), { capture: true, signal });
     window.addEventListener("pointerdown", (event) => this.openList(event), { capture: true, signal });
+    window.addEventListener("pointerdown", (event) => this.hold(event), { capture: true, signal });
     // The notebook would take a file that is dropped for its own.
     for (const name of /** @type {const} */ (["dragenter", "dragover", "dragleave", "drop"])) {
       window.addEventListener(name, (event) => this.dragged(event), { capture: true, signal });
@@ -137,10 +142,33 @@ export class PanelForm {
     }
   }
 
+  /** @param {MouseEvent} event @returns {HTMLElement | null} */
+  buttonAt(event) {
+    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest?.(FORM_BUTTON));
+    return button && this.isOfPanel(event) ? button : null;
+  }
+
+  /** Note what a pointer goes down on. @param {PointerEvent} event */
+  hold(event) {
+    const button = this.buttonAt(event);
+    this.held = button ? { button, x: event.clientX, y: event.clientY } : undefined;
+  }
+
+  /**
+   * The button that a click is meant for. The form may move under a pointer that is down, as when the kernel says something
+   * in it: the click is then none of the button's, but of what is around it and what the pointer comes up on.
+   * @param {MouseEvent} event
+   */
+  meantBy(event) {
+    const { held } = this;
+    const slip = held && event.detail ? Math.hypot(event.clientX - held.x, event.clientY - held.y) : Infinity;
+    return this.buttonAt(event) ?? (held && slip <= SLIP_PX && this.panel?.contains(held.button) ? held.button : null);
+  }
+
   /** @param {MouseEvent} event */
   clicked(event) {
-    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest?.(FORM_BUTTON));
-    if (!button || !this.isOfPanel(event)) return;
+    const button = this.meantBy(event);
+    if (!button) return;
     swallow(event);
     if (event.detail > 1) return; // the second half of a double click is no second wish
     if (button.classList.contains("gradient-form-generate")) this.generate();
@@ -178,7 +206,12 @@ export class PanelForm {
 
   /** One click is one generation: a busy kernel would take each of several. */
   generate() {
-    if (this.patience || !this.view.connected || this.isCorrected()) return;
+    if (!this.view.connected) {
+      const advice = "Run the cell of this panel again.";
+      this.view.tell({ kind: "failed", what: "Nothing was sent: the kernel has stopped.", advice });
+      return;
+    }
+    if (this.patience || this.isCorrected()) return;
     this.view.model.send({ type: "generate", form: this.values() });
     this.patience = setTimeout(() => this.wait(), PATIENCE_MS);
     this.generateButton?.setAttribute("aria-busy", "true");
