@@ -26,7 +26,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 import gradient_notebook as gn
-from gradient_notebook.api import retry
+from gradient_notebook.api import bounds, retry
 from gradient_notebook.connect import discover
 from gradient_notebook.jobs import event_loop
 from gradient_notebook.simulator import Simulator
@@ -468,8 +468,12 @@ ENDLESS = {
     "name",
     [name if name in ("a line", "an image") else pytest.param(name, marks=pytest.mark.slow) for name in ENDLESS],
 )
-def test_an_endless_answer_is_left(configured: Simulator, tmp_path: Path, name: str) -> None:
+def test_an_endless_answer_is_left(
+    configured: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """What has no end fills no memory: it is an error at some size, and the client hangs up."""
+    for bound in ("MAX_TEXT_BYTES", "MAX_IMAGE_BYTES", "MAX_WAITING_BYTES"):  # in `test_bounds` they are what they are
+        monkeypatch.setattr(bounds, bound, getattr(bounds, bound) // 32)
     configured.script([ENDLESS[name] | {"headers": {"x-request-id": "req-7"}}])
     job = ended_soon(STREAM)
     error = raised(job)

@@ -174,8 +174,12 @@ def test_an_image_that_is_shown_before_it_is_kept_is_counted(tmp_path: Path) -> 
     assert found["posts without a record"] > 0
 
 
-def test_what_a_process_of_a_sweep_sends_again_is_counted() -> None:
+def test_what_a_process_of_a_sweep_sends_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that makes also what was sent without an answer is found out by kills."""
+    # Killed when it has just sent something, which the service takes its time for: something then has no answer yet.
+    monkeypatch.setattr(runners, "IMAGE_S", 0.5)
+    monkeypatch.setattr(runners, "SPREAD_S", 0.0)
+    monkeypatch.setattr(runners, "CELLS_A_KILL", 8)
     assert counts(runners.figures(3, unknown=True))["second posts of a cell"] > 0
 
 
