@@ -199,4 +199,4 @@ def test_a_failed_adoption_moves_nothing(tmp_path: Path) -> None:
 def test_prunes_of_what_runs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where what runs, or has just ended, is deleted like anything else, images are lost that nobody has seen."""
     monkeypatch.setattr(ledger_module, "_is_arriving", lambda *_: False)
-    assert any(figure.count for figure in prunes.figures(60) if "LOST" in figure.what)
+    assert any(figure.count for figure in prunes.figures(30) if "LOST" in figure.what)
