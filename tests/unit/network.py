@@ -45,6 +45,13 @@ class Listener:
             self._serve(connection)
 
 
+def more_of(connection: socket.socket) -> bytes:
+    """Return the next bytes. Raises ConnectionError where the client has left: who went on asking would never end."""
+    if not (data := connection.recv(65_536)):
+        raise ConnectionError("The client has left.")
+    return data
+
+
 def pass_on(one: socket.socket, port: int) -> None:
     """Carry bytes both ways between a connection and a port of this machine until either side hangs up."""
     with socket.create_connection(("127.0.0.1", port)) as other:
@@ -73,7 +80,7 @@ class Proxy(Listener):
     def _dig(self, connection: socket.socket) -> None:
         head = b""
         while b"\r\n\r\n" not in head:
-            head += connection.recv(65_536)
+            head += more_of(connection)
         self.asked.append(head.split()[1].decode())
         connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         pass_on(connection, self._to_port)

@@ -22,7 +22,7 @@ from gradient_notebook.notebook.formatting import NOTEBOOK
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.faults import BASE64_FORMS, BY_ADDRESS, PACKED
 
-from .network import Listener
+from .network import Listener, more_of
 
 KEY = "sk-do-for-tests-only"
 PLAIN: dict[str, Any] = {}
@@ -504,7 +504,7 @@ def sent_as(body: bytes, *, length: int | None = None, silent: bool = False) -> 
         connection.settimeout(30)
         asked = b""
         while b"hills" not in asked:
-            asked += connection.recv(65_536)
+            asked += more_of(connection)
         connection.sendall(head.encode() + body)
         while silent and connection.recv(65_536):
             pass
@@ -519,7 +519,7 @@ def got(answer: bytes) -> Callable[[socket.socket], None]:
         connection.settimeout(30)
         asked = b""
         while b"\r\n\r\n" not in asked:
-            asked += connection.recv(65_536)
+            asked += more_of(connection)
         connection.sendall(answer)
 
     return serve

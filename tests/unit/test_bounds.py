@@ -31,7 +31,7 @@ from gradient_notebook.connect import discover
 from gradient_notebook.jobs.runner import client_for
 from gradient_notebook.storage.archive import Archive, get_default
 
-from .network import Listener
+from .network import Listener, more_of
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name for name in vars(bounds) if name.startswith("MAX_")]
@@ -82,11 +82,11 @@ class Server(Listener):
     def _answer(self, link: socket.socket) -> None:
         request = b""
         while b"\r\n\r\n" not in request:
-            request += link.recv(65_536)
+            request += more_of(link)
         head, _, body = request.partition(b"\r\n\r\n")
         length = int((re.findall(rb"(?i)content-length: (\d+)", head) or [b"0"])[0])
         while len(body) < length:
-            body += link.recv(65_536)
+            body += more_of(link)
         (self.posts if head.startswith(b"POST") else self.gets).append(head)
         try:
             for piece in self._pieces() if callable(self._pieces) else self._pieces:

@@ -39,6 +39,8 @@ from gradient_notebook.api.settings import Settings
 from gradient_notebook.connect import discover
 from gradient_notebook.simulator import Simulator
 
+from .network import more_of
+
 KEY = "sk-do-for-tests-only"
 STREAM = {"stream": True, "partial_images": 1}
 NO_HEADERS = dict.fromkeys(["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"])
@@ -221,18 +223,13 @@ class Raw:
         """Return one whole request."""
         data = b""
         while b"\r\n\r\n" not in data:
-            data += self._more(connection)
+            data += more_of(connection)
         head, _, body = data.partition(b"\r\n\r\n")
         lengths = [line.split(b":")[1] for line in head.lower().splitlines() if line.startswith(b"content-length")]
         while len(body) < int(lengths[0] if lengths else 0):
-            body += self._more(connection)
+            body += more_of(connection)
         self.received.append(head.splitlines()[0])
         return body
-
-    def _more(self, connection: socket.socket) -> bytes:
-        if not (data := connection.recv(65_536)):
-            raise ConnectionError("The client has left.")
-        return data
 
 
 def reset_early(connection: socket.socket) -> None:
