@@ -10,7 +10,7 @@ import ssl
 import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -167,7 +167,8 @@ class Transport:
 
         until_s = asyncio.get_running_loop().time() + _longest_s(settings, method)
         with translate_errors(settings, is_sent=is_sent):
-            async with asyncio.timeout_at(until_s):
+            async with _watched() as watch, asyncio.timeout_at(until_s):
+                request.extensions["trace"] = watch
                 auth = _KeyAuth(self._settings.key)
                 # Said also to a client that is the user's, and may be made to follow redirects.
                 response = await http.send(request, stream=True, auth=auth, follow_redirects=False)
@@ -185,10 +186,11 @@ class Transport:
         silence_s = min(self._settings.read_timeout_s, bounds.MAX_FETCH_SILENCE_S)
         timeout = httpx.Timeout(silence_s, connect=min(silence_s, self._settings.connect_timeout_s))
         try:
-            # Made by hand: a client would add its own headers, and the user's may have a key or cookies among them.
-            steps = {"timeout": timeout.as_dict(), "trace": _watching(check)}
-            request = httpx.Request("GET", url, headers=_FOR_A_PICTURE, extensions=steps)
             async with AsyncExitStack() as stack:
+                watch = await stack.enter_async_context(_watched(check))
+                # Made by hand: a client would add its own headers, and the user's may have a key or cookies among them.
+                steps = {"timeout": timeout.as_dict(), "trace": watch}
+                request = httpx.Request("GET", url, headers=_FOR_A_PICTURE, extensions=steps)
                 # One of its own for each: nothing that a stranger's server sets or keeps open stays.
                 http = self._given
                 if http is None:
@@ -234,23 +236,30 @@ class Transport:
         return httpx.AsyncClient(mounts=mounts, cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())), **options)
 
 
-def _watching(check: ConnectionCheck) -> Callable[[str, Mapping[str, Any]], Any]:
-    """Return what httpcore tells of each step of a request: `check` sees a connection before anything is sent on it."""
+@asynccontextmanager
+async def _watched(check: ConnectionCheck | None = None) -> AsyncIterator[Callable[[str, Mapping[str, Any]], Any]]:
+    """Give what httpcore tells each step of a request to: `check` sees a connection before anything is sent on it.
+
+    A connection of a request that fails is closed, which httpcore leaves open where one is given up in its handshake.
+    """
     host = ""
+    opened: list[Any] = []
 
     async def watch(step: str, about: Mapping[str, Any]) -> None:
         nonlocal host
         if step.endswith("connect_tcp.started"):
             host = about["host"]
         elif step.endswith("connect_tcp.complete"):
-            stream = about["return_value"]
-            try:
-                check(host, stream.get_extra_info("server_addr")[0])
-            except BaseException:
-                await stream.aclose()
-                raise
+            opened.append(about["return_value"])
+            if check:
+                check(host, opened[-1].get_extra_info("server_addr")[0])
 
-    return watch
+    try:
+        yield watch
+    except BaseException:
+        for stream in opened:
+            await stream.aclose()
+        raise
 
 
 async def _fetched(response: httpx.Response, at_most: int) -> Fetched:

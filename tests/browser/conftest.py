@@ -104,7 +104,7 @@ def pages(
                 found = NotebookPage(elsewhere, lab, name, front_end=front_end)
             else:
                 found = shared(front_end)
-                found.set_width(WIDTH)
+                found.set_size(WIDTH, HEIGHT)
                 found.set_theme("Light")
                 found.set_cells(cells)
             found.page.on("pageerror", crashed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import io
 import logging
 import os
@@ -601,6 +602,27 @@ def test_a_connection_that_nobody_accepts_is_interrupted(listener: Listener) -> 
             cancelled(job)
             assert until_its_end(connection).startswith(b"POST /v1/images/generations")
     assert_nobody_connects(listener)
+
+
+def test_a_handshake_is_interrupted(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled before anything is agreed upon, a connection is closed by that, and by no collection of garbage."""
+    monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", f"https://127.0.0.1:{listener.address[1]}")
+    with nothing_left_behind(), uncollected():
+        job = order(STREAM)
+        with listener.accepted() as connection:
+            assert connection.recv(1) == b"\x16"
+            cancelled(job)
+            until_its_end(connection)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Nothing is closed because nobody knows of it any more."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def until_somebody_connects() -> None:
