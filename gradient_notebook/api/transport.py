@@ -167,7 +167,7 @@ class Transport:
 
         until_s = asyncio.get_running_loop().time() + _longest_s(settings, method)
         with translate_errors(settings, is_sent=is_sent):
-            async with _watched() as watch, asyncio.timeout_at(until_s):
+            async with _watched(is_ours=self._given is None) as watch, asyncio.timeout_at(until_s):
                 request.extensions["trace"] = watch
                 auth = _KeyAuth(self._settings.key)
                 # Said also to a client that is the user's, and may be made to follow redirects.
@@ -187,7 +187,7 @@ class Transport:
         timeout = httpx.Timeout(silence_s, connect=min(silence_s, self._settings.connect_timeout_s))
         try:
             async with AsyncExitStack() as stack:
-                watch = await stack.enter_async_context(_watched(check))
+                watch = await stack.enter_async_context(_watched(check, is_ours=self._given is None))
                 # Made by hand: a client would add its own headers, and the user's may have a key or cookies among them.
                 steps = {"timeout": timeout.as_dict(), "trace": watch}
                 request = httpx.Request("GET", url, headers=_FOR_A_PICTURE, extensions=steps)
@@ -237,10 +237,13 @@ class Transport:
 
 
 @asynccontextmanager
-async def _watched(check: ConnectionCheck | None = None) -> AsyncIterator[Callable[[str, Mapping[str, Any]], Any]]:
+async def _watched(
+    check: ConnectionCheck | None = None, *, is_ours: bool
+) -> AsyncIterator[Callable[[str, Mapping[str, Any]], Any]]:
     """Give what httpcore tells each step of a request to: `check` sees a connection before anything is sent on it.
 
     A connection of a request that fails is closed, which httpcore leaves open where one is given up in its handshake.
+    Where the client is the user's, it may carry other requests by then: HTTP/2 does.
     """
     host = ""
     opened: list[Any] = []
@@ -250,9 +253,15 @@ async def _watched(check: ConnectionCheck | None = None) -> AsyncIterator[Callab
         if step.endswith("connect_tcp.started"):
             host = about["host"]
         elif step.endswith("connect_tcp.complete"):
-            opened.append(about["return_value"])
-            if check:
-                check(host, opened[-1].get_extra_info("server_addr")[0])
+            stream = about["return_value"]
+            if is_ours:
+                opened.append(stream)
+            try:
+                if check:
+                    check(host, stream.get_extra_info("server_addr")[0])
+            except BaseException:
+                await stream.aclose()
+                raise
 
     try:
         yield watch
