@@ -111,7 +111,7 @@ def test_an_example_runs(
     example: Any, configured: Simulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And shows what it says, on a machine where each image takes as long as another."""
-    monkeypatch.setattr(gn.Job, "_working_s", 1.0)
+    monkeypatch.setattr(gn.HistoryEntry, "elapsed_s", 1.0)
     try:
         failed = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, clear_globs=False).failed
     finally:
