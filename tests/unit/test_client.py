@@ -25,7 +25,7 @@ from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.api.retry import Wait
 from gradient_notebook.api.settings import Settings
-from gradient_notebook.api.transport import Transport
+from gradient_notebook.api.transport import Transport, _watched
 from gradient_notebook.connect import discover
 from gradient_notebook.simulator import Simulator
 
@@ -249,6 +249,25 @@ def test_nobody_listening_is_said_to_be_unsent(monkeypatch: pytest.MonkeyPatch, 
         run(generate(discover(max_retries=0)))
     assert type(caught.value) is gn.APIConnectionError
     assert (caught.value.sent, caught.value.may_be_billed) == (False, False)
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "the user's own"])
+def test_a_request_that_fails_closes_its_connection_where_it_is_its_own(is_ours: bool) -> None:
+    """On a connection of the user's client others may be under way, as with HTTP/2: they have been paid for."""
+    closed: list[Any] = []
+
+    class Stream:
+        async def aclose(self) -> None:
+            closed.append(self)
+
+    async def fail() -> None:
+        async with _watched(is_ours=is_ours) as watch:
+            await watch("connection.connect_tcp.complete", {"return_value": Stream()})
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        run(fail())
+    assert len(closed) == is_ours
 
 
 @pytest.fixture
