@@ -176,6 +176,11 @@ def restored(name: str = "otter") -> Panel:
     return panel
 
 
+def timeless(caption: list[str]) -> list[str]:
+    """Return a caption without its seconds: a job and its record end one after the other."""
+    return [words for words in caption if not words.endswith(" s")]
+
+
 def test_a_panel_comes_back_with_its_last_results(
     panel: Panel, configured: Simulator, shell: InteractiveShell, wire: Wire
 ) -> None:
@@ -193,11 +198,11 @@ def test_a_panel_comes_back_with_its_last_results(
         job = panel.generate()
         job.exception()
         originals += [slot.image_bytes for slot in job._slots if slot.image_bytes]
-    captions = [state["caption"] for state in panel._gallery.finished[1:]]
+    captions = [timeless(state["caption"]) for state in panel._gallery.finished[1:]]
     shell.user_ns.pop("otter")
     again = restored()
     assert [state["prompt"] for state in again._gallery.finished] == ["An owl", "A fox"]
-    assert [state["caption"] for state in again._gallery.finished] == captions
+    assert [timeless(state["caption"]) for state in again._gallery.finished] == captions
     assert again._results.original("1", 0)[1] == originals[0]
     assert shell.user_ns["otter"].getpixel((0, 0)) == again.image.getpixel((0, 0)) == (0, 0, 255)
     assert len(configured.posts) == 3
