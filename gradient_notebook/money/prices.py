@@ -28,6 +28,8 @@ PER_IMAGE = "per_image"
 ABOUT = ("currency", "source", "date")
 _HIGHEST = Decimal(10_000_000)
 _MILLION = 1_000_000
+_NAMED = 3
+"""How many qualities and sizes a message names."""
 PROMPT_TOKENS_BESIDE = 100
 """Tokens that a service may count for a request beside those of its prompt, at most."""
 EXAMPLE = "prices={'gpt-image-1': {'input_text_tokens': 5, 'output_image_tokens': 40}}"
@@ -81,6 +83,17 @@ class Price:
         tokens = estimated_output_tokens(params)
         costs = [self.of_tokens(count) for count in tokens or ()]
         return (costs[0], costs[1]) if costs and costs[0] is not None and costs[1] is not None else None
+
+    def missing(self, params: ImageGenerateParams) -> str:
+        """Return in words what is missing to know what a request costs; empty where nothing is."""
+        if self.bounds(params) is not None:
+            return ""
+        if self.per_image:
+            lacking = [" ".join(look) for look in _looks(params) if self.of_image(*look) is None]
+            more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+            return f"the prices of {self.models} have none per image for {', '.join(lacking[:_NAMED])}{more}"
+        look = f"quality {params.effective('quality')} and size {params.effective('size')}"
+        return f"it is not known how many tokens an image of {params.model} takes at {look}"
 
     def most_of_one(self, params: ImageGenerateParams) -> Decimal | None:
         """Return the most that one image of a request may cost, its prompt included; None where nobody knows."""

@@ -47,7 +47,7 @@ def sheet_of(sweep: Sweep) -> dict[str, str]:
 def words(sweep: Sweep) -> dict[str, str]:
     """Return the line of totals, and what else there is to say, as something to display."""
     below = html.line([sweep_words.title(sweep), *sweep_words.line(sweep)])
-    planned = dict.fromkeys(sweep.plan.prompts if sweep.status == "planned" else ())
+    planned = dict.fromkeys(sweep.plan.first if sweep.status == "planned" else ())
     notes = [clean(note) for note in [*planned, *sweep.notes]]
     said = "".join(f'<div style="{html.QUIET}">{escape(note)}</div>' for note in notes)
     return {

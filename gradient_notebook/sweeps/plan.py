@@ -12,7 +12,9 @@ from ..money.cost import Cost
 from ..session import session
 from ..storage.archive import Archive
 from ..storage.runs import typical
+from .axes import PROMPT
 from .cell import Cell
+from .layout import cell_words
 
 _FIRST = 3
 _PROMPT_CHARACTERS = 100
@@ -32,6 +34,7 @@ class Plan:
         byte_count: bytes on disk, about.
         seconds: how long it takes at the session's concurrency, about; None where nothing like it was made before.
         prompts: the first ones that are sent.
+        labels: what each of these is on its axes, in words.
 
     >>> from gradient_notebook import sweep
     >>> plan = sweep("A red fox in {{style}}", style=["ink", "oil"], quality="low", start=False).plan
@@ -47,9 +50,15 @@ class Plan:
     byte_count: int
     seconds: float | None
     prompts: tuple[str, ...]
+    labels: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([" · ".join(self.facts), *(f"  {prompt}" for prompt in self.prompts)])
+        return "\n".join([" · ".join(self.facts), *(f"  {line}" for line in self.first)])
+
+    @property
+    def first(self) -> list[str]:
+        """The first requests, each by its labels and its prompt."""
+        return [": ".join(filter(None, told)) for told in zip(self.labels, self.prompts, strict=True)]
 
     @property
     def facts(self) -> list[str]:
@@ -89,6 +98,7 @@ def plan_of(cells: Sequence[Cell], archive: Archive | None, *, billed: bool = Tr
         byte_count=sum((found[1] if (found := usual[kind]) else _USUAL_BYTES) * count for kind, count in kinds.items()),
         seconds=sum(seconds) / min(session.concurrency, max(1, len(left))) if len(seconds) == len(kinds) else None,
         prompts=tuple(shortened(clean(cell.prompt), _PROMPT_CHARACTERS) for cell in left[:_FIRST]),
+        labels=tuple(_labels(cell) for cell in left[:_FIRST]),
     )
 
 
@@ -106,6 +116,12 @@ def _cost_of(cells: Sequence[Cell], *, billed: bool) -> tuple[Cost, Cost] | None
             least.append(Cost(unknown=params.n))
             most.append(Cost(unknown=params.n))
     return Cost.total(least), Cost.total(most)
+
+
+def _labels(cell: Cell) -> str:
+    """Return what a cell is on its axes; a prompt that is its own label is not said twice."""
+    is_named = not cell.prompt.startswith(str(cell.axes.get(PROMPT, "")).rstrip("…"))
+    return cell_words({name: label for name, label in cell.axes.items() if name != PROMPT or is_named})
 
 
 def _duration(seconds: float) -> str:

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from ..api.errors import BudgetExceededError, InvalidRequestError
+from ..api.errors import BudgetExceededError, GradientNotebookError, InvalidRequestError
 from ..api.settings import Settings
 from ..api.text import SHORT, clean
 from ..connect import discover
-from ..session import MAX_COST
+from ..session import MAX_COST, session
 from ..storage.archive import get_default
 from .axes import MAX_IMAGES, Axes, axes_of
-from .plan import Plan
 from .sweep import Sweep, new_sweep
 from .table import is_table, rows_of
 
@@ -77,7 +76,7 @@ def sweep(
     if made.plan.to_make > limit and not yes:
         raise _too_many(made.plan.to_make, limit, str(made.plan))
     if most is not None:
-        _check_cost(made.plan, most)
+        _check_cost(made, most)
     return made.start() if start and made.plan.to_make else made
 
 
@@ -108,20 +107,36 @@ def _limit(max_images: Any) -> int:
     return max_images
 
 
-def _check_cost(plan: Plan, most: float) -> None:
+def _check_cost(made: Sweep, most: float) -> None:
     """Raise BudgetExceededError where it may cost more, or nobody knows how much."""
+    plan = made.plan
     if not plan.to_make:
         return
     bound = plan.cost[1] if plan.cost else None
     if bound is None or bound.unknown or bound.amount is None:
-        what = f"max_cost={most:g}: what this may cost is not known"
-        advice = f"Set prices, and name size and quality.\n{plan}"
-    elif bound.amount > Decimal(str(most)):
+        raise _cost_unknown(made, most)
+    if bound.amount > Decimal(str(most)):
         what = f"max_cost={most:g}: this may cost {bound}"
         advice = f"Pass a higher max_cost, or vary less.\n{plan}"
-    else:
-        return
-    raise BudgetExceededError(what, advice, param="max_cost", sent=False)
+        raise BudgetExceededError(what, advice, param="max_cost", sent=False)
+
+
+def _cost_unknown(made: Sweep, most: float) -> BudgetExceededError:
+    """Return the error of a sweep of which nobody knows what it may cost: by what is missing, for that is what to give."""
+    what = f"max_cost={most:g}: the most that this may cost is not known"
+    for cell in made:
+        if cell.has_ended:
+            continue
+        params = cell.params
+        if missing := session.missing_price(params.model):
+            words = GradientNotebookError.phrases["set_prices"]
+            return BudgetExceededError(f"{what}: {missing}", f"{words}\n{made.plan}", param="max_cost", sent=False)
+        price = session.price_of(params.model, billed=made._settings.is_billed)
+        if price and (missing := price.missing(params)):
+            words = "Add it, or '*' for all others." if price.per_image else "Set a price per_image for it."
+            told = f"{what}: {missing} (cell {cell.index})"
+            return BudgetExceededError(told, f"{words}\n{made.plan}", param="max_cost", sent=False)
+    return BudgetExceededError(what, f"The prices have several currencies.\n{made.plan}", param="max_cost", sent=False)
 
 
 def _too_many(count: int, limit: int, plan: str = "") -> InvalidRequestError:

@@ -144,7 +144,7 @@ def test_a_dry_run_shows_the_plan(kernel: Kernel, simulator: Simulator) -> None:
     """Also of more than may be made; nothing is sent."""
     cell = kernel.run("%%imagegen --vary i=@range(60) --quality low --dry-run\nA {{i}}")
     assert cell.printed.startswith("60 images to make · ")
-    assert cell.printed.endswith("  A 0\n  A 1\n  A 2\nNothing was sent.\n")
+    assert cell.printed.endswith("  i 0: A 0\n  i 1: A 1\n  i 2: A 2\nNothing was sent.\n")
     assert simulator.posts == []
 
 

@@ -309,16 +309,62 @@ def test_what_runs_gives_back_what_it_did_not_cost(configured: Simulator) -> Non
 
 
 def test_a_sweep_that_may_cost_too_much_is_not_begun(configured: Simulator) -> None:
-    """What it may cost is told with its plan; without prices nobody knows."""
-    configure(model="openai-gpt-image-2")
-    with pytest.raises(BudgetExceededError, match=r"(?s)not known.*3 images to make"):
-        numbered(3, max_cost=2)
-    configure(prices=PER_IMAGE)
+    """What it may cost is told with its plan."""
+    configure(model="openai-gpt-image-2", prices=PER_IMAGE)
     with pytest.raises(BudgetExceededError, match=r"(?s)this may cost \$3\.00.*3 images to make"):
         numbered(3, max_cost=2.99)
     assert configured.posts == []
     assert numbered(3, max_cost=3).result().outcomes == {"done": 3}
     assert numbered(3, max_cost=0).outcomes == {"done": 3}  # nothing is to be made
+
+
+_OF_QUALITIES = {"openai-gpt-image-1": {"per_image": {"low": 0.01, "high": 0.2}}}
+_OF_TOKENS = {"input_text_tokens": 5, "output_image_tokens": 40}
+
+
+@pytest.mark.parametrize(
+    ("prices", "asked", "said"),
+    [
+        (None, {}, r"not known: no prices are set\nSet yours"),
+        (
+            _OF_QUALITIES,
+            {"model": "openai-gpt-image-2"},
+            "not known: the prices that are set have none for openai-gpt-im",
+        ),
+        (
+            _OF_QUALITIES,
+            {"quality": ["low", "medium"], "size": "1024x1024"},
+            r"for medium 1024x1024 \(cell 1\)\nAdd it",
+        ),
+        (_OF_QUALITIES, {"size": "1024x1024"}, r"none per image for medium 1024x1024 \(cell 0\)\nAdd it"),
+        (
+            _OF_TOKENS,
+            {"model": "fal-ai/flux/schnell"},
+            "tokens an image of fal-ai/flux/schnell takes.*\nSet a price per_im",
+        ),
+    ],
+)
+def test_what_is_missing_of_a_cost_is_named(configured: Simulator, prices: Any, asked: Any, said: str) -> None:
+    """Prices, the price of a model, of a quality and size, or of its tokens: exactly what is to be given, and the plan."""
+    configure(model="openai-gpt-image-1", prices=prices)
+    with pytest.raises(BudgetExceededError, match=rf"(?s)max_cost=2: the most.*{said}.*to make"):
+        sweep("A hill", max_cost=2, **asked)
+    assert configured.posts == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"a": ["fox", "owl"], "quality": ["low"]}, ["fox · low: a fox", "owl · low: a owl"]),
+        ({"prompt": {"plain": "A fox", "long": "A very red fox"}}, ["plain: A fox", "long: A very red fox"]),
+        ({"prompt": ["A fox", "An owl"]}, ["A fox", "An owl"]),
+        ({"a": "fox", "repeat": 2}, ["a fox", "a fox"]),
+    ],
+)
+def test_a_plan_names_its_first_requests_by_their_labels(configured: Simulator, asked: Any, said: list[str]) -> None:
+    """And by their prompts; a prompt that is its own label is not said twice."""
+    plan = sweep(asked.pop("prompt", "a {{a}}"), start=False, **asked).plan
+    assert str(plan).splitlines()[1:] == [f"  {line}" for line in said]
 
 
 def test_what_somebody_has_made_meanwhile_is_not_made_again(configured: Simulator) -> None:

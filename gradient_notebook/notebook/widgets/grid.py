@@ -60,7 +60,7 @@ def plan_of(sweep: Sweep) -> dict[str, Any]:
     shapes = {shape_of(cell.params) for cell in sweep[: MOST_CELLS : _stride(len(sweep))]}
     return {
         "title": sweep_words.title(sweep),
-        "prompts": list(dict.fromkeys(sweep.plan.prompts)),
+        "prompts": list(dict.fromkeys(sweep.plan.first)),
         "count": min(len(sweep), MOST_CELLS),
         "whole": len(sweep),
         # 0: it is not known before the first picture. Of several none fits all.
