@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import NamedTuple
 
 import pybase64
 
 from ..api.images import extension
 from ..api.text import clean, shortened
 from ..sweeps.cell import Cell
-from ..sweeps.sweep import Sweep
-from . import html, sweep_words, thumbnails
-from .grid_layout import Layout, layout_of
+from ..sweeps.cells import Cells
+from ..sweeps.layout import Layout, layout_of
+from ..sweeps.marks import marks_of
+from . import formatting, html, sweep_words, thumbnails
 
 MOST_CELLS = 60
 """More would be too small, or too much for a notebook; how many are left out is said."""
@@ -26,16 +28,16 @@ _TILE_PX = 150
 _LABEL_CHARACTERS = 80
 
 
-def sheet_of(sweep: Sweep) -> dict[str, str]:
-    """Return a sweep as HTML with small pictures, and as text."""
-    layout = layout_of(sweep)
+def sheet_of(sweep: Cells) -> dict[str, str]:
+    """Return a sweep, or some of its cells, as HTML with small pictures, and as text."""
+    layout = layout_of(sweep._cells, sweep._axes)
     rows = max(1, MOST_CELLS // layout.across) if not layout.wraps else len(layout.rows)
     cells = sweep._cells[: min(MOST_CELLS, rows * layout.across)]
     if not any(cell.has_ended for cell in cells):
         cells = []  # nothing to look at
-    pictures = _pictures(sweep, cells)
+    shown = _Shown(_pictures(cells), marks_of(cells))
     left = len(sweep) - len(cells)
-    table = _wrapped(layout, cells, pictures) if layout.wraps else _table(layout, cells, pictures)
+    table = _wrapped(layout, cells, shown) if layout.wraps else _table(layout, cells, shown)
     more = f"<div>{left:,} more are not shown here.</div>" if left and cells else ""
     below = words(sweep)
     return {
@@ -44,11 +46,10 @@ def sheet_of(sweep: Sweep) -> dict[str, str]:
     }
 
 
-def words(sweep: Sweep) -> dict[str, str]:
+def words(cells: Cells) -> dict[str, str]:
     """Return the line of totals, and what else there is to say, as something to display."""
-    below = html.line([sweep_words.title(sweep), *sweep_words.line(sweep)])
-    planned = dict.fromkeys(sweep.plan.first if sweep.status == "planned" else ())
-    notes = [clean(note) for note in [*planned, *sweep.notes]]
+    below = html.line([sweep_words.title(cells), *sweep_words.line(cells)])
+    notes = [clean(note) for note in sweep_words.notes(cells)]
     said = "".join(f'<div style="{html.QUIET}">{escape(note)}</div>' for note in notes)
     return {
         "text/html": f"{below['text/html']}{said}",
@@ -56,9 +57,16 @@ def words(sweep: Sweep) -> dict[str, str]:
     }
 
 
-def _pictures(sweep: Sweep, cells: Sequence[Cell]) -> dict[int, str]:
+class _Shown(NamedTuple):
+    """What is shown of cells, by their indices."""
+
+    pictures: Mapping[int, str]
+    marks: Mapping[int, list[str]]
+
+
+def _pictures(cells: Sequence[Cell]) -> dict[int, str]:
     """Return the pictures of cells as addresses that hold them, small enough to be kept together."""
-    archive = sweep._archive
+    archive = next((cell._archive for cell in cells), None)
     finished = [cell for cell in cells if cell.outcome == "done"]
     names = {cell.index: cell.paths[0].name for cell in finished if cell.paths}
     known = thumbnails.kept(archive, list(names.values())) if archive else {}
@@ -92,7 +100,7 @@ def _address(data: bytes) -> str:
     return f"data:image/{extension(data)[1:]};base64,{pybase64.b64encode_as_string(data)}"
 
 
-def _table(layout: Layout, cells: Sequence[Cell], pictures: Mapping[int, str]) -> str:
+def _table(layout: Layout, cells: Sequence[Cell], shown: _Shown) -> str:
     plain = "border:0;padding:2px 4px;background:none;vertical-align:middle;"
     head = "".join(
         f'<th scope="col" colspan="{layout.span}" style="{plain}{html.STRONG};text-align:center">{_words(label)}</th>'
@@ -103,25 +111,24 @@ def _table(layout: Layout, cells: Sequence[Cell], pictures: Mapping[int, str]) -
         label = layout.rows[at // layout.across]
         start = f'<th scope="row" style="{plain}{html.STRONG};text-align:left;max-width:160px">{_words(label)}</th>'
         inside = "".join(
-            f'<td style="{plain}text-align:center">{_cell(cell, pictures)}</td>'
-            for cell in cells[at : at + layout.across]
+            f'<td style="{plain}text-align:center">{_cell(cell, shown)}</td>' for cell in cells[at : at + layout.across]
         )
         rows.append(f'<tr style="background:none">{start}{inside}</tr>')
-    corner = f'<td style="{plain}text-align:left">{_words(" / ".join(filter(None, layout.axes)))}</td>'
+    corner = f'<td style="{plain}text-align:left">{_words(layout.corner)}</td>'
     return f'<table style="border-collapse:collapse"><tr style="background:none">{corner}{head}</tr>{"".join(rows)}</table>'
 
 
-def _wrapped(layout: Layout, cells: Sequence[Cell], pictures: Mapping[int, str]) -> str:
+def _wrapped(layout: Layout, cells: Sequence[Cell], shown: _Shown) -> str:
     parts = []
-    for cell in cells:
-        row, within = divmod(cell.index, layout.across)
+    for at, cell in enumerate(cells):
+        row, within = divmod(at, layout.across)
         if within == 0 and layout.rows[row]:
             parts.append(f'<div style="{html.STRONG};margin:4px 0"><b>{_words(layout.rows[row])}</b></div>')
         caption = (
             f'<div style="{html.STRONG}">{_words(layout.captions[within])}</div>' if layout.captions[within] else ""
         )
         style = f"display:inline-block;vertical-align:top;width:{_TILE_PX}px;margin:0 6px 8px 0"
-        parts.append(f'<div style="{style}">{_cell(cell, pictures)}{caption}</div>')
+        parts.append(f'<div style="{style}">{_cell(cell, shown)}{caption}</div>')
     return "".join(parts)
 
 
@@ -129,9 +136,10 @@ def _words(label: str) -> str:
     return escape(shortened(clean(label), _LABEL_CHARACTERS))
 
 
-def _cell(cell: Cell, pictures: Mapping[int, str]) -> str:
-    note = f'<div style="font-size:11px">{escape(sweep_words.note(cell))}</div>'
-    if address := pictures.get(cell.index):
+def _cell(cell: Cell, shown: _Shown) -> str:
+    lines = [sweep_words.note(cell), formatting.DOT.join(shown.marks.get(cell.index, ()))]
+    note = "".join(f'<div style="font-size:11px">{escape(words)}</div>' for words in lines if words)
+    if address := shown.pictures.get(cell.index):
         alt = escape(shortened(clean(cell.prompt), _LABEL_CHARACTERS))
         size = f"max-width:{_TILE_PX}px;max-height:{_TILE_PX}px;display:inline-block;border-radius:3px;margin:0"
         return f'<img src="{address}" alt="{alt}" style="{size}">{note}'

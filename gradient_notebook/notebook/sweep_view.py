@@ -101,7 +101,9 @@ class SweepShown:
         self._grid.update()
         self._refresh()
 
-    def _changed(self, _sweep: Sweep, _changed: Collection[int]) -> None:
+    def _changed(self, sweep: Sweep, changed: Collection[int]) -> None:
+        if changed and sweep.done():
+            self._kept = ""  # something stands under its pictures now
         self._background.ask()
 
     def _refresh(self) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import cast
 
-from ..api.params import PARAMETERS
 from ..api.text import clean, shortened
-from ..sweeps.axes import PROMPT, ROW, names_in
 from ..sweeps.cell import Cell
+from ..sweeps.cells import Cells
+from ..sweeps.labels import shared_words, title_of
+from ..sweeps.marks import scored_in
 from ..sweeps.sweep import Sweep
 from . import formatting
 
-_TITLE_CHARACTERS = 160
 _REASON_CHARACTERS = 200
-_LABELS_TOLD = 4
 _MINUTE_S, _HOUR_S = 60, 3600
 _COUNTED = {
     "refused": "{} refused",
@@ -25,53 +24,65 @@ _COUNTED = {
 }
 
 
-def title(sweep: Sweep) -> str:
-    """Return what the sweep is, as `a {{place}} at {{time}} · quality low, high`."""
-    axes = sweep._axes
-    known = {f"{{{{{name}}}}}": str(value) for name, value in axes.words.items()}
-    template = str(axes.prompts.values[0]) if len(axes.prompts) == 1 else f"{len(axes.prompts):,} prompts"
-    for name in names_in(template):
-        template = template.replace(f"{{{{{name}}}}}", known.get(f"{{{{{name}}}}}", f"{{{{{name}}}}}"))
-    varied = [axis for axis in axes.axes if axis.name != ROW and axis.name in PARAMETERS]
-    return formatting.DOT.join([shortened(clean(template), _TITLE_CHARACTERS), *map(_axis, varied)])
+def sweep_of(cells: Cells) -> Sweep:
+    """Return the sweep that cells are of; a sweep is of itself."""
+    return cast("Sweep", cells._whole)
 
 
-def _axis(axis: Any) -> str:
-    labels = [clean(label, 40) for label in axis.labels[:_LABELS_TOLD]]
-    more = f" and {len(axis) - _LABELS_TOLD:,} more" if len(axis) > _LABELS_TOLD else ""
-    return f"{axis.name} {', '.join(labels)}{more}"
+def is_part(cells: Cells) -> bool:
+    """Whether these are some cells of a sweep."""
+    return cells._whole is not cells
 
 
-def totals(sweep: Sweep) -> list[str]:
-    """Return where the sweep stands, part by part, without the time that is left."""
-    status, found = sweep.status, sweep.outcomes
+def title(cells: Cells) -> str:
+    """Return what a sweep is, and of a part of it what its cells have in common."""
+    common = shared_words(cells, cells._axes) if is_part(cells) else ""
+    return formatting.DOT.join(filter(None, [title_of(cells._axes), common]))
+
+
+def status_of(cells: Cells) -> str:
+    """Return where a sweep stands; some of its cells are done when all of them have ended."""
+    is_done = is_part(cells) and all(cell.has_ended for cell in cells)
+    return "done" if is_done else sweep_of(cells).status
+
+
+def totals(cells: Cells) -> list[str]:
+    """Return where a sweep stands, or some of its cells, part by part, without the time that is left."""
+    status, found = status_of(cells), cells.outcomes
     if status == "planned":
-        return ["Not started", *sweep.plan.facts]
+        return ["Not started", *([f"{len(cells):,} cells"] if is_part(cells) else sweep_of(cells).plan.facts)]
     counted = [words.format(f"{found[name]:,}") for name, words in _COUNTED.items() if found.get(name)]
-    reused = sum(cell.reused for cell in sweep)
+    reused = sum(cell.reused for cell in cells)
     return [
         *(["paused"] if status == "paused" else []),
-        f"{found.get('done', 0):,} of {len(sweep):,} done",
+        f"{found.get('done', 0):,} of {len(cells):,} done",
         *counted,
         *([f"{reused:,} reused, not billed"] if reused else []),
-        *_spent(sweep),
+        *_spent(cells, status),
+        *_scored(cells),
     ]
 
 
-def _spent(sweep: Sweep) -> list[str]:
-    """Return tokens and cost so far, and the most that it may cost where it runs; what has no price has none here."""
-    usage, bounds = sweep.usage, sweep.plan.cost
-    is_bounded = bounds and not bounds[1].unknown and sweep.plan.to_make and sweep.status in ("running", "paused")
-    most = bounds[1] if bounds and is_bounded else None
+def _spent(cells: Cells, status: str) -> list[str]:
+    """Return tokens and cost so far, and the most that a sweep may cost where it runs; what has no price has none here."""
+    usage, plan = cells.usage, sweep_of(cells).plan
+    is_bounded = not is_part(cells) and plan.to_make and status in ("running", "paused")
+    most = plan.cost[1] if is_bounded and plan.cost and not plan.cost[1].unknown else None
     tokens = [f"{usage.total_tokens:,} tokens"] if usage and usage.total_tokens is not None else []
-    if not (cost := sweep.cost).amounts:
+    if not (cost := cells.cost).amounts:
         return [*tokens, *([f"at most {most}"] if most else [])]
     return [*tokens, f"{cost} of at most {most}" if most else str(cost)]
 
 
-def left_s(sweep: Sweep) -> float | None:
+def _scored(cells: Cells) -> list[str]:
+    names = [clean(name) for name in scored_in(cells)]
+    return [f"score{'' if len(names) == 1 else 's'} {', '.join(names)}"] if names else []
+
+
+def left_s(cells: Cells) -> float | None:
     """Return the seconds that a running sweep will take yet, about; None where that is not known, or nothing runs."""
-    if sweep.status != "running":
+    sweep = sweep_of(cells)
+    if is_part(cells) or sweep.status != "running":
         return None
     if (left := sweep.left_s) is not None:
         return left
@@ -85,13 +96,26 @@ def roughly(seconds: float) -> str:
     return f"{seconds / _MINUTE_S:.0f} min" if seconds < 1.5 * _HOUR_S else f"{seconds / _HOUR_S:.1f} h"
 
 
-def line(sweep: Sweep) -> list[str]:
-    """Return all that is to say of where the sweep stands, the time included, part by part."""
-    left = left_s(sweep)
+def elapsed_s(cells: Cells) -> float:
+    """Return the seconds that a sweep has run; of some of its cells nobody counts them."""
+    return 0.0 if is_part(cells) else sweep_of(cells).elapsed_s
+
+
+def line(cells: Cells) -> list[str]:
+    """Return all that is to say of where a sweep stands, or some of its cells, the time included, part by part."""
+    left = left_s(cells)
     if left is not None:
-        return [*totals(sweep), f"{roughly(left)} left"]
-    ended = sweep.elapsed_s and sweep.status in ("done", "cancelled")
-    return [*totals(sweep), *([formatting.seconds(sweep.elapsed_s)] if ended else [])]
+        return [*totals(cells), f"{roughly(left)} left"]
+    ended = elapsed_s(cells) and status_of(cells) in ("done", "cancelled")
+    return [*totals(cells), *([formatting.seconds(elapsed_s(cells))] if ended else [])]
+
+
+def notes(cells: Cells) -> list[str]:
+    """Return what else there is to say of a sweep: before it starts its first requests. Of some cells there is nothing."""
+    if is_part(cells):
+        return []
+    sweep = sweep_of(cells)
+    return [*dict.fromkeys(sweep.plan.first if sweep.status == "planned" else ()), *sweep.notes]
 
 
 def note(cell: Cell) -> str:
@@ -130,20 +154,3 @@ def facts(cell: Cell) -> list[str]:
 
 def _record(cell: Cell) -> list[str]:
     return [f"record {clean(cell.record_id)[: formatting.RECORD_CHARACTERS]}"] if cell.record_id else []
-
-
-def row_label(sweep: Sweep, at: int) -> str:
-    """Return what a row of a table is called: by the words that the prompt takes of it, or else by its number."""
-    axes = sweep._axes
-    values = next(axis for axis in axes.axes if axis.name == ROW).values[at]
-    named = [name for template in axes.prompts.values for name in names_in(template) if name in values]
-    return ", ".join(clean(values[name], 60) for name in dict.fromkeys(named)) or f"row {at}"
-
-
-def label(sweep: Sweep, name: str, at: int) -> str:
-    """Return the label of an axis's value `at`, as it is shown."""
-    if name == ROW:
-        return row_label(sweep, at)
-    value = sweep.axes[name][at]
-    bare = isinstance(value, (bool, int, float)) or value is None
-    return f"{name} {value}" if bare and name != PROMPT else clean(value, 120)

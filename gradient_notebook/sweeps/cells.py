@@ -13,7 +13,9 @@ from ..api.events import Usage
 from ..api.text import SHORT, clean, nearest
 from ..display_hooks import hook
 from ..money.cost import Cost
+from .axes import Axes
 from .cell import Cell
+from .marks import scored_in
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,9 +36,19 @@ class Cells(Sequence[Cell]):
     (2, {'style': 'oil'})
     """
 
-    def __init__(self, cells: Sequence[Cell], labels: dict[str, tuple[Any, ...]]) -> None:
+    def __init__(self, cells: Sequence[Cell], axes: Axes, whole: Cells | None = None) -> None:
         self._cells = list(cells)
-        self._labels = labels
+        self._axes = axes
+        self._labels = axes.labels
+        self._of = whole
+
+    @property
+    def _whole(self) -> Cells:
+        """The sweep that they are of."""
+        return self if self._of is None else self._of
+
+    def _part(self, cells: Sequence[Cell]) -> Cells:
+        return Cells(cells, self._axes, self._whole)
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -46,13 +58,13 @@ class Cells(Sequence[Cell]):
     @overload
     def __getitem__(self, at: slice) -> Cells: ...
     def __getitem__(self, at: int | slice) -> Cell | Cells:
-        return Cells(self._cells[at], self._labels) if isinstance(at, slice) else self._cells[at]
+        return self._part(self._cells[at]) if isinstance(at, slice) else self._cells[at]
 
     def __iter__(self) -> Iterator[Cell]:
         return iter(self._cells)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self):,} cell{'' if len(self) == 1 else 's'}, {self._outcome_words}>"
+        return f"<{type(self).__name__}: {self._count_words}>"
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
@@ -102,7 +114,7 @@ class Cells(Sequence[Cell]):
                     what = f"{name}={clean(repr(label), SHORT)}: no such label"
                     raise InvalidRequestError(what, hint or f"It has {known}.", param=name, sent=None)
             chosen = [cell for cell in chosen if cell.axes[name] in some]
-        return Cells(chosen, self._labels)
+        return self._part(chosen)
 
     # What is done with the results
 
@@ -139,7 +151,7 @@ class Cells(Sequence[Cell]):
         """
         from .sheet import grid
 
-        return grid(self._cells, px)
+        return grid(self._cells, self._axes, px)
 
     def save(self, directory: Path | str, *, overwrite: bool = False, recipes: bool = False) -> Saved:
         """Save all of it in a folder, and return where: originals by readable names, and what is known of them.
@@ -162,10 +174,10 @@ class Cells(Sequence[Cell]):
         """
         from .files import save
 
-        return save(self._cells, directory, self._title, overwrite=overwrite, recipes=recipes)
+        return save(self._cells, self._axes, directory, overwrite=overwrite, recipes=recipes)
 
     def score(self, *measures: Any, name: str | None = None, reference: Any = None) -> Self:
-        """Measure the originals, in threads, and return the cells: each measure is a column of `to_frame`.
+        """Measure the originals, in threads, and return the cells: each measure is a column of `to_frame`, and stands under the pictures.
 
         Known are "sharpness" (variance of the Laplacian), "colorfulness" (Hasler and Süsstrunk), "phash" (what it looks like;
         `to_frame` says then which looks like an earlier one, in `duplicate_of`) and "ssim" (how alike it is to a
@@ -174,7 +186,7 @@ class Cells(Sequence[Cell]):
         no value, and a warning says why.
 
         Args:
-            *measures: functions of a PIL image that return a number or text; or names.
+            *measures: functions of a PIL image that return a number or text; or names. None shows what has been measured.
             name: the column of a function; by this name what it returns is kept, also for other sweeps.
             reference: what "ssim" compares with: an image, a cell, or a path.
 
@@ -189,16 +201,22 @@ class Cells(Sequence[Cell]):
         """
         from .scores import score_all
 
+        if not measures and scored_in(self._cells):
+            return self  # which says what has been measured
         for problem in score_all(self._cells, measures, name=name, reference=reference):
             _logger.warning("%s", problem)
+        self._whole._marked([cell.index for cell in self._cells])
         return self
+
+    def _marked(self, changed: Sequence[int]) -> None:
+        """Let those who show these cells know that something stands under their pictures now."""
 
     @property
     def best(self) -> Cells:
         """The cells with the most stars, in order; none where nobody has given any."""
         from .rating import most_stars
 
-        return Cells(most_stars(self._cells), self._labels)
+        return self._part(most_stars(self._cells))
 
     def top(self, score: str, count: int = 5) -> Cells:
         """Return the cells that score highest, the highest first.
@@ -212,7 +230,7 @@ class Cells(Sequence[Cell]):
         """
         from .rating import highest
 
-        return Cells(highest(self._cells, score, count), self._labels)
+        return self._part(highest(self._cells, score, count))
 
     def pair(self) -> tuple[Cell, Cell] | None:
         """Return two cells to choose the better of without looking at their labels, or None where all pairs were."""
@@ -255,13 +273,11 @@ class Cells(Sequence[Cell]):
         return ranking(self._cells, self._labels)
 
     @property
-    def _title(self) -> str:
-        prompts = list(dict.fromkeys(cell.prompt for cell in self._cells))
-        return prompts[0] if len(prompts) == 1 else f"{len(self):,} images"
-
-    @property
-    def _outcome_words(self) -> str:
-        return ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.items()) or "none"
+    def _count_words(self) -> str:
+        outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.items()) or "none"
+        scored = ", ".join(clean(name, SHORT) for name in scored_in(self._cells))
+        told = f", scored by {scored}" if scored else ""
+        return f"{len(self):,} cell{'' if len(self) == 1 else 's'}, {outcomes}{told}"
 
 
 _NAMED = 12

@@ -22,6 +22,7 @@ from ..api.text import SHORT, clean
 from ..recipes import with_recipe
 from ..storage.archive import is_intact
 from ..storage.files import move_to_free
+from .axes import Axes
 from .cell import Cell
 from .frame import rows_of
 from .page import page
@@ -60,7 +61,7 @@ class Saved:
         return str(self.folder)
 
 
-def save(cells: Sequence[Cell], directory: Path | str, title: str, *, overwrite: bool, recipes: bool) -> Saved:
+def save(cells: Sequence[Cell], axes: Axes, directory: Path | str, *, overwrite: bool, recipes: bool) -> Saved:
     """Write all of it, or nothing: what was begun is put into place only when it is whole.
 
     Raises:
@@ -70,7 +71,7 @@ def save(cells: Sequence[Cell], directory: Path | str, title: str, *, overwrite:
     staged = folder.parent / f".gradient-{os.urandom(6).hex()}"
     try:
         staged.mkdir()
-        saved = _Saving(cells, staged, recipes=recipes).saved(title)
+        saved = _Saving(cells, staged, recipes=recipes).saved(axes)
         _put_in_place(staged, folder, overwrite=overwrite)
     except OSError as error:
         raise InvalidRequestError(f"directory={str(directory)!r}: {error}", param="directory", sent=None) from error
@@ -135,7 +136,7 @@ class _Saving:
         self.files: list[str | None] = []
         """The name of each row's file."""
 
-    def saved(self, title: str) -> Saved:
+    def saved(self, axes: Axes) -> Saved:
         width = len(str(max((cell.index for cell in self.cells), default=0)))
         for cell in self.cells:
             self.files += list(self._originals(cell, f"{cell.index:0{width}d}"))
@@ -147,7 +148,7 @@ class _Saving:
         self._write("cells.csv", _csv(rows))
         if importlib.util.find_spec("pyarrow"):
             self._parquet(rows)
-        self._write("index.html", page(self.cells, self._files_of_cells(), title))
+        self._write("index.html", page(self.cells, axes, self._files_of_cells()))
         return Saved(folder=self.folder, images=tuple(self.images), notes=tuple(self.notes))
 
     def _originals(self, cell: Cell, number: str) -> Iterator[str | None]:

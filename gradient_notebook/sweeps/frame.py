@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from ..api.errors import InvalidRequestError
@@ -10,6 +10,7 @@ from ..api.text import SHORT, clean, nearest
 from ..storage.ratings import UNRATED
 from .cell import Cell
 from .duplicates import PHASH, duplicates
+from .marks import scored_in
 from .rating import ratings_of
 
 LIBRARIES = ("pandas", "polars", "pyarrow")
@@ -110,11 +111,6 @@ def _nth(values: Sequence[Any], number: int) -> Any:
 def _axis_names(cells: Sequence[Cell]) -> dict[str, str]:
     """Return the column of each axis: its name, or `prompt_label` and the like where that is taken."""
     return {name: f"{name}_label" if name in COLUMNS else name for name in (cells[0].axes if cells else ())}
-
-
-def scored_in(cells: Collection[Cell]) -> list[str]:
-    """Return what was measured of these, by name, in order."""
-    return list(dict.fromkeys(name for cell in cells for name in cell._scores))
 
 
 def _fixed() -> list[str]:

@@ -7,8 +7,11 @@ from html import escape
 from urllib.parse import quote
 
 from ..api.text import clean
+from .axes import Axes
 from .cell import Cell
-from .layout import alt_words, cell_words, layout_of, reason_words
+from .labels import DOT, alt_words, axis_words, reason_words, shared_words, title_of
+from .layout import Layout, layout_of, lines_of
+from .marks import marks_of
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #5f6368; --bad: #b3261e; --warn: #8a5a00 }
@@ -23,6 +26,8 @@ img { width: 100%; height: auto; display: block; border-radius: 4px; background:
 a:focus-visible { outline: 2px solid Highlight; outline-offset: 2px }
 p, figcaption { margin: 4px 0 0; color: var(--quiet); overflow-wrap: anywhere; font-size: 13px }
 figure { margin: 0 }
+.corner { width: auto; min-width: 0; color: var(--quiet); font-size: 13px }
+.marks { display: block; color: CanvasText; font-variant-numeric: tabular-nums }
 .none { border: 1px solid var(--line); border-left: 3px solid var(--bad); border-radius: 4px; padding: 12px; min-height: 96px }
 .none p { color: CanvasText }
 .refused { border-left-color: var(--warn) }
@@ -30,22 +35,39 @@ figure { margin: 0 }
 _SHOWN_AS_IMAGE = (".png", ".jpeg", ".webp", ".gif", ".avif")
 
 
-def page(cells: Sequence[Cell], files: Mapping[int, str], title: str) -> str:
+def page(cells: Sequence[Cell], axes: Axes, files: Mapping[int, str]) -> str:
     """Return the page; `files` are the names of the images beside it, by the cells' indices."""
-    layout = layout_of(cells)
-    head = "".join(f'<th scope="col">{escape(label)}</th>' for label in layout.columns)
-    rows = [f"<tr>{'<th></th>' if layout.lines else ''}{head}</tr>"] if head else []
-    for number, places in enumerate(layout.places):
-        label = f'<th scope="row">{escape(layout.lines[number])}</th>' if layout.lines else ""
-        rows.append(f"<tr>{label}{''.join(_place(cell, files, named=not layout.lines) for cell in places)}</tr>")
-    told = escape(clean(title, 300))
+    layout = layout_of(cells, axes, len(cells))
+    rows = _rows(layout, cells, files)
+    told = escape(DOT.join(filter(None, [title_of(axes), shared_words(cells, axes)])))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{told}</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>{told}</h1>\n<p>{escape(_counted(cells))} The numbers are in cells.csv.</p>\n"
+        f"<h1>{told}</h1>\n{_axes(axes)}<p>{escape(_counted(cells))} The numbers are in cells.csv.</p>\n"
         f'<div class="scroll"><table>\n{chr(10).join(rows)}\n</table></div>\n</body></html>\n'
     )
+
+
+def _axes(axes: Axes) -> str:
+    """Return what varies, by name, with its first labels."""
+    varied = [axis for axis in (axes.prompts, *axes.axes) if len(axis) > 1]
+    return f"<p>Varied: {escape(DOT.join(map(axis_words, varied)))}</p>\n" if varied else ""
+
+
+def _rows(layout: Layout, cells: Sequence[Cell], files: Mapping[int, str]) -> list[str]:
+    span = f' colspan="{layout.span}"' if layout.span > 1 else ""
+    head = "".join(f'<th scope="col"{span}>{escape(label)}</th>' for label in layout.columns)
+    rows = [f"<tr><td class='corner'>{escape(layout.corner)}</td>{head}</tr>"] if head else []
+    marks, at = marks_of(cells), 0
+    for number, line in enumerate(lines_of(layout, cells)):
+        label = f'<th scope="row">{escape(layout.rows[number])}</th>' if head else ""
+        places = []
+        for cell in line:
+            places.append(_place(cell, files, layout.caption(at), marks.get(cell.index, ())))
+            at += 1
+        rows.append(f"<tr>{label}{''.join(places)}</tr>")
+    return rows
 
 
 def _counted(cells: Sequence[Cell]) -> str:
@@ -54,15 +76,14 @@ def _counted(cells: Sequence[Cell]) -> str:
     return f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}: {told or 'none'}."
 
 
-def _place(cell: Cell | None, files: Mapping[int, str], *, named: bool) -> str:
-    if cell is None:
-        return "<td></td>"
+def _place(cell: Cell, files: Mapping[int, str], caption: str, marks: Sequence[str]) -> str:
     alt, prompt = escape(alt_words(cell)), escape(clean(cell.prompt))
-    labels = f"<b>{escape(cell_words(cell.axes))}</b><br>" if named and cell.axes else ""
+    labels = f"<b>{escape(caption)}</b><br>" if caption else ""
+    below = f"{labels}{prompt}" + (f'<span class="marks">{escape(DOT.join(marks))}</span>' if marks else "")
     file = files.get(cell.index, "")
     if not file.endswith(_SHOWN_AS_IMAGE):
         told = "its file could not be read" if cell.outcome == "done" and not file else reason_words(cell)
-        return f'<td><div class="none {escape(cell.outcome)}"><p>{escape(told)}</p></div><p>{labels}{prompt}</p></td>'
+        return f'<td><div class="none {escape(cell.outcome)}"><p>{escape(told)}</p></div><p>{below}</p></td>'
     source = escape(quote(file))
     picture = f'<a href="{source}"><img src="{source}" alt="{alt}" loading="lazy" decoding="async"></a>'
-    return f"<td><figure>{picture}<figcaption>{labels}{prompt}</figcaption></figure></td>"
+    return f"<td><figure>{picture}<figcaption>{below}</figcaption></figure></td>"

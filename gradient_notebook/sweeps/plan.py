@@ -14,7 +14,7 @@ from ..storage.archive import Archive
 from ..storage.runs import typical
 from .axes import PROMPT
 from .cell import Cell
-from .layout import cell_words
+from .labels import cell_words
 
 _FIRST = 3
 _PROMPT_CHARACTERS = 100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -13,8 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..api.parameter import Parameter
 from ..api.text import clean, shortened
+from .axes import Axes
 from .cell import Cell
-from .layout import Layout, alt_words, cell_words, layout_of, reason_words
+from .labels import alt_words, reason_words
+from .layout import MOST_CELLS, Layout, layout_of, lines_of
+from .marks import marks_of
 
 _MOST_PX = 4096
 """Pixels that the picture's edges have at most: it takes 50 MB then."""
@@ -55,28 +58,35 @@ _SHOWN_PX = 1536
 """Long edge of the picture as it stands in a notebook."""
 
 
-def grid(cells: Sequence[Cell], px: int) -> Sheet:
+def grid(cells: Sequence[Cell], axes: Axes, px: int) -> Sheet:
     """Return the cells as one picture; at most as many of them as can be seen. Raises InvalidRequestError."""
     try:
         px = _PX.check(px)
     except InvalidRequestError as error:
         error.sent = None  # there was nothing to send
         raise
-    layout = layout_of(cells)
+    layout = layout_of(cells, axes)
+    lines = lines_of(layout, cells[:MOST_CELLS])
+    marks = marks_of(cells[:MOST_CELLS])
     shape = _shape(cells)
-    columns = len(layout.places[0]) if layout.places else 1
+    columns = max(1, *map(len, lines)) if lines else 1
     wanted = max(_LEAST_TILE_PX, min(px, 1024))
     # Never larger than it may be: smaller tiles first, and then fewer lines.
     width = round(wanted * min(1.0, shape))
     width = max(_LEAST_TILE_PX, min(width, (_MOST_PX - _label_px(layout, wanted)) // columns - _GAP))
     height = max(_LEAST_TILE_PX, round(width / shape))
-    caption = 0 if layout.lines else _font_px(width) * 2 + _GAP
-    least = max(_LEAST_TILE_PX, min(height, _MOST_PX // max(1, len(layout.places)) - caption - _GAP))
+    caption = _caption_px(width, 2 * layout.wraps + max(map(len, marks.values()), default=0))
+    least = max(_LEAST_TILE_PX, min(height, _MOST_PX // max(1, len(lines)) - caption - _GAP))
     if least < height:
         width, height = max(_LEAST_TILE_PX, round(least * shape)), least
-    head = _font_px(width) + 2 * _GAP if layout.columns else _GAP
-    lines = min(len(layout.places), (_MOST_PX - head - 2 * _GAP - _font_px(width)) // (height + caption + _GAP))
-    return _Drawing(layout, (width, height), caption, head).drawn(max(1, lines) if layout.places else 0, cells)
+    drawing = _Drawing(layout, marks, (width, height), caption)
+    room = (_MOST_PX - drawing.head - 2 * _GAP - _font_px(width)) // (height + caption + _GAP)
+    return drawing.drawn(lines[: max(1, room)], cells, columns)
+
+
+def _caption_px(width: int, lines: int) -> int:
+    """Return how high so many lines of words below a tile are."""
+    return lines * (_font_px(width) + 3) + _GAP if lines else 0
 
 
 def _shape(cells: Sequence[Cell]) -> float:
@@ -99,7 +109,12 @@ def _font_px(width: int) -> int:
 
 def _label_px(layout: Layout, width: int) -> int:
     """Return how wide the column of the lines' labels is."""
-    return (max(80, min(240, width)) + _GAP) if any(layout.lines) else _GAP
+    return (max(80, min(240, width)) + _GAP) if _row_labels(layout) else _GAP
+
+
+def _row_labels(layout: Layout) -> list[str]:
+    """Return what stands before the lines; of cells that wrap each says itself what it is."""
+    return [] if layout.wraps else layout.rows
 
 
 def _font(size: int) -> Any:
@@ -114,45 +129,56 @@ def _font(size: int) -> Any:
 class _Drawing:
     """One sheet while it is drawn; `tile` is the size of an image's place, `caption` how high the words below it are."""
 
-    def __init__(self, layout: Layout, tile: tuple[int, int], caption: int, head: int) -> None:
-        self.layout, self.tile, self.caption, self.head = layout, tile, caption, head
+    def __init__(self, layout: Layout, marks: Mapping[int, list[str]], tile: tuple[int, int], caption: int) -> None:
+        self.layout, self.marks, self.tile, self.caption = layout, marks, tile, caption
         self.size = _font_px(tile[0])
+        self.head = _GAP if layout.wraps else self.size + 2 * _GAP
         self.font = _font(self.size)
-        longest = max((math.ceil(self.font.getlength(label)) for label in layout.lines), default=0)
+        self.labels = _row_labels(layout)
+        words = [*self.labels, *([layout.corner] if self.labels else [])]
+        longest = max((math.ceil(self.font.getlength(label)) for label in words), default=0)
         self.left = min(_label_px(layout, tile[0]), longest + 2 * _GAP)
 
-    def drawn(self, lines: int, cells: Sequence[Cell]) -> Sheet:
-        columns = len(self.layout.places[0]) if self.layout.places else 1
-        left_out = sum(cell is not None for line in self.layout.places[lines:] for cell in line)
+    def drawn(self, lines: Sequence[Sequence[Cell]], cells: Sequence[Cell], columns: int) -> Sheet:
+        left_out = len(cells) - sum(map(len, lines))
         foot = self.size + _GAP if left_out else 0
         width = self.left + columns * (self.tile[0] + _GAP)
-        height = self.head + lines * (self.tile[1] + self.caption + _GAP) + foot
+        height = self.head + len(lines) * (self.tile[1] + self.caption + _GAP) + foot
         self.sheet = Image.new("RGB", (min(width, _MOST_PX), min(max(height, 1), _MOST_PX)), _PAPER)
         self.pen = ImageDraw.Draw(self.sheet)
-        for column, label in enumerate(self.layout.columns):
-            self._words((self._x(column), _GAP), label, self.tile[0], 1, _INK)
-        for line in range(lines):
-            y = self.head + line * (self.tile[1] + self.caption + _GAP)
-            if self.layout.lines:
-                self._words((_GAP, y), self.layout.lines[line], self.left - 2 * _GAP, 6, _INK)
-            for column, cell in enumerate(self.layout.places[line]):
-                if cell is not None:
-                    self._cell((self._x(column), y), cell)
+        self._heads()
+        at = 0
+        for number, line in enumerate(lines):
+            y = self.head + number * (self.tile[1] + self.caption + _GAP)
+            if self.labels:
+                self._words((_GAP, y), self.labels[number], self.left - 2 * _GAP, 6, _INK)
+            for column, cell in enumerate(line):
+                self._cell((self._x(column), y), at, cell)
+                at += 1
         if left_out:
             self._words((_GAP, height - foot), f"{left_out:,} more are not shown.", width, 1, _QUIET)
         made = Sheet()
         # As `Image.copy` makes one: of this class, which alone says in words what it shows.
         made._mode, made._size, made.im = self.sheet.mode, self.sheet.size, self.sheet.im
-        made.alt = _alt(cells)
+        made.alt = _alt(cells, self.marks)
         return made
+
+    def _heads(self) -> None:
+        """Write the labels of the columns, and in the corner what they and the lines are."""
+        if self.labels:
+            self._words((_GAP, _GAP), self.layout.corner, self.left - 2 * _GAP, 1, _QUIET)
+        span = self.layout.span
+        for number, label in enumerate(self.layout.columns):
+            width = span * (self.tile[0] + _GAP) - _GAP
+            self._words((self._x(number * span), _GAP), label, width, 1, _INK)
 
     def _x(self, column: int) -> int:
         return self.left + column * (self.tile[0] + _GAP)
 
-    def _cell(self, at: tuple[int, int], cell: Cell) -> None:
+    def _cell(self, where: tuple[int, int], at: int, cell: Cell) -> None:
         from ..imaging import scaled
 
-        x, y = at
+        x, y = where
         opened = _opened(cell) if cell.outcome == "done" else []
         if opened:
             fitted = scaled(opened[0], self.tile).convert("RGBA")
@@ -163,13 +189,19 @@ class _Drawing:
             told = "its file cannot be read" if cell.outcome == "done" else reason_words(cell)
             most = max(1, (self.tile[1] - 2 * _GAP) // (self.size + 3))
             self._words((x + _GAP, y + _GAP), told, self.tile[0] - 2 * _GAP, most, _INK)
-        if self.caption:
-            told = cell_words(cell.axes) or clean(cell.prompt)
-            self._words((x, y + self.tile[1] + 2), told, self.tile[0], 2, _QUIET)
+        below = y + self.tile[1] + 2
+        if self.layout.wraps:
+            told = self.layout.caption(at) or clean(cell.prompt)
+            below += self._words((x, below), told, self.tile[0], 2, _QUIET)
+        for mark in self.marks.get(cell.index, ()):
+            below += self._words((x, below), mark, self.tile[0], 1, _INK)
 
-    def _words(self, at: tuple[int, int], text: str, width: int, most: int, color: tuple[int, int, int]) -> None:
-        for number, line in enumerate(self._wrapped(text, width, most)):
+    def _words(self, at: tuple[int, int], text: str, width: int, most: int, color: tuple[int, int, int]) -> int:
+        """Write a text in at most so many lines, and return how high they are."""
+        lines = self._wrapped(text, width, most)
+        for number, line in enumerate(lines):
             self.pen.text((at[0], at[1] + number * (self.size + 3)), line, fill=color, font=self.font)
+        return len(lines) * (self.size + 3)
 
     def _wrapped(self, text: str, width: int, most: int) -> list[str]:
         """Return the text in lines of this width in pixels, at most so many; what has no room is cut off."""
@@ -188,8 +220,8 @@ class _Drawing:
         return lines
 
 
-def _alt(cells: Sequence[Cell]) -> str:
-    told = [alt_words(cell) for cell in cells[:_MOST_WORDS]]
+def _alt(cells: Sequence[Cell], marks: Mapping[int, list[str]]) -> str:
+    told = [", ".join([alt_words(cell), *marks.get(cell.index, ())]) for cell in cells[:_MOST_WORDS]]
     left = len(cells) - len(told)
     more = [f"and {left:,} more"] if left > 0 else []
     return f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}. " + "; ".join([*told, *more])

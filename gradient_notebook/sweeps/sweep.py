@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from typing import Any, TypeVar
 
 from ..api.credentials import refuse_key_in
@@ -87,10 +87,10 @@ def sweep_of(
         InvalidRequestError: a cell that cannot be sent; it is named by its labels.
     """
     made = kind.__new__(kind)
-    made._axes, made._settings, made._archive = axes, settings, archive
+    made._settings, made._archive = settings, archive
     for name, kept in axes.as_json().items():
         refuse_key_in({name: repr(kept)}, settings.key)  # labels and whole tables are kept, and shown
-    Cells.__init__(made, _checked(axes, settings, archive), axes.labels)
+    Cells.__init__(made, _checked(axes, settings, archive), axes)
     digest = hashlib.sha256("".join(cell.identity for cell in made).encode()).hexdigest()[:32]
     made.notes = []
     made._run = run or _run_of(made, digest, fresh=fresh)
@@ -156,7 +156,6 @@ class Sweep(Cells):
 
     plan: Plan
     """What it was about to do."""
-    _axes: Axes
     _settings: Settings
     _archive: Archive | None
     _run: Run
@@ -186,7 +185,7 @@ class Sweep(Cells):
         return self._run.id
 
     def __repr__(self) -> str:
-        return f"<Sweep {self.status}: {len(self):,} cell{'' if len(self) == 1 else 's'}, {self._outcome_words}>"
+        return f"<Sweep {self.status}: {self._count_words}>"
 
     def _repr_mimebundle_(self, **_: Any) -> Any:
         """It shows itself where a front end asks for one output."""
@@ -380,6 +379,10 @@ class Sweep(Cells):
     def _observe(self, observer: Observer) -> None:
         """Call `observer(sweep, indices)` after changes, from a thread of the package. It must not wait for the sweep."""
         self._observers.append(observer)
+
+    def _marked(self, changed: Sequence[int]) -> None:
+        for observer in list(self._observers):
+            self._tell_one(observer, changed)
 
     # As the end of the process asks of a job
 

@@ -6,16 +6,19 @@ import gc
 import io
 import re
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gradient_notebook import Sweep, configure, sweep
+from gradient_notebook import Cells, Sweep, configure, sweep
 from gradient_notebook.notebook import sweep_line, sweep_sheet, sweep_words
-from gradient_notebook.notebook.grid_layout import MOST_COLUMNS, Layout, layout_of
 from gradient_notebook.notebook.sweep_view import show_sweep
 from gradient_notebook.notebook.widgets import grid
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.sweeps import layout
+from gradient_notebook.sweeps.layout import MOST_COLUMNS, Layout
+from gradient_notebook.sweeps.marks import score_words
 
 REFUSED = {"status": 400, "body": {"error": {"code": "moderation_blocked", "message": "No <b>."}}}
 UNKNOWN = {"cut": "before_headers"}
@@ -24,6 +27,10 @@ SMALL = {"quality": "low", "size": "1024x1024"}
 
 def planned(prompt: Any = "{{a}} {{b}}", **axes: Any) -> Sweep:
     return sweep(prompt, start=False, yes=True, **axes)
+
+
+def layout_of(cells: Cells) -> Layout:
+    return layout.layout_of(cells._cells, cells._axes)
 
 
 def labeled(layout: Layout) -> tuple[list[str], list[str], int]:
@@ -63,6 +70,33 @@ def test_what_is_too_wide_wraps_below_headings(configured: Simulator) -> None:
     assert labeled(layout_of(planned(a=["x", "y"], b="1", repeat=13)))[1:] == (["x", "y"], 13)
     layout = layout_of(planned(a=["x", "y"], b=wide[:10], repeat=2))
     assert (layout.columns, len(layout.rows), layout.rows[0]) == (["1", "2"], 20, "x · 0")
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (lambda study: study.sel(a="y"), (["1", "2", "3"], [""], 3)),
+        (lambda study: study.sel(b=["1", "3"]), (["1", "3"], ["x", "y"], 2)),
+        (lambda study: study[:5], (["1", "2", "3"], ["x", "y"], 3)),
+        (lambda study: study[::-1], (["3", "2", "1"], ["y", "x"], 3)),
+        (lambda study: study[1:5], (["x · 2", "x · 3", "y · 1", "y · 2"], [""], 4)),
+        (lambda study: study[2:1], ([""], [""], 1)),
+        (lambda study: study[4:5], ([""], [""], 1)),
+    ],
+)
+def test_a_part_stands_as_the_whole_does(configured: Simulator, part: Any, expected: Any) -> None:
+    """As a table where it has every combination of its labels, up to where it ends; else each cell has all of them."""
+    assert labeled(layout_of(part(planned(a=["x", "y"], b=["1", "2", "3"])))) == expected
+
+
+def test_cells_that_are_alike_are_numbered(configured: Simulator) -> None:
+    """Also where a part does not have all of them, or two axes go in pairs."""
+    study = planned(a=["x", "y"], b="1", repeat=2)
+    assert layout_of(study[1:]).captions == ["x · 2", "y · 1", "y · 2"]
+    assert layout_of(planned(a=["x", "y"], b=["1", "2"], pair=True, repeat=2)).captions[1:3] == [
+        "x · 1 · 2",
+        "y · 2 · 1",
+    ]
 
 
 def test_rows_of_a_table_are_called_by_their_words(configured: Simulator) -> None:
@@ -112,6 +146,82 @@ def test_a_cell_without_an_image_says_why(failed: Sweep) -> None:
     assert "No &lt;b&gt;." in shown["text/html"]
     assert shown["text/html"].count("<img") == 1
     assert "1 of 3 done · 1 refused · 1 without an answer" in shown["text/plain"]
+
+
+@pytest.fixture
+def marked(configured: Simulator) -> Sweep:
+    """A sweep whose cells have scores, and one of them stars."""
+    study = planned("{{a}} {{b}}", a=["x", "y"], b=["1", "2"], **SMALL).result()
+    study[0].stars = 3
+    study.score(lambda _: 12345.678, name="clarity")
+    return study.score(lambda _: 0.012345, name="contrast")
+
+
+def test_scores_and_stars_stand_under_the_pictures(marked: Sweep, tmp_path: Path) -> None:
+    """On what stays in a notebook, on the sheet, in words, and on the page of a folder; in as many digits as tell them apart."""
+    said = "clarity 12,346 · contrast 0.0123"
+    page = show_sweep(marked)["text/html"]
+    assert (page.count(said), page.count(f"★★★ · {said}")) == (4, 1)
+    assert "scores clarity, contrast" in show_sweep(marked)["text/plain"]
+    alt = marked.grid().alt
+    assert alt.count("clarity 12,346, contrast 0.0123") == 4
+    assert alt.count("★★★") == 1
+    marked.save(tmp_path / "out")
+    saved = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert (saved.count(said), saved.count(f"★★★ · {said}")) == (4, 1)
+
+
+def test_a_sheet_has_room_for_what_stands_under_its_pictures(marked: Sweep) -> None:
+    """A line for each score, and one for the stars."""
+    before = planned("{{a}} {{b}}", a=["x", "y"], b=["1", "2"], **SMALL)
+    before[0].stars = None
+    assert marked.grid(64).height > before.grid(64).height + 4 * 10
+
+
+def test_a_sweep_says_what_was_measured(marked: Sweep) -> None:
+    """Shown by itself, as text, and where nothing is asked to be measured."""
+    assert repr(marked.score()).endswith("4 done, scored by clarity, contrast>")
+    assert repr(marked.sel(a="x")) == "<Cells: 2 cells, 2 done, scored by clarity, contrast>"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        *[(3, "3"), (12345, "12,345"), (99.96, "100"), (1234.5, "1,234"), (0.5, "0.5"), (-2.0, "-2"), (0.0, "0")],
+        *[(float("nan"), "–"), (None, "–"), ("f0e1" * 4, "f0e1" * 4), (1e-7, "1e-07")],
+    ],
+)
+def test_a_score_has_as_many_digits_as_are_read(value: Any, said: str) -> None:
+    """Three, and all of a large number's; what is missing is a dash."""
+    assert score_words(value) == said
+
+
+def test_a_grid_shows_a_new_score(configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the pictures that somebody looks at, without being shown again."""
+    study = planned("{{a}}", a=["x", "y"], **SMALL).result()
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(grid.Grid, "send", lambda _, content, **__: sent.append(content))
+    monkeypatch.setattr(grid.Background, "ask", lambda _: None)
+    shown = grid.SweepGrid(study)
+    shown._seen({"view": "1", "at": [0], "lacking": []})
+    shown.update()
+    sent.clear()
+    study.score(lambda _: 7, name="luck")
+    shown.update()
+    assert [cell["note"].split(" · ")[0] for content in sent for cell in content["cells"]] == ["luck 7"]
+    shown.view.close()
+
+
+def test_a_page_says_what_was_varied(configured: Simulator, tmp_path: Path) -> None:
+    """The prompt as it was written, the axes with their labels, and which of them go across and down."""
+    study = planned("A {{a}} in {{b}} {{c}}", a=["fox", "owl"], b=["ink", "oil"], c="dots", **SMALL).result()
+    study.save(tmp_path / "all")
+    page = (tmp_path / "all" / "index.html").read_text(encoding="utf-8")
+    assert "<h1>A {{a}} in {{b}} dots</h1>" in page
+    assert "<p>Varied: a fox, owl · b ink, oil</p>" in page
+    assert ">a / b</td>" in page
+    study.sel(a="fox").save(tmp_path / "some")
+    assert "dots · fox</h1>" in (tmp_path / "some" / "index.html").read_text(encoding="utf-8")
 
 
 def test_what_is_kept_of_many_is_bounded_and_says_what_is_left_out(configured: Simulator) -> None:

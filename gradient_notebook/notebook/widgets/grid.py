@@ -20,9 +20,10 @@ from ...api.text import clean
 from ...imaging import preview
 from ...session import session
 from ...sweeps.cell import Cell
+from ...sweeps.layout import MOST_CELLS, layout_of
+from ...sweeps.marks import scores_words
 from ...sweeps.sweep import Sweep
-from .. import sweep_words, thumbnails
-from ..grid_layout import MOST_CELLS, layout_of
+from .. import formatting, sweep_words, thumbnails
 from .esm import joined
 from .live import Talking, shape_of, styles
 
@@ -56,7 +57,7 @@ class Grid(Talking):
 
 def plan_of(sweep: Sweep) -> dict[str, Any]:
     """Return what a grid has to know of a sweep before anything has come."""
-    layout = layout_of(sweep)
+    layout = layout_of(sweep._cells, sweep._axes)
     shapes = {shape_of(cell.params) for cell in sweep[: MOST_CELLS : _stride(len(sweep))]}
     return {
         "title": sweep_words.title(sweep),
@@ -202,7 +203,7 @@ class SweepGrid:
             {
                 "at": cell.index,
                 "outcome": _LETTERS[cell.outcome],
-                "note": sweep_words.note(cell),
+                "note": formatting.DOT.join([*scores_words(cell), *filter(None, [sweep_words.note(cell)])]),
                 "reason": sweep_words.reason(cell) or ("" if picture else "cannot be shown"),
                 "mime": f"image/{extension(picture)[1:]}" if picture else "",
             }
