@@ -26,7 +26,7 @@ def score_words(value: Any) -> str:
         return "–"
     if isinstance(value, int) or (isinstance(value, float) and abs(value) >= _EXACT):
         return f"{value:,.0f}"
-    return f"{value:.3g}" if isinstance(value, float) else shortened(clean(value), _TEXT_CHARACTERS)
+    return f"{value:#.3g}".rstrip(".") if isinstance(value, float) else shortened(clean(value), _TEXT_CHARACTERS)
 
 
 def scores_words(cell: Cell) -> list[str]:

@@ -187,8 +187,16 @@ def test_a_sweep_says_what_was_measured(marked: Sweep) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        *[(3, "3"), (12345, "12,345"), (99.96, "100"), (1234.5, "1,234"), (0.5, "0.5"), (-2.0, "-2"), (0.0, "0")],
-        *[(float("nan"), "–"), (None, "–"), ("f0e1" * 4, "f0e1" * 4), (1e-7, "1e-07")],
+        *[
+            (3, "3"),
+            (12345, "12,345"),
+            (99.96, "100"),
+            (1234.5, "1,234"),
+            (33.0, "33.0"),
+            (-2.0, "-2.00"),
+            (0.0, "0.00"),
+        ],
+        *[(float("nan"), "–"), (None, "–"), ("f0e1" * 4, "f0e1" * 4), (1e-7, "1.00e-07")],
     ],
 )
 def test_a_score_has_as_many_digits_as_are_read(value: Any, said: str) -> None:
