@@ -20,14 +20,14 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 24px; background: Canvas; 
 h1 { font-size: 20px; overflow-wrap: anywhere }
 .scroll { overflow-x: auto }
 table { border-collapse: separate; border-spacing: 8px }
-th { font-weight: 600; text-align: left; vertical-align: top; max-width: 240px; overflow-wrap: anywhere }
+th { font-weight: 600; text-align: left; vertical-align: top; max-width: 240px; overflow-wrap: break-word }
 td { vertical-align: top; width: 256px; min-width: 160px }
 img { width: 100%; height: auto; display: block; border-radius: 4px; background: #8882 }
 a:focus-visible { outline: 2px solid Highlight; outline-offset: 2px }
 p, figcaption { margin: 4px 0 0; color: var(--quiet); overflow-wrap: anywhere; font-size: 13px }
 figure { margin: 0 }
-.corner { width: auto; min-width: 0; color: var(--quiet); font-size: 13px }
-.marks { display: block; color: CanvasText; font-variant-numeric: tabular-nums }
+.corner { width: auto; min-width: 0; overflow-wrap: break-word; color: var(--quiet); font-size: 13px }
+.mark { display: block; color: CanvasText; font-variant-numeric: tabular-nums }
 .none { border: 1px solid var(--line); border-left: 3px solid var(--bad); border-radius: 4px; padding: 12px; min-height: 96px }
 .none p { color: CanvasText }
 .refused { border-left-color: var(--warn) }
@@ -79,7 +79,7 @@ def _counted(cells: Sequence[Cell]) -> str:
 def _place(cell: Cell, files: Mapping[int, str], caption: str, marks: Sequence[str]) -> str:
     alt, prompt = escape(alt_words(cell)), escape(clean(cell.prompt))
     labels = f"<b>{escape(caption)}</b><br>" if caption else ""
-    below = f"{labels}{prompt}" + (f'<span class="marks">{escape(DOT.join(marks))}</span>' if marks else "")
+    below = f"{labels}{prompt}" + "".join(f'<span class="mark">{escape(mark)}</span>' for mark in marks)
     file = files.get(cell.index, "")
     if not file.endswith(_SHOWN_AS_IMAGE):
         told = "its file could not be read" if cell.outcome == "done" and not file else reason_words(cell)
