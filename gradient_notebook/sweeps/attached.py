@@ -21,7 +21,8 @@ from ..storage.runs import Run, put_run, runs
 from . import launching
 from .axes import Axes
 from .owning import POLL_S, refusal
-from .sweep import Sweep, sweep_of
+from .planning import sweep_of
+from .sweep import Sweep
 
 _SLACK_S = 60.0
 """How much later than it began a request may be written down, and more (seconds)."""

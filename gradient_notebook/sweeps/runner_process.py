@@ -25,8 +25,9 @@ from ..storage.runs import runs
 from .axes import Axes
 from .order import Order
 from .owning import be_of_its_own, own
+from .planning import sweep_of
 from .runner_log import BoundedLog, log_of
-from .sweep import Sweep, sweep_of
+from .sweep import Sweep
 
 _logger = logging.getLogger("gradient_notebook")
 _RECORDING_S, _RECORDING_TICK_S = 10.0, 0.02

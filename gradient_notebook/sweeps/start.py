@@ -13,7 +13,8 @@ from ..connect import discover
 from ..session import MAX_COST, session
 from ..storage.archive import get_default
 from .axes import MAX_IMAGES, Axes, axes_of
-from .sweep import Sweep, new_sweep
+from .planning import new_sweep
+from .sweep import Sweep
 from .table import is_table, rows_of
 
 _MAX_CELLS = 1_000_000
