@@ -250,6 +250,7 @@ def __dir__() -> list[str]:
 register("show_history", "gradient_notebook.notebook.history_view:show_history")
 register("show_job", "gradient_notebook.notebook.job_view:show_job")
 register("show_sweep", "gradient_notebook.notebook.sweep_view:show_sweep")
+register("show_cell", "gradient_notebook.notebook.sweep_cell:show_cell")
 register("display_sweep", "gradient_notebook.notebook.sweep_view:display_sweep")
 register("watch_sweep", "gradient_notebook.notebook.sweep_line:watch_sweep")
 register("show_sweeps", "gradient_notebook.notebook.sweeps_view:show_sweeps")

@@ -12,17 +12,24 @@ from ..jobs.job import Job
 _ASKED_OF_A_JOB = ("result", "exception", "done", "cancelled", "cancel")
 
 
+def _request() -> dict[str, Any]:
+    """Return the request that is being executed; nothing where there is no kernel that says so."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    return (kernel.get_parent("shell") or {}) if kernel is not None and hasattr(kernel, "get_parent") else {}
+
+
+def cell_now() -> str:
+    """Return what tells the cell that runs from others; empty where nobody knows."""
+    return str(_request().get("header", {}).get("msg_id", ""))
+
+
 def is_executed() -> bool:
     """Whether a program executes this cell: nbclient, nbconvert, papermill, Voilà.
 
     It says with the request that nobody can answer a question. It takes no output that comes after the cell, and gives
     the kernel some seconds to end after the last one.
     """
-    kernel = getattr(get_ipython(), "kernel", None)
-    if kernel is None or not hasattr(kernel, "get_parent"):
-        return False
-    request = kernel.get_parent("shell") or {}
-    return request.get("content", {}).get("allow_stdin") is False
+    return _request().get("content", {}).get("allow_stdin") is False
 
 
 def is_terminal() -> bool:

@@ -1,13 +1,14 @@
-"""A line that says how far a sweep is while somebody waits for it, where there is nothing but text."""
+"""What is shown of a sweep while somebody waits for it: where there is nothing but text, a line that says how far it is."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import threading
 import weakref
-from collections.abc import Collection
-from typing import TextIO
+from collections.abc import Collection, Iterator
+from typing import Any, TextIO
 
 from ..sweeps.sweep import Sweep
 from . import formatting, sweep_words
@@ -16,7 +17,27 @@ _BAR = 20
 _watched: weakref.WeakSet[Sweep] = weakref.WeakSet()
 
 
-def watch_sweep(sweep: Sweep, stream: TextIO | None = None) -> None:
+@contextlib.contextmanager
+def watch_sweep(sweep: Sweep) -> Iterator[None]:
+    """Show where a sweep stands while somebody waits for it: its grid in a notebook, a line in a terminal, elsewhere nothing."""
+    if _is_in_notebook() and threading.current_thread() is threading.main_thread():
+        from .sweep_view import watching
+
+        with watching(sweep):
+            yield
+    else:
+        write_line(sweep)
+        yield
+
+
+def _is_in_notebook() -> bool:
+    """Whether this is a notebook's kernel in which the extension is loaded."""
+    ipython = sys.modules.get("IPython")  # where nobody has imported it there is none
+    shell: Any = ipython and ipython.get_ipython()
+    return hasattr(shell, "kernel") and "ImageGenMagics" in shell.magics_manager.registry
+
+
+def write_line(sweep: Sweep, stream: TextIO | None = None) -> None:
     """Write where the sweep stands in one line of a terminal, over and over; elsewhere nothing."""
     stream = stream or sys.stderr
     if sweep not in _watched and is_seen(stream):

@@ -60,7 +60,8 @@ class SweepRun:
         """Make the images, and return when all cells have ended."""
         self._begin()
         try:
-            self.sweep.result()
+            sweep_line.write_line(self.sweep)
+            self.sweep._wait()
         except _INTERRUPTIONS as interruption:
             event_loop.wait(self.sweep._ended)
             raise self._interrupted() from interruption
@@ -70,7 +71,7 @@ class SweepRun:
         """Do what `wait` does, where the cell can await it."""
         self._begin()
         try:
-            await self.sweep
+            await self.sweep._wait_async()
         except _INTERRUPTIONS as interruption:
             await event_loop.wait_async(self.sweep._ended)
             raise self._interrupted() from interruption

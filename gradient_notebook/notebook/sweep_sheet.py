@@ -80,7 +80,7 @@ def _pictures(cells: Sequence[Cell]) -> dict[int, str]:
             made |= {name: data} if name and name not in known else {}
     if archive:
         thumbnails.keep(archive, made)
-    return {at: _address(data) for at, data in _fitting(small).items()}
+    return {at: address_of(data) for at, data in _fitting(small).items()}
 
 
 def _fitting(pictures: Mapping[int, bytes]) -> dict[int, bytes]:
@@ -96,7 +96,8 @@ def _fitting(pictures: Mapping[int, bytes]) -> dict[int, bytes]:
         px = max(_SHORTEST_PX, px * min(0.9, math.sqrt(1 / much)))
 
 
-def _address(data: bytes) -> str:
+def address_of(data: bytes) -> str:
+    """Return a picture as an address that holds it."""
     return f"data:image/{extension(data)[1:]};base64,{pybase64.b64encode_as_string(data)}"
 
 

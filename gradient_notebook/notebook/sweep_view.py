@@ -1,19 +1,21 @@
-"""A sweep as a cell's value: a grid, live while the kernel is there, and behind it what stays in the notebook."""
+"""A sweep as a cell's value, or some of its cells: a grid, live while it runs, and behind it what stays in the notebook."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
+from ..sweeps.cells import Cells
 from ..sweeps.sweep import Sweep
 from . import html, sweep_sheet, sweep_words
-from .execution import is_executed
+from .execution import cell_now, is_executed
 from .static_output import StaticFallback
 
 if TYPE_CHECKING:
@@ -23,40 +25,78 @@ _REFRESHED_S = 20.0
 """While it runs, what a saved notebook would show is brought up to date this often at most."""
 _MOST_PLACES = 3
 """Cells that show one sweep and are kept up to date."""
+_RUNS = ("running", "paused")
 
 
-def show_sweep(sweep: Sweep) -> dict[str, Any]:
-    """Return a sweep as one thing to display, as it stands: small pictures and a line, which need no kernel."""
+def show_sweep(sweep: Cells) -> dict[str, Any]:
+    """Return a sweep, or some of its cells, as one thing to display, as it stands: small pictures and a line, which need no kernel."""
     return {**html.joined([sweep_sheet.sheet_of(sweep), sweep_sheet.words(sweep)]), "text/plain": text_of(sweep)}
 
 
-def text_of(sweep: Sweep) -> str:
-    """Return a sweep as text."""
+def text_of(sweep: Cells) -> str:
+    """Return a sweep, or some of its cells, as text."""
     return "\n".join([repr(sweep), sweep_sheet.words(sweep)["text/plain"]])
 
 
-def display_sweep(sweep: Sweep) -> None:
-    """Show a sweep as the cell's output."""
+def display_sweep(sweep: Cells) -> None:
+    """Show a sweep, or some of its cells, as the cell's output."""
     shell = get_ipython()
     if shell is None or not hasattr(shell, "kernel"):
         print(text_of(sweep))  # noqa: T201 - a terminal has no place for pictures
-        return
-    if is_executed():
+    elif is_executed():
         # Nothing would go on after the cell, and a widget is nothing without its kernel.
-        if not sweep.done():
-            sweep.result()
+        whole = sweep_words.sweep_of(sweep)
+        if not whole.done():  # one that has not been started stays so
+            whole._wait()
+        _display_static(sweep)
+    elif sweep_words.is_part(sweep) and sweep_words.status_of(sweep) not in _RUNS:
         display(show_sweep(sweep), raw=True)
+    else:
+        shown_of(sweep).show()
+
+
+@contextlib.contextmanager
+def watching(sweep: Sweep) -> Iterator[None]:
+    """Show a sweep under the cell that waits for it, which stays there as what has come of it."""
+    if is_executed():
+        yield
+        _display_static(sweep)
         return
-    shown_of(sweep).show()
+    shown = None
+    try:
+        shown = shown_of(sweep)
+        shown.show(awaited=True)
+    except Exception as error:  # noqa: BLE001 - whatever a front end's libraries raise: decoration never stops the work
+        print(f"The grid cannot be shown here ({type(error).__name__}: {error}).")  # noqa: T201
+    try:
+        yield
+    finally:
+        if shown:
+            shown.awaited(now=False)
+        if shown and sweep.done():
+            shown.finish()
 
 
-_all: weakref.WeakKeyDictionary[Sweep, SweepShown] = weakref.WeakKeyDictionary()
+_static: weakref.WeakKeyDictionary[Cells, str] = weakref.WeakKeyDictionary()
+"""The cell that shows a sweep as it stands."""
+
+
+def _display_static(sweep: Cells) -> None:
+    """Show a sweep as it stands, once in each cell: one that waits for it may have it as its value, too."""
+    if not (here := cell_now()) or _static.get(sweep) != here:
+        _static[sweep] = here
+        display(show_sweep(sweep), raw=True)
+
+
+_all: weakref.WeakKeyDictionary[Cells, SweepShown] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def shown_of(sweep: Sweep) -> SweepShown:
-    """Return what shows this sweep; there is one, however often it is shown."""
+def shown_of(sweep: Cells) -> SweepShown:
+    """Return what shows this sweep; there is one, however often it is shown. Each part of it has its own."""
     with _lock:
+        if sweep_words.is_part(sweep):
+            return SweepShown(sweep)
         if sweep not in _all:
             _all[sweep] = SweepShown(sweep)
         return _all[sweep]
@@ -67,30 +107,34 @@ class SweepShown:
 
     _grid: SweepGrid
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Cells) -> None:
         from .widgets.grid import Background, SweepGrid
 
         self._sweep = weakref.ref(sweep)
+        # Nobody else may hold a part: its sweep holds this, as long as it is there itself.
+        self._part = sweep if sweep_words.is_part(sweep) else None
         self._places: list[StaticFallback] = []
+        self._shown_in = ""
         self._grid = SweepGrid(sweep)
         self._told_s = 0.0
         self._kept = ""
         self._lock = threading.Lock()
         self._background = Background(self._refresh)
-        sweep._observe(self._changed)
+        sweep_words.sweep_of(sweep)._observe(self._changed)
 
     def awaited(self, *, now: bool) -> None:
         """Say whether the cell that runs waits for the sweep."""
         self._grid.view.awaited = now
 
     def show(self, *, awaited: bool = False) -> None:
-        """Show it in the cell that runs, which waits for it or does not."""
+        """Show it in the cell that runs, which waits for it or does not; where that shows it already, do no more."""
         self.awaited(now=awaited)
         from .widgets.bundle import view_of
 
-        sweep = self._sweep()
-        if sweep is None:
+        sweep, here = self._sweep(), cell_now()
+        if sweep is None or (here and here == self._shown_in):
             return
+        self._shown_in = here
         place = StaticFallback(html.behind(sweep_sheet.words(sweep)))
         place.update((sweep_sheet.sheet_of(sweep), {}), html.behind(sweep_sheet.words(sweep)))
         place.show(view_of(self._grid.view))
@@ -109,7 +153,9 @@ class SweepShown:
     def _refresh(self) -> None:
         """Bring up to date what stands behind the grid, at the end and now and then."""
         sweep = self._sweep()
-        if sweep is None or (sweep.status == "running" and time.monotonic() - self._told_s < _REFRESHED_S):
+        if sweep is None:
+            return
+        if sweep_words.status_of(sweep) == "running" and time.monotonic() - self._told_s < _REFRESHED_S:
             return
         with self._lock:
             self._told_s = time.monotonic()

@@ -132,6 +132,11 @@ def note(cell: Cell) -> str:
     return formatting.DOT.join(filter(None, [seconds, tokens]))
 
 
+def steps(came: int, cell: Cell) -> str:
+    """Return how many of a cell's partial images have come, as `●○`."""
+    return "●" * came + "○" * ((cell.params.partial_images or 0) - came)
+
+
 def reason(cell: Cell) -> str:
     """Return what stands in the place of an image that did not come."""
     if cell.outcome in ("queued", "running", "done"):

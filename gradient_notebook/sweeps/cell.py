@@ -10,6 +10,7 @@ from ..api.errors import InvalidRequestError
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.text import shortened
+from ..display_hooks import hook
 from ..history.rating import rate_image
 from ..jobs.job import Job
 from ..money.cost import Cost
@@ -104,6 +105,10 @@ class Cell:
     def __repr__(self) -> str:
         told = ", ".join(f"{name}={value!r}" for name, value in self.axes.items())
         return f"<Cell {self.index}: {self.outcome}, {told or repr(shortened(self.prompt, 40))}>"
+
+    def _repr_mimebundle_(self, **_: Any) -> Any:
+        """It shows itself: its picture, or why there is none, with what it is."""
+        return hook("show_cell")(self)
 
     @property
     def params(self) -> ImageGenerateParams:

@@ -66,6 +66,14 @@ class Cells(Sequence[Cell]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._count_words}>"
 
+    def _repr_mimebundle_(self, **_: Any) -> Any:
+        """It shows itself where a front end asks for one output."""
+        return hook("show_sweep")(self)
+
+    def _ipython_display_(self) -> None:
+        """It shows itself: a grid, live while something runs, and what stays in a notebook in its place."""
+        hook("display_sweep")(self)
+
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """The labels of each axis, by its name."""

@@ -214,6 +214,12 @@ class Engine(Observed, Archived):
             self._jobs.pop(cell.index, None)
             self._changed(cell)
 
+    def _partial_of(self, index: int) -> tuple[int, bytes] | None:
+        """Return how many partial images of a cell that runs have come, and the newest; None where none has."""
+        job = self._jobs.get(index)
+        partials = job._slots[0].partials if job else []
+        return (len(partials), partials[-1]) if partials else None
+
     def _may_send(self, running: int) -> bool:
         """Whether another cell may be sent beside those that run."""
         if self._waits_for_budget and running and self._made == self._made_before:

@@ -38,14 +38,6 @@ class Sweep(Engine):
     def __repr__(self) -> str:
         return f"<Sweep {self.status}: {self._count_words}>"
 
-    def _repr_mimebundle_(self, **_: Any) -> Any:
-        """It shows itself where a front end asks for one output."""
-        return hook("show_sweep")(self)
-
-    def _ipython_display_(self) -> None:
-        """It shows itself: a grid, live while it runs, and what stays in a notebook in its place."""
-        hook("display_sweep")(self)
-
     @property
     def status(self) -> str:
         """`planned`, `running`, `paused`, `cancelled` or `done`: nothing more comes by itself."""
@@ -174,30 +166,43 @@ class Sweep(Engine):
         """
         self._start_to_wait()
         if not self.done():
-            from ..jobs import event_loop
-
-            hook("watch_sweep")(self)
-            try:
-                with event_loop.interrupts_told():
-                    event_loop.wait(self._ended, timeout)
-            except TimeoutError:
-                raise TimeoutError(f"The sweep has not ended after {timeout:g} s; it goes on.") from None
-            except BaseException:
-                self._give_up()
-                raise
+            with hook("watch_sweep")(self):
+                self._wait(timeout)
         return self
 
-    def __await__(self) -> Generator[Any, None, Sweep]:
-        yield from self._wait_async().__await__()
-        return self
-
-    async def _wait_async(self) -> None:
+    def _wait(self, timeout: float | None = None) -> None:
+        """Wait until it has ended, and show nothing meanwhile."""
         self._start_to_wait()
         if self.done():
             return
         from ..jobs import event_loop
 
-        hook("watch_sweep")(self)
+        try:
+            with event_loop.interrupts_told():
+                event_loop.wait(self._ended, timeout)
+        except TimeoutError:
+            raise TimeoutError(f"The sweep has not ended after {timeout:g} s; it goes on.") from None
+        except BaseException:
+            self._give_up()
+            raise
+
+    def __await__(self) -> Generator[Any, None, Sweep]:
+        yield from self._result_async().__await__()
+        return self
+
+    async def _result_async(self) -> None:
+        self._start_to_wait()
+        if not self.done():
+            with hook("watch_sweep")(self):
+                await self._wait_async()
+
+    async def _wait_async(self) -> None:
+        """Do what `_wait` does, where it can be awaited."""
+        self._start_to_wait()
+        if self.done():
+            return
+        from ..jobs import event_loop
+
         try:
             await event_loop.wait_async(self._ended)
         except BaseException:

@@ -77,6 +77,54 @@ def test_an_executed_notebook_waits_and_keeps_no_widget(kernel: Kernel) -> None:
         assert "<img" in shown["data"]["text/html"]
 
 
+_WAITED = "study = sweep('a {{b}}', b=[1, 2], quality='low', size='1024x1024', fresh=True)"
+
+
+@pytest.mark.parametrize("waits", [".result()", ".result(60)\nstudy", "\nawait study"])
+def test_a_cell_that_waits_for_a_sweep_shows_its_grid_once(kernel: Kernel, waits: str) -> None:
+    """Though the sweep may be its value, too; behind it stands what has come of it, and nobody waits any more."""
+    kernel.run("from gradient_notebook import sweep")
+    cell = kernel.run(f"{_WAITED}{waits}")
+    assert (cell.status, len(cell.views)) == ("ok", 1)
+    state = kernel.comms[cell.views[0]].state
+    assert (state["outcomes"], state["awaited"]) == ("dd", False)
+    assert any(earlier["awaited"] for earlier in kernel.comms[cell.views[0]].history)
+    (picture, line) = pages(cell)[1:]
+    assert (picture.count("<img"), "2 of 2 done" in line) == (2, True)
+    assert len(kernel.run("study").views) == 1
+
+
+def test_who_waits_without_the_extension_sees_nothing(kernel: Kernel) -> None:
+    """Nor does a program that executes the notebook get a widget: it gets the pictures, once."""
+    kernel.run("from gradient_notebook import sweep")
+    cell = kernel.wait(kernel.start(f"{_WAITED}.result()\nstudy", allow_stdin=False))
+    (shown,) = cell.of("display_data")
+    assert (VIEW in shown["data"], shown["data"]["text/html"].count("<img")) == (False, 2)
+    cell = kernel.run(f"%unload_ext gradient_notebook\n{_WAITED}.result()")
+    assert (cell.status, cell.outputs) == ("ok", [])
+
+
+def test_a_part_of_a_sweep_that_runs_fills_by_itself(
+    start_kernel: Callable[..., Kernel], slow: Simulator, simulator: Simulator
+) -> None:
+    """Live while something runs; a part that has ended needs no kernel, and a cell shows as its picture."""
+    kernel = start_kernel(slow)
+    kernel.run("%load_ext gradient_notebook\nfrom gradient_notebook import sweep")
+    kernel.run("study = sweep('a {{b}}', b=[1, 2, 3], quality='low', size='1024x1024')")
+    cell = kernel.run("study[:2]")
+    (model_id,) = cell.views
+    state = kernel.comms[model_id].state
+    kernel.run("study.cancel()")
+    kernel.wait_for(lambda: state["state"]["status"] == "done")
+    kernel.use(simulator)
+    kernel.run("study = sweep('a {{b}}', b=[1, 2, 3], quality='low', size='1024x1024'); study._wait()")
+    cell = kernel.run("study[:2]")
+    (shown,) = cell.of("display_data")
+    assert (VIEW in shown["data"], shown["data"]["text/html"].count("<img")) == (False, 2)
+    (shown,) = kernel.run("study[2]").of("execute_result")
+    assert 'alt="b 3: a 3"' in shown["data"]["text/html"]
+
+
 def test_a_finished_sweep_is_shown_again_and_nothing_is_sent(kernel: Kernel, simulator: Simulator) -> None:
     """The same cell again takes all from the archive; with --fresh it makes all anew."""
     for options, posts in (("", 2), ("", 2), (" --fresh", 4)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import re
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from gradient_notebook import Cells, Sweep, configure, sweep
 from gradient_notebook.notebook import sweep_line, sweep_sheet, sweep_words
+from gradient_notebook.notebook.sweep_cell import show_cell
 from gradient_notebook.notebook.sweep_view import show_sweep
 from gradient_notebook.notebook.widgets import grid
 from gradient_notebook.simulator import Simulator
@@ -279,6 +281,113 @@ def test_the_grid_does_not_keep_a_sweep_alive(configured: Simulator) -> None:
     shown.view.close()
 
 
+def test_a_part_shows_as_the_whole_does(failed: Sweep) -> None:
+    """Its pictures with labels and alternative texts, how many there are of it, and what failed; one cell has a caption."""
+    for part in (failed[1:], failed.sel(a=["y", "z"])):
+        shown = show_sweep(part)
+        assert re.findall(r'alt="([^"]*)"', shown["text/html"]) == ["z"]
+        assert "1 of 2 done · 1 without an answer" in shown["text/html"]
+        assert ">no answer<" in shown["text/html"]
+    assert "<b" in show_sweep(failed[2:])["text/html"]
+    assert "{{a}} · z" in show_sweep(failed.sel(a="z"))["text/plain"]
+    assert "0 of 0 done" in show_sweep(failed.sel(a="z")[1:])["text/plain"]
+
+
+def test_a_cell_shows_as_its_picture_with_what_it_is(failed: Sweep, marked: Sweep) -> None:
+    """Its labels, settings, tokens, marks and record; one without an image says why; a file that is gone is told."""
+    shown = show_cell(marked[0])
+    assert re.findall(r'<img src="data:image/jpeg;base64,[^"]+" alt="([^"]*)"', shown["text/html"]) == ["x · 1: x 1"]
+    assert re.search(r"x · 1 · .*size 1024x1024 · quality low · done · .* tok.* · record \w{6} · ★★★ · clarity", shown["text/plain"])
+    assert "<img" not in show_cell(failed[0])["text/html"]
+    assert "refused: " in show_cell(failed[0])["text/plain"]
+    assert "No &lt;b&gt;." in show_cell(failed[0])["text/html"]
+    marked[1].paths[0].unlink()
+    assert "The original file is not available" in show_cell(marked[1])["text/plain"]
+    assert "queued" in show_cell(planned("{{a}}", a=["q"])[0])["text/plain"]
+
+
+class Sent:
+    """What a grid sends to the browser; it works when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.messages: list[tuple[dict[str, Any], list[bytes]]] = []
+        monkeypatch.setattr(
+            grid.Grid, "send", lambda _, content, buffers=(): self.messages.append((content, list(buffers)))
+        )
+        monkeypatch.setattr(grid.Background, "ask", lambda _: None)
+
+    def cells(self, shown: grid.SweepGrid) -> list[dict[str, Any]]:
+        """Return what is sent of cells from now on, until there is nothing more to send."""
+        self.messages.clear()
+        while shown._wanted:
+            shown.update()
+        return [cell for content, _ in self.messages for cell in content["cells"]]
+
+
+STOPS = {"cut": "between_events", "silence": True}
+"""After the first partial image nothing more comes."""
+
+
+def seen_to_run(study: Sweep) -> None:
+    """Return when each of its cells has a partial image."""
+    changed = threading.Event()
+    study._observe(lambda *_: changed.set())
+    study.start()
+    while not all(study._partial_of(cell.index) for cell in study):
+        assert changed.wait(30)
+        changed.clear()
+
+
+def test_a_cell_that_runs_shows_its_newest_partial_image(
+    configured: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small, to who looks at it, with dots for what has come; no trait has it, and nothing is kept of it."""
+    configured.script([STOPS] * 3)
+    sent = Sent(monkeypatch)
+    study = planned("{{a}}", a=["x", "y", "z"], stream=True, partial_images=2, **SMALL)
+    shown = grid.SweepGrid(study)
+    shown._seen({"view": "1", "at": [1], "lacking": []})
+    seen_to_run(study)
+    (told,) = sent.cells(shown)
+    assert (told["at"], told["outcome"], told["note"], told["mime"]) == (1, "r", "●○", "image/jpeg")
+    ((_, (picture,)),) = sent.messages
+    assert len(picture) < 40_000
+    assert sent.cells(shown) == []
+    shown._seen({"view": "1", "at": [1, 2], "lacking": []})  # scrolled: what comes into view is sent
+    assert [told["at"] for told in sent.cells(shown)] == [2]
+    assert not any(isinstance(value, bytes) for value in shown.view.trait_values().values())
+    study.cancel()
+    study._wait()
+    assert [cell for cell in sent.cells(shown) if cell["outcome"] == "r"] == []
+    assert study._partial_of(1) is None
+    shown.view.close()
+
+
+def test_a_grid_of_a_part_tells_of_its_cells_alone(configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their places in it; it has no button, since those would be for all of the sweep."""
+    configured.script([STOPS] * 4)
+    sent = Sent(monkeypatch)
+    study = planned("{{a}}", a=list("wxyz"), stream=True, partial_images=2, **SMALL)
+    part = study[2:]
+    shown = grid.SweepGrid(part)
+    shown._seen({"view": "1", "at": [0, 1], "lacking": []})
+    seen_to_run(study)
+    shown.update()
+    assert sorted(cell["at"] for content, _ in sent.messages for cell in content["cells"]) == [0, 1]
+    assert (shown.view.outcomes, shown.view.plan["part"], shown.view.state["parts"][:1]) == (
+        "rr",
+        True,
+        ["0 of 2 done"],
+    )
+    shown.view.actions["do"]({"type": "do", "what": "cancel"})
+    assert study.status == "running"
+    study.cancel()
+    study._wait()
+    shown.update()
+    assert shown.view.outcomes in ("cc", "uu")
+    shown.view.close()
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -288,9 +397,9 @@ def test_a_terminal_has_one_line_that_stays_at_the_end(configured: Simulator) ->
     """It is written over itself; where nobody sees it, nothing is written."""
     terminal, elsewhere = Terminal(), io.StringIO()
     study = planned("{{a}}", a=range(5), **SMALL)
-    sweep_line.watch_sweep(study, elsewhere)
-    sweep_line.watch_sweep(study, terminal)
-    sweep_line.watch_sweep(study, terminal)  # who waits twice sees it once
+    sweep_line.write_line(study, elsewhere)
+    sweep_line.write_line(study, terminal)
+    sweep_line.write_line(study, terminal)  # who waits twice sees it once
     study.result()
     said = terminal.getvalue()
     assert said.count("\n") == 1

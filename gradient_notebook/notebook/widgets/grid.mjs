@@ -206,10 +206,11 @@ class GridView {
     this.card.dataset.connected = String(this.connected);
     this.card.dataset.status = status;
     const had = this.offered.some(([button]) => button === document.activeElement);
-    this.start.hidden = status !== "planned" || !this.connected;
-    this.pause.hidden = this.cancel.hidden = !runs || !this.connected;
+    const offers = this.connected && !this.plan.part;
+    this.start.hidden = status !== "planned" || !offers;
+    this.pause.hidden = this.cancel.hidden = !runs || !offers;
     this.pause.textContent = status === "paused" ? "Resume" : "Pause";
-    this.retry.hidden = runs || !state.again || status === "planned" || !this.connected;
+    this.retry.hidden = runs || !state.again || status === "planned" || !offers;
     this.retry.textContent = `Retry ${state.again.toLocaleString("en")}`;
     const asked = `${status} ${state.again}`;
     if (asked !== this.card.dataset.asked) {
@@ -364,9 +365,10 @@ class GridView {
     const detail = this.store.detail(at, outcome);
     const tile = /** @type {HTMLElement} */ (element.firstElementChild);
     const note = /** @type {HTMLElement} */ (element.lastElementChild);
-    const url = detail?.url ?? "";
+    // A finished one that is on its way here is preceded by its newest partial image.
+    const url = detail?.url ?? (outcome === "d" ? this.store.detail(at, "r")?.url : "") ?? "";
     const status = hasCome(outcome) || this.connected ? wordOf(outcome) : "queued";
-    const running = status === "running" ? `running ${roughly(this.store.seconds(at))}` : "";
+    const running = status === "running" ? `${detail?.note || "running"} ${roughly(this.store.seconds(at))}` : "";
     const waits = this.connected && this.model.get("state").status !== "planned" ? "queued" : "";
     const words = running || (hasCome(outcome) ? (detail?.note ?? "") : waits);
     if (note.textContent !== words) note.textContent = words;

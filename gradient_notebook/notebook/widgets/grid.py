@@ -20,6 +20,7 @@ from ...api.text import clean
 from ...imaging import preview
 from ...session import session
 from ...sweeps.cell import Cell
+from ...sweeps.cells import Cells
 from ...sweeps.layout import MOST_CELLS, layout_of
 from ...sweeps.marks import scores_words
 from ...sweeps.sweep import Sweep
@@ -55,13 +56,14 @@ class Grid(Talking):
     """Whether the cell that runs waits for it: then few kernels hear a click."""
 
 
-def plan_of(sweep: Sweep) -> dict[str, Any]:
-    """Return what a grid has to know of a sweep before anything has come."""
+def plan_of(sweep: Cells) -> dict[str, Any]:
+    """Return what a grid has to know of a sweep, or of some of its cells, before anything has come."""
     layout = layout_of(sweep._cells, sweep._axes)
     shapes = {shape_of(cell.params) for cell in sweep[: MOST_CELLS : _stride(len(sweep))]}
     return {
         "title": sweep_words.title(sweep),
-        "prompts": list(dict.fromkeys(sweep.plan.first)),
+        "part": sweep_words.is_part(sweep),
+        "prompts": list(dict.fromkeys(sweep_words.sweep_of(sweep).plan.first)),
         "count": min(len(sweep), MOST_CELLS),
         "whole": len(sweep),
         # 0: it is not known before the first picture. Of several none fits all.
@@ -80,17 +82,17 @@ def _stride(count: int) -> int:
     return max(1, min(count, MOST_CELLS) // 500) | 1
 
 
-def state_of(sweep: Sweep) -> dict[str, Any]:
-    """Return where a sweep stands, in plain values."""
+def state_of(sweep: Cells) -> dict[str, Any]:
+    """Return where a sweep stands, or some of its cells, in plain values."""
     found = sweep.outcomes
     return {
-        "status": sweep.status,
+        "status": sweep_words.status_of(sweep),
         "parts": sweep_words.totals(sweep),
         "left_s": sweep_words.left_s(sweep),
-        "elapsed_s": sweep.elapsed_s,
+        "elapsed_s": sweep_words.elapsed_s(sweep),
         "ended": sum(count for outcome, count in found.items() if outcome not in ("queued", "running")),
         "again": sum(cell.outcome in _RETRIED and not cell._may_be_billed for cell in sweep),
-        "notes": [clean(note) for note in sweep.notes],
+        "notes": [] if sweep_words.is_part(sweep) else [clean(note) for note in sweep_words.sweep_of(sweep).notes],
     }
 
 
@@ -132,63 +134,84 @@ class SweepGrid:
     It holds the sweep weakly: a widget lives as long as the kernel, and so would all that it holds.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Cells) -> None:
         self._sweep = weakref.ref(sweep)
         self.view = Grid(plan=plan_of(sweep), state=state_of(sweep), outcomes=_letters(sweep))
         self.view.add_class("gradient-sweep")
         self.view.actions |= {"see": self._seen, "large": self._asked_for_large, "do": self._asked_to}
+        # In a part a cell has another place than in its sweep.
+        self._places = {cell.index: at for at, cell in enumerate(sweep)} if sweep_words.is_part(sweep) else None
         self._lock = threading.Lock()
         self._in_view: dict[str, Collection[int]] = {"": _FIRST_IN_VIEW}
         self._wanted: dict[int, None] = {at: None for at in _FIRST_IN_VIEW if at < len(sweep) and sweep[at].has_ended}
         self._background = Background(self.update)
-        sweep._observe(self._changed)
+        sweep_words.sweep_of(sweep)._observe(self._changed)
         self._background.ask()
 
     def update(self) -> None:
         """Show where the sweep stands, and some of the pictures that are looked for; ask again for the others."""
-        if sweep := self._sweep():
+        if (sweep := self._sweep()) is not None:
             self.view.outcomes = _letters(sweep)
             self.view.state = state_of(sweep)
             self._send_cells(sweep)
             if self._wanted:
                 self._background.ask()
 
+    def _place(self, index: int) -> int:
+        """Return where a cell of the sweep stands here; -1 where it is not among these."""
+        return index if self._places is None else self._places.get(index, -1)
+
     def _changed(self, sweep: Sweep, changed: Collection[int]) -> None:
         with self._lock:
             seen = {at for in_view in self._in_view.values() for at in in_view}
-            self._wanted |= {at: None for at in changed if at in seen and sweep[at].has_ended}
+            new = {self._place(index): None for index in changed if _has_picture(sweep, sweep[index])}
+            self._wanted |= {at: None for at in new if at in seen}
         self._background.ask()
 
     def _seen(self, content: Mapping[str, Any]) -> None:
         """Note what a view shows; what it lacks comes before anything that was asked for earlier."""
-        count = len(sweep) if (sweep := self._sweep()) else 0
-        lacking = [at for at in content.get("lacking", ()) if isinstance(at, int) and 0 <= at < count]
+        sweep = self._sweep()
+        lacking, in_view = (
+            [at for at in content.get(name, ()) if sweep and isinstance(at, int) and 0 <= at < len(sweep)]
+            for name in ("lacking", "at")
+        )
+        running = [at for at in in_view if sweep and sweep[at].outcome == "running"]
         with self._lock:
+            before = set().union(*self._in_view.values())
             self._in_view.pop("", None)
             self._in_view.pop(str(content.get("view")), None)
-            self._in_view[str(content.get("view"))] = set(content.get("at", ()))
+            self._in_view[str(content.get("view"))] = set(in_view)
             for name in list(self._in_view)[:-_MOST_VIEWS]:
                 del self._in_view[name]
             seen = {at for in_view in self._in_view.values() for at in in_view}
             # What somebody has scrolled past is not made: it is asked for when it comes into view again.
-            self._wanted = dict.fromkeys([*lacking, *(at for at in self._wanted if at in seen)])
+            new = [at for at in running if at not in before]
+            self._wanted = dict.fromkeys([*lacking, *(at for at in self._wanted if at in seen), *new])
         self._background.ask()
 
-    def _send_cells(self, sweep: Sweep) -> None:
+    def _send_cells(self, sweep: Cells) -> None:
         """Send cells with their pictures: all whose picture is kept, and of the others as many as there is time for."""
         with self._lock:
             wanted = [sweep[at] for at in self._wanted]
-        archive = sweep._archive
+        archive = sweep_words.sweep_of(sweep)._archive
         names = {cell.index: cell.paths[0].name for cell in wanted if cell.outcome == "done" and cell.paths}
         kept = thumbnails.kept(archive, list(names.values())) if archive else {}
         pictures = {at: kept[name] for at, name in names.items() if name in kept}
         self._send(
-            [(cell, pictures.get(cell.index)) for cell in wanted if cell.outcome != "done" or cell.index in pictures]
+            [
+                (cell, pictures.get(cell.index))
+                for cell in wanted
+                if cell.has_ended and (cell.outcome != "done" or cell.index in pictures)
+            ]
         )
         ends, made = time.monotonic() + _AT_A_TIME_S, dict[str, bytes]()
         shown: list[tuple[Cell, bytes | None]] = []
         for cell in wanted:
-            if cell.outcome == "done" and cell.index not in pictures and time.monotonic() < ends:
+            if time.monotonic() >= ends:
+                break
+            if not cell.has_ended:
+                self._send_partial(sweep, cell)
+            elif cell.outcome == "done" and cell.index not in pictures:
                 small = thumbnails.made_of(cell)
                 made |= {names[cell.index]: small} if small and cell.index in names else {}
                 shown.append((cell, small))
@@ -196,23 +219,36 @@ class SweepGrid:
             thumbnails.keep(archive, made)
         self._send(shown)
 
+    def _send_partial(self, sweep: Cells, cell: Cell) -> None:
+        """Send the newest partial image of a cell that runs. It is kept nowhere: the next one takes its place."""
+        at = self._place(cell.index)
+        with self._lock:
+            self._wanted.pop(at, None)  # first: what changes meanwhile is asked for again
+        if not (found := sweep_words.sweep_of(sweep)._partial_of(cell.index)):
+            return
+        came, data = found
+        note = sweep_words.steps(came, cell)
+        if picture := thumbnails.small(data):
+            told = {"at": at, "outcome": _LETTERS["running"], "note": note, "reason": "", "mime": _mime(picture)}
+            self.view.send({"type": "cells", "cells": [told]}, buffers=[picture])
+
     def _send(self, cells: Sequence[tuple[Cell, bytes | None]]) -> None:
         if not cells:
             return
         told = [
             {
-                "at": cell.index,
+                "at": self._place(cell.index),
                 "outcome": _LETTERS[cell.outcome],
                 "note": formatting.DOT.join([*scores_words(cell), *filter(None, [sweep_words.note(cell)])]),
                 "reason": sweep_words.reason(cell) or ("" if picture else "cannot be shown"),
-                "mime": f"image/{extension(picture)[1:]}" if picture else "",
+                "mime": _mime(picture) if picture else "",
             }
             for cell, picture in cells
         ]
         self.view.send({"type": "cells", "cells": told}, buffers=[picture for _, picture in cells if picture])
         with self._lock:
             for cell, _ in cells:
-                self._wanted.pop(cell.index, None)
+                self._wanted.pop(self._place(cell.index), None)
 
     def _asked_for_large(self, content: Mapping[str, Any]) -> None:
         sweep, at = self._sweep(), content.get("at")
@@ -235,7 +271,8 @@ class SweepGrid:
 
     def _asked_to(self, content: Mapping[str, Any]) -> None:
         action = _ACTIONS.get(str(content.get("what")))
-        if (sweep := self._sweep()) and action:
+        if (cells := self._sweep()) is not None and action and not sweep_words.is_part(cells):
+            sweep = sweep_words.sweep_of(cells)
             try:
                 action(sweep)
             except GradientNotebookError as error:
@@ -249,5 +286,14 @@ _ACTIONS: Mapping[str, Callable[[Sweep], Any]] = {
 }
 
 
-def _letters(sweep: Sweep) -> str:
+def _letters(sweep: Cells) -> str:
     return "".join([_LETTERS[cell.outcome] for cell in sweep._cells[:MOST_CELLS]])
+
+
+def _has_picture(sweep: Sweep, cell: Cell) -> bool:
+    """Whether there may be something to see of a cell."""
+    return cell.has_ended or sweep._partial_of(cell.index) is not None
+
+
+def _mime(picture: bytes) -> str:
+    return f"image/{extension(picture)[1:]}"

@@ -7,7 +7,7 @@
 /**
  * What Python sends (`plan_of` and `state_of` in `grid.py`).
  * @typedef {{
- *   title: string, prompts: string[], count: number, whole: number, shape: number, columns: string[], span: number,
+ *   title: string, part: boolean, prompts: string[], count: number, whole: number, shape: number, columns: string[], span: number,
  *   rows: string[], across: number, captions: string[], axes: string[],
  * }} Plan
  * @typedef {{
