@@ -41,6 +41,12 @@ SHAPES = {
     "ten": "-n 10",
 }
 NOWHERE = "import os; os.environ['GRADIENT_INFERENCE_ENDPOINT'] = 'http://127.0.0.1:9'"
+REFUSED = {"status": 400, "body": {"error": {"code": "moderation_blocked", "message": "Violence."}}}
+SWEEP = """%config ImageGen.concurrency = 3
+from gradient_notebook import sweep
+study = sweep("A {{place}} at {{time}}", place=["lighthouse", "forest"], time=["dawn", "noon", "night"], quality="low",
+              size="1536x1024", stream=True, partial_images=2).result().score("sharpness")"""
+ONE = "next(cell for cell in study if cell.outcome == '{}')"
 SCRIPTS = {
     "long": "A very long prompt about " + "hills and " * 30 + "W" * 90,
     "rtl": "ثعلب أحمر في الثلج عند الغروب",
@@ -199,6 +205,25 @@ class Studio:
         self.take("panel-no-network", panel)
         self.kernel_gone(panel)
 
+    def sweeps(self) -> None:
+        """Take a sweep while it runs and when it is done, a part of it, one of its cells, and one that was refused."""
+        self.gate.close()
+        self.simulator.script([None, None, REFUSED])
+        self.begin(SWEEP, "study[:2]", ONE.format("done"), ONE.format("refused"), "study[1:5]", "# below")
+        cell, output = self.opened.cell(1), self.opened.output(1)
+        self.opened.begin(1)
+        output.locator("[data-status=running]").first.wait_for()
+        self.gate.allow(1)
+        output.locator("[data-status=running] img").nth(1).wait_for()
+        self.take("sweep-partial", cell)
+        self.gate.open()
+        self.opened.ended(1)
+        expect(output.locator(".gradient-tile[data-status=done] img")).to_have_count(5)
+        self.take("sweep-done", cell)
+        for at, name in ((2, "part"), (3, "cell"), (4, "refused"), (5, "captions")):
+            self.opened.run(at)
+            self.take(f"sweep-{name}", self.opened.cell(at))
+
     def kernel_gone(self, panel: Locator) -> None:
         """Take what is left of the panel when its kernel has gone: there is the last image, and no form."""
         self.restart()
@@ -257,7 +282,7 @@ def main(folder: Path) -> None:
             lab.write("pictures.ipynb", [""])
             page = chromium.new_page(reduced_motion="reduce")
             studio = Studio(folder, NotebookPage(page, lab, "pictures.ipynb"), simulator, gate)
-            for take in (studio.cells, studio.failures, studio.panel, studio.faults):
+            for take in (studio.cells, studio.failures, studio.panel, studio.faults, studio.sweeps):
                 take()
     print(folder)
 

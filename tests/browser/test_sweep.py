@@ -22,6 +22,10 @@ VARY = "%%imagegen s --quality low --size 1024x1024 --stream --partial-images 1 
 FAILED = {"status": 400, "body": {"id": "bad_request", "message": "Not this one."}}
 REFUSED = {"status": 400, "body": {"error": {"code": "moderation_blocked", "message": "No."}}}
 
+WAITS = """from gradient_notebook import sweep
+study = sweep('A {{i}}', i=['fox', 'owl', 'bat'], quality='low', size='1024x1024', stream=True, partial_images=2).result()
+study"""
+
 # The lines of cells that exist, and how far the last one stands below the first.
 DRAWN = """(card) => {
   const scroller = card.querySelector(".gradient-sweep-scroller");
@@ -84,6 +88,33 @@ def test_the_grid_fills_and_its_buttons_are_in_view(
         expect(grid.card.get_by_role("rowheader")).to_have_text(["ink", "oil"])
         assert [found for found in grid.card.evaluate(CONTRASTS) if found[0] < 4.5] == []
         assert grid.card.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("size", [PROJECTOR, LAPTOP], ids=str)
+def test_a_cell_that_waits_shows_partial_images_in_the_grid(
+    notebook: Opener, gate: Gate, size: tuple[int, int], theme: str
+) -> None:
+    """Under the cell of `.result()`, once; what runs has its newest partial image and dots, until the finished one is there."""
+    gate.close()
+    opened = notebook(WAITS)
+    opened.set_theme(theme)
+    with window(opened, size):
+        opened.begin(1)
+        grid = Grid(opened, 1)
+        expect(grid.states("running")).to_have_count(3)
+        opened.cell(1).evaluate("e => e.scrollIntoView()")
+        expect(grid.pictures).to_have_count(0)
+        for came, dots in ((1, "●○"), (2, "●●")):
+            gate.allow(came)
+            expect(grid.cells.filter(has_text=re.compile(rf"{dots} \d+ s"))).to_have_count(3)
+            expect(grid.states("running").locator("img")).to_have_count(3)
+        gate.open()
+        opened.ended(1)
+        expect(grid.states("done").locator("img")).to_have_count(3)
+        expect(grid.card).to_have_count(1)
+        expect(grid.card).not_to_contain_text("●")
+        assert [found for found in grid.card.evaluate(CONTRASTS) if found[0] < 4.5] == []
 
 
 def test_it_is_paused_resumed_and_cancelled(notebook: Opener, gate: Gate) -> None:

@@ -297,7 +297,9 @@ def test_a_cell_shows_as_its_picture_with_what_it_is(failed: Sweep, marked: Swee
     """Its labels, settings, tokens, marks and record; one without an image says why; a file that is gone is told."""
     shown = show_cell(marked[0])
     assert re.findall(r'<img src="data:image/jpeg;base64,[^"]+" alt="([^"]*)"', shown["text/html"]) == ["x · 1: x 1"]
-    assert re.search(r"x · 1 · .*size 1024x1024 · quality low · done · .* tok.* · record \w{6} · ★★★ · clarity", shown["text/plain"])
+    assert re.search(
+        r"x · 1 · .*size 1024x1024 · quality low · done · .* tok.* · record \w{6} · ★★★ · clarity", shown["text/plain"]
+    )
     assert "<img" not in show_cell(failed[0])["text/html"]
     assert "refused: " in show_cell(failed[0])["text/plain"]
     assert "No &lt;b&gt;." in show_cell(failed[0])["text/html"]
