@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import gathered
 import pytest
 import report
 import run
@@ -100,3 +101,14 @@ def test_a_table_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
     for table in ("first", "second"):
         run.write(f"{table}\n", readme)
     assert readme.read_text() == f"before\n{run.BEGIN}\nsecond\n\n{run.END}behind\n"
+
+
+def test_a_sweep_is_measured_beside_what_one_would_write_by_hand() -> None:
+    """All images come, each by one post; who is not installed has no figures, and says so."""
+    figures = gathered.measured("ours", 5, 0.01)
+    assert figures
+    assert (figures["done"], figures["posts"], figures["ideal_s"]) == (5, 5, 5 * 0.01 / gathered.AT_A_TIME)
+    assert figures["wall_s"] > figures["ideal_s"]
+    assert 0 < figures["early_mib"] <= figures["end_mib"]
+    assert gathered.measured("gather", 5, 0.01, NOWHERE) is None
+    assert gathered.row("gather", 5, None).endswith("| not installed")
