@@ -117,6 +117,24 @@ def test_a_cell_that_waits_shows_partial_images_in_the_grid(
         assert [found for found in grid.card.evaluate(CONTRASTS) if found[0] < 4.5] == []
 
 
+def test_a_part_of_what_runs_fills_by_itself_and_has_no_buttons(notebook: Opener, gate: Gate) -> None:
+    """They would be for all of the sweep; its cells are its own, also large."""
+    gate.close()
+    opened = notebook(f"{VARY}i=@range(3) --no-wait\nA {{{{i}}}}", "s[1:]", "s[2]")
+    opened.run(1)
+    opened.run(2)
+    grid = Grid(opened, 2)
+    expect(grid.states("running")).to_have_count(2)
+    expect(grid.card.get_by_role("button")).to_have_count(0)
+    gate.open()
+    expect(grid.states("done").locator("img")).to_have_count(2)
+    expect(grid.line).to_contain_text("2 of 2 done")
+    grid.cells.nth(1).click()
+    expect(grid.large).to_contain_text("A 2")
+    opened.run(3)
+    expect(opened.output(3).locator("img[alt='i 2: A 2']")).to_be_visible()
+
+
 def test_it_is_paused_resumed_and_cancelled(notebook: Opener, gate: Gate) -> None:
     """By mouse and by keyboard; the focus stays where somebody goes on."""
     opened = notebook("%config ImageGen.concurrency = 1", f"{VARY}i=@range(12)\nA {{{{i}}}}")
