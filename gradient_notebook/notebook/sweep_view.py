@@ -45,7 +45,7 @@ def display_sweep(sweep: Cells) -> None:
         print(text_of(sweep))  # noqa: T201 - a terminal has no place for pictures
     elif is_executed():
         # Nothing would go on after the cell, and a widget is nothing without its kernel.
-        whole = sweep_words.sweep_of(sweep)
+        whole = sweep_words.whole_of(sweep)
         if not whole.done():  # one that has not been started stays so
             whole._wait()
         _display_static(sweep)
@@ -120,7 +120,7 @@ class SweepShown:
         self._kept = ""
         self._lock = threading.Lock()
         self._background = Background(self._refresh)
-        sweep_words.sweep_of(sweep)._observe(self._changed)
+        sweep_words.whole_of(sweep)._observe(self._changed)
 
     def awaited(self, *, now: bool) -> None:
         """Say whether the cell that runs waits for the sweep."""

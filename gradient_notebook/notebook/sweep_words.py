@@ -24,7 +24,7 @@ _COUNTED = {
 }
 
 
-def sweep_of(cells: Cells) -> Sweep:
+def whole_of(cells: Cells) -> Sweep:
     """Return the sweep that cells are of; a sweep is of itself."""
     return cast("Sweep", cells._whole)
 
@@ -43,14 +43,14 @@ def title(cells: Cells) -> str:
 def status_of(cells: Cells) -> str:
     """Return where a sweep stands; some of its cells are done when all of them have ended."""
     is_done = is_part(cells) and all(cell.has_ended for cell in cells)
-    return "done" if is_done else sweep_of(cells).status
+    return "done" if is_done else whole_of(cells).status
 
 
 def totals(cells: Cells) -> list[str]:
     """Return where a sweep stands, or some of its cells, part by part, without the time that is left."""
     status, found = status_of(cells), cells.outcomes
     if status == "planned":
-        return ["Not started", *([f"{len(cells):,} cells"] if is_part(cells) else sweep_of(cells).plan.facts)]
+        return ["Not started", *([f"{len(cells):,} cells"] if is_part(cells) else whole_of(cells).plan.facts)]
     counted = [words.format(f"{found[name]:,}") for name, words in _COUNTED.items() if found.get(name)]
     reused = sum(cell.reused for cell in cells)
     return [
@@ -65,7 +65,7 @@ def totals(cells: Cells) -> list[str]:
 
 def _spent(cells: Cells, status: str) -> list[str]:
     """Return tokens and cost so far, and the most that a sweep may cost where it runs; what has no price has none here."""
-    usage, plan = cells.usage, sweep_of(cells).plan
+    usage, plan = cells.usage, whole_of(cells).plan
     is_bounded = not is_part(cells) and plan.to_make and status in ("running", "paused")
     most = plan.cost[1] if is_bounded and plan.cost and not plan.cost[1].unknown else None
     tokens = [f"{usage.total_tokens:,} tokens"] if usage and usage.total_tokens is not None else []
@@ -81,7 +81,7 @@ def _scored(cells: Cells) -> list[str]:
 
 def left_s(cells: Cells) -> float | None:
     """Return the seconds that a running sweep will take yet, about; None where that is not known, or nothing runs."""
-    sweep = sweep_of(cells)
+    sweep = whole_of(cells)
     if is_part(cells) or sweep.status != "running":
         return None
     if (left := sweep.left_s) is not None:
@@ -98,7 +98,7 @@ def roughly(seconds: float) -> str:
 
 def elapsed_s(cells: Cells) -> float:
     """Return the seconds that a sweep has run; of some of its cells nobody counts them."""
-    return 0.0 if is_part(cells) else sweep_of(cells).elapsed_s
+    return 0.0 if is_part(cells) else whole_of(cells).elapsed_s
 
 
 def line(cells: Cells) -> list[str]:
@@ -114,7 +114,7 @@ def notes(cells: Cells) -> list[str]:
     """Return what else there is to say of a sweep: before it starts its first requests. Of some cells there is nothing."""
     if is_part(cells):
         return []
-    sweep = sweep_of(cells)
+    sweep = whole_of(cells)
     return [*dict.fromkeys(sweep.plan.first if sweep.status == "planned" else ()), *sweep.notes]
 
 

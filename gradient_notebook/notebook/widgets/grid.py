@@ -63,7 +63,7 @@ def plan_of(sweep: Cells) -> dict[str, Any]:
     return {
         "title": sweep_words.title(sweep),
         "part": sweep_words.is_part(sweep),
-        "prompts": list(dict.fromkeys(sweep_words.sweep_of(sweep).plan.first)),
+        "prompts": list(dict.fromkeys(sweep_words.whole_of(sweep).plan.first)),
         "count": min(len(sweep), MOST_CELLS),
         "whole": len(sweep),
         # 0: it is not known before the first picture. Of several none fits all.
@@ -92,7 +92,7 @@ def state_of(sweep: Cells) -> dict[str, Any]:
         "elapsed_s": sweep_words.elapsed_s(sweep),
         "ended": sum(count for outcome, count in found.items() if outcome not in ("queued", "running")),
         "again": sum(cell.outcome in _RETRIED and not cell._may_be_billed for cell in sweep),
-        "notes": [] if sweep_words.is_part(sweep) else [clean(note) for note in sweep_words.sweep_of(sweep).notes],
+        "notes": [] if sweep_words.is_part(sweep) else [clean(note) for note in sweep_words.whole_of(sweep).notes],
     }
 
 
@@ -145,7 +145,7 @@ class SweepGrid:
         self._in_view: dict[str, Collection[int]] = {"": _FIRST_IN_VIEW}
         self._wanted: dict[int, None] = {at: None for at in _FIRST_IN_VIEW if at < len(sweep) and sweep[at].has_ended}
         self._background = Background(self.update)
-        sweep_words.sweep_of(sweep)._observe(self._changed)
+        sweep_words.whole_of(sweep)._observe(self._changed)
         self._background.ask()
 
     def update(self) -> None:
@@ -193,7 +193,7 @@ class SweepGrid:
         """Send cells with their pictures: all whose picture is kept, and of the others as many as there is time for."""
         with self._lock:
             wanted = [sweep[at] for at in self._wanted]
-        archive = sweep_words.sweep_of(sweep)._archive
+        archive = sweep_words.whole_of(sweep)._archive
         names = {cell.index: cell.paths[0].name for cell in wanted if cell.outcome == "done" and cell.paths}
         kept = thumbnails.kept(archive, list(names.values())) if archive else {}
         pictures = {at: kept[name] for at, name in names.items() if name in kept}
@@ -224,7 +224,7 @@ class SweepGrid:
         at = self._place(cell.index)
         with self._lock:
             self._wanted.pop(at, None)  # first: what changes meanwhile is asked for again
-        if not (found := sweep_words.sweep_of(sweep)._partial_of(cell.index)):
+        if not (found := sweep_words.whole_of(sweep)._partial_of(cell.index)):
             return
         came, data = found
         note = sweep_words.steps(came, cell)
@@ -272,7 +272,7 @@ class SweepGrid:
     def _asked_to(self, content: Mapping[str, Any]) -> None:
         action = _ACTIONS.get(str(content.get("what")))
         if (cells := self._sweep()) is not None and action and not sweep_words.is_part(cells):
-            sweep = sweep_words.sweep_of(cells)
+            sweep = sweep_words.whole_of(cells)
             try:
                 action(sweep)
             except GradientNotebookError as error:
