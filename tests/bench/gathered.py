@@ -52,8 +52,8 @@ class Peaks:
             self._first = _peak_mib()
 
     def figures(self) -> Figures:
-        """Return both."""
-        return {"early_mib": self._first or _peak_mib(), "end_mib": _peak_mib()}
+        """Return both, and the processor time so far."""
+        return {"early_mib": self._first or _peak_mib(), "end_mib": _peak_mib(), "cpu_s": time.process_time()}
 
 
 def _peak_mib() -> float:
@@ -174,7 +174,13 @@ def row(name: str, cells: int, figures: Figures | None) -> str:
     if figures is None:
         return f"{what:<55} | not installed"
     over = figures["wall_s"] / figures["ideal_s"]
-    numbers = [f"{figures['wall_s']:.1f} s", f"{over:.2f}", f"{figures['early_mib']:.0f}", f"{figures['end_mib']:.0f}"]
+    numbers = [
+        f"{figures['wall_s']:.1f} s",
+        f"{over:.2f}",
+        f"{figures['cpu_s']:.1f} s",
+        f"{figures['early_mib']:.0f}",
+        f"{figures['end_mib']:.0f}",
+    ]
     numbers += [f"{figures['posts']:,.0f}", f"{figures['done']:,.0f} of {cells:,}"]
     return " | ".join([f"{what:<55}", *(f"{number:>14}" for number in numbers)])
 
@@ -198,7 +204,7 @@ def main() -> None:
     else:
         early = round(given.cells * EARLY)
         print(f"{given.cells:,} images of {given.seconds:g} s, {AT_A_TIME} at a time:")
-        heads = ["wall", "over the ideal", f"MiB at {early:,}", "MiB at the end", "posts", "done"]
+        heads = ["wall", "over the ideal", "CPU", f"MiB at {early:,}", "MiB at the end", "posts", "done"]
         print(" | ".join([f"{'':<55}", *(f"{head:>14}" for head in heads)]))
         for name in CONTESTANTS:
             print(row(name, given.cells, measured(name, given.cells, given.seconds, given.peers)), flush=True)
