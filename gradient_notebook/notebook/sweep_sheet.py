@@ -129,7 +129,7 @@ def _wrapped(layout: Layout, cells: Sequence[Cell], shown: _Shown) -> str:
             f'<div style="{html.STRONG}">{_words(layout.captions[within])}</div>' if layout.captions[within] else ""
         )
         style = f"display:inline-block;vertical-align:top;width:{_TILE_PX}px;margin:0 6px 8px 0"
-        parts.append(f'<div style="{style}">{_cell(cell, shown)}{caption}</div>')
+        parts.append(f'<div style="{style}">{_cell(cell, shown, caption)}</div>')
     return "".join(parts)
 
 
@@ -137,17 +137,17 @@ def _words(label: str) -> str:
     return escape(shortened(clean(label), _LABEL_CHARACTERS))
 
 
-def _cell(cell: Cell, shown: _Shown) -> str:
+def _cell(cell: Cell, shown: _Shown, caption: str = "") -> str:
     lines = [sweep_words.note(cell), formatting.DOT.join(shown.marks.get(cell.index, ()))]
-    note = "".join(f'<div style="font-size:11px">{escape(words)}</div>' for words in lines if words)
+    below = caption + "".join(f'<div style="font-size:11px">{escape(words)}</div>' for words in lines if words)
     if address := shown.pictures.get(cell.index):
         alt = escape(shortened(clean(cell.prompt), _LABEL_CHARACTERS))
-        size = f"max-width:{_TILE_PX}px;max-height:{_TILE_PX}px;display:inline-block;border-radius:3px;margin:0"
-        return f'<img src="{address}" alt="{alt}" style="{size}">{note}'
+        size = f"max-width:{_TILE_PX}px;max-height:{_TILE_PX}px;display:inline-block;vertical-align:bottom;border-radius:3px;margin:0"
+        return f'<img src="{address}" alt="{alt}" style="{size}">{below}'
     said = sweep_words.reason(cell) or ("cannot be shown" if cell.outcome == "done" else cell.outcome)
     color = html.color_of(cell.outcome)
     frame = (
         f"width:{_TILE_PX}px;min-height:60px;box-sizing:border-box;padding:8px;border-radius:3px;display:inline-block;"
         f"white-space:normal;background:color-mix(in srgb,var({color}) 10%,transparent)"
     )
-    return f'<div style="{frame}">{escape(said)}</div>{note}'
+    return f'<div style="{frame}">{escape(said)}</div>{below}'
