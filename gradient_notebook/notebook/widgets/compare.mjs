@@ -4,6 +4,7 @@
 import { make, makeButton } from "./dom.mjs";
 import { Panes } from "./panes.mjs";
 import { Pictures } from "./pictures.mjs";
+import { widgetOf } from "./widget.mjs";
 
 /** @import { Channel } from "./live.mjs" */
 /** @import { Mode } from "./panes.mjs" */
@@ -74,6 +75,9 @@ class CompareView {
     this.pictures.changed.addEventListener("picture", () => this.fill(), { signal });
     // On the window, before the notebook's own shortcuts: some of them delete cells.
     window.addEventListener("keydown", (event) => this.key(event), { capture: true, signal });
+  }
+
+  update() {
     this.fill();
     this.show(this.images.length > 2 ? "side" : "slider");
   }
@@ -196,22 +200,4 @@ class CompareView {
   }
 }
 
-function widget() {
-  /** @type {Pictures} */
-  let pictures;
-  return {
-    /** @param {{ model: CompareModel }} context */
-    initialize({ model }) {
-      pictures = new Pictures(model);
-      return () => pictures.close();
-    },
-    /** @param {{ model: CompareModel, el: HTMLElement }} context */
-    render({ model, el }) {
-      const controller = new AbortController();
-      new CompareView(model, el, pictures, controller.signal);
-      return () => controller.abort();
-    },
-  };
-}
-
-export default widget;
+export default widgetOf(Pictures, CompareView);

@@ -5,12 +5,12 @@
 import { asPng, copy, copyText, download } from "./clipboard.mjs";
 import { make, makeButton } from "./dom.mjs";
 import { PanelForm } from "./form.mjs";
-import { View, widgetOf } from "./live.mjs";
-import { Place } from "./pictures.mjs";
+import { View } from "./live.mjs";
+import { Pictures, Place } from "./pictures.mjs";
+import { widgetOf } from "./widget.mjs";
 import { cameToNothing, fraction, hasEnded } from "./words.mjs";
 
 /** @import { Box, InView, Job, LiveTraits, Model, Tile } from "./live.mjs" */
-/** @import { Pictures } from "./pictures.mjs" */
 /**
  * @typedef {LiveTraits & {
  *   finished: Job[], selected: string, boxes: Box[], clicks: number, controls: Record<string, string>,
@@ -356,4 +356,4 @@ class Gallery extends View {
   }
 }
 
-export default widgetOf(Gallery);
+export default widgetOf(Pictures, Gallery);

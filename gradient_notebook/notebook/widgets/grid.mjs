@@ -2,11 +2,12 @@
 // The grid of a sweep: its cells in lines, of which only those in view exist.
 
 import { Canceller, cancelLabel } from "./cancel.mjs";
-import { make, makeButton } from "./dom.mjs";
+import { Card, make, makeButton } from "./dom.mjs";
 import { LargeView } from "./grid_large.mjs";
 import { CellStore, hasCome, wordOf } from "./grid_store.mjs";
 import { lineOf, linesOf, linesWithin, moved, placed } from "./grid_lines.mjs";
 import { Kernel } from "./kernel.mjs";
+import { widgetOf } from "./widget.mjs";
 
 /** @import { GridModel, State } from "./grid_store.mjs" */
 /** @import { Lines } from "./grid_lines.mjs" */
@@ -45,7 +46,7 @@ class Line {
   }
 }
 
-class GridView {
+class GridView extends Card {
   connected = true;
   since = performance.now();
   id = crypto.getRandomValues(new Uint32Array(1)).join();
@@ -61,27 +62,19 @@ class GridView {
   /** @type {Map<number, Line>} */
   drawn = new Map();
 
-  card = make("section", "card");
-  head = make("div", "head", this.card);
-  words = make("div", "words", this.head);
-  title = make("div", "prompt", this.words);
-  line = make("div", "line", this.words);
-  buttons = make("div", "buttons", this.head);
   start = makeButton("Start", this.buttons);
   pause = makeButton("Pause", this.buttons);
   retry = makeButton("Retry", this.buttons);
   cancel = makeButton("Cancel", this.buttons);
-  bar = make("div", "bar", this.card);
-  filled = make("div", "filled", this.bar);
   notes = make("div", "sweep-notes", this.card);
   body = make("div", "sweep-body", this.card);
   scroller = make("div", "sweep-scroller", this.body);
   top = make("div", "sweep-columns", this.scroller);
   sheet = make("div", "sweep-sheet", this.scroller);
-  spoken = make("div", "spoken", this.card);
 
   /** @param {GridModel} model @param {HTMLElement} el @param {CellStore} store @param {AbortSignal} signal */
   constructor(model, el, store, signal) {
+    super("Sweep");
     this.model = model;
     this.store = store;
     this.signal = signal;
@@ -89,10 +82,6 @@ class GridView {
     const kernel = new Kernel(model, signal);
     this.plan = model.get("plan");
     this.card.dataset.wraps = String(!this.plan.columns.length);
-    this.card.setAttribute("aria-label", "Sweep");
-    this.bar.setAttribute("role", "progressbar");
-    this.bar.setAttribute("aria-label", "Progress");
-    this.spoken.setAttribute("role", "status");
     this.title.textContent = this.title.title = this.plan.title;
     this.scroller.setAttribute("role", "grid");
     this.scroller.setAttribute("aria-label", "Images");
@@ -105,6 +94,7 @@ class GridView {
       closed: (at) => this.focus(at),
       signal,
     });
+    this.card.append(this.spoken);
     el.append(this.card);
     this.listen();
     void this.greet(kernel);
@@ -219,10 +209,8 @@ class GridView {
     this.updateCancel();
     this.card.dataset.asked = asked;
     if (had && !this.offered.some(([button]) => button === document.activeElement)) this.buttonOrCell().focus();
-    const done = this.plan.whole ? state.ended / this.plan.whole : 1;
-    this.filled.style.width = `${done * 100}%`;
+    this.fill(this.plan.whole ? state.ended / this.plan.whole : 1);
     this.bar.dataset.idle = String(!runs);
-    this.bar.setAttribute("aria-valuenow", String(Math.round(done * 100)));
     this.updateNotes(state);
     this.tick();
     const said = `${status === "running" ? "" : `${status}, `}${state.parts.join(", ")}`;
@@ -491,23 +479,4 @@ function cellOf(target) {
   return cell ? Number(cell.dataset.at) : -1;
 }
 
-function widget() {
-  /** @type {CellStore} */
-  let store;
-  return {
-    /** @param {{ model: GridModel }} context */
-    initialize({ model }) {
-      store = new CellStore(model);
-      return () => store.close();
-    },
-    /** @param {{ model: GridModel, el: HTMLElement }} context */
-    render({ model, el }) {
-      const controller = new AbortController();
-      const view = new GridView(model, el, store, controller.signal);
-      view.update();
-      return () => controller.abort();
-    },
-  };
-}
-
-export default widget;
+export default widgetOf(CellStore, GridView);

@@ -8,6 +8,7 @@ import { Kernel } from "./kernel.mjs";
 import { Large } from "./large.mjs";
 import { Spot, notify, watch } from "./notice.mjs";
 import { Pictures, Place } from "./pictures.mjs";
+import { widgetOf } from "./widget.mjs";
 import { announcement, cameToNothing, countdown, duration, fraction, hasEnded, waitingFor } from "./words.mjs";
 
 /** @import { Manager } from "./cancel.mjs" */
@@ -359,29 +360,7 @@ function dotsFor(job) {
   });
 }
 
-/**
- * The widget that shows itself in views of one class.
- * @template {LiveTraits} Traits
- * @param {new (...parameters: ConstructorParameters<typeof View<Traits>>) => View<Traits>} Shown
- */
-export function widgetOf(Shown) {
-  return () => {
-    /** @type {Pictures} */
-    let pictures;
-    return {
-      /** @param {{ model: Model<Traits> }} context */
-      initialize({ model }) {
-        pictures = new Pictures(model);
-        return () => pictures.close();
-      },
-      /** @param {{ model: Model<Traits>, el: HTMLElement }} context */
-      render({ model, el }) {
-        const controller = new AbortController();
-        new Shown(model, el, pictures, controller.signal).update();
-        return () => controller.abort();
-      },
-    };
-  };
-}
+/** The card of one cell. @extends {View<LiveTraits>} */
+class CellView extends View {}
 
-export default widgetOf(View);
+export default widgetOf(Pictures, CellView);

@@ -1,8 +1,9 @@
 // @ts-check
 // Blind pairs: two pictures, of which one is better, by key or click; then the ranking.
 
-import { make, makeButton } from "./dom.mjs";
+import { Card, make, makeButton } from "./dom.mjs";
 import { Pictures, Place } from "./pictures.mjs";
+import { widgetOf } from "./widget.mjs";
 
 /** @import { Channel } from "./live.mjs" */
 /**
@@ -32,46 +33,34 @@ export function progress({ over, done, count, given }) {
   return over ? votes : [`${Math.min(done + 1, count)} of ${count}`, ...(given ? [votes] : [])].join(" · ");
 }
 
-class VoteView {
+class VoteView extends Card {
   connected = true;
   /** The pair that was answered: until the next has come no key counts. */
   answered = 0;
   wasOver = false;
 
-  card = make("section", "card");
-  head = make("div", "head", this.card);
-  words = make("div", "words", this.head);
-  title = make("div", "prompt", this.words);
-  line = make("div", "line", this.words);
-  buttons = make("div", "buttons", this.head);
   left = makeButton("← Left", this.buttons);
   skip = makeButton("↓ Skip", this.buttons);
   right = makeButton("Right →", this.buttons);
   end = makeButton("End", this.buttons);
   goOn = makeButton("Go on", this.buttons);
-  bar = make("div", "bar", this.card);
-  filled = make("div", "filled", this.bar);
   pair = make("div", "vote-pair", this.card);
   places = [new Place(this.pair, "button"), new Place(this.pair, "button")];
   hint = make("div", "vote-hint", this.card);
   ranking = make("div", "vote-ranking", this.card);
-  spoken = make("div", "spoken", this.card);
 
   /** @param {VoteModel} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
   constructor(model, el, pictures, signal) {
+    super("Vote");
     this.model = model;
     this.pictures = pictures;
-    this.card.setAttribute("aria-label", "Vote");
     this.card.tabIndex = -1;
-    this.bar.setAttribute("role", "progressbar");
-    this.bar.setAttribute("aria-label", "Progress");
-    this.spoken.setAttribute("role", "status");
     this.skip.title = "Neither is better (down arrow)";
     this.end.title = "Show the ranking (Escape)";
     this.hint.textContent = "Click here or press Tab, then: ← or → prefers, ↓ skips, Escape ends.";
+    this.card.append(this.spoken);
     el.append(this.card);
     this.listen(signal);
-    this.update();
   }
 
   /** @param {AbortSignal} signal */
@@ -150,8 +139,7 @@ class VoteView {
     this.pair.hidden = this.bar.hidden = over;
     this.goOn.hidden = !over || !more || !this.connected;
     this.ranking.hidden = !over;
-    this.filled.style.width = `${(100 * state.done) / Math.max(1, state.count)}%`;
-    this.bar.setAttribute("aria-valuenow", String(Math.round((100 * state.done) / Math.max(1, state.count))));
+    this.fill(state.done / Math.max(1, state.count));
     if (over) this.showRanking(state);
     else this.showPair(state);
     // What had the focus may be hidden now: the keys go on to work.
@@ -203,22 +191,4 @@ function rankingOf({ axis, labels }) {
   return table;
 }
 
-function widget() {
-  /** @type {Pictures} */
-  let pictures;
-  return {
-    /** @param {{ model: VoteModel }} context */
-    initialize({ model }) {
-      pictures = new Pictures(model);
-      return () => pictures.close();
-    },
-    /** @param {{ model: VoteModel, el: HTMLElement }} context */
-    render({ model, el }) {
-      const controller = new AbortController();
-      new VoteView(model, el, pictures, controller.signal);
-      return () => controller.abort();
-    },
-  };
-}
-
-export default widget;
+export default widgetOf(Pictures, VoteView);
