@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..api.text import SHORT, clean
@@ -14,6 +16,23 @@ _LONGEST_TAG = 80
 _LONGEST_NOTE = 10_000
 UNCHANGED: Any = object()
 """Stands for what is not given."""
+
+
+class Watcher(Protocol):
+    """What shows ratings, and is told when one was given in this process."""
+
+    def rated(self, image: ImageKey) -> None:
+        """Show what is thought of this image by now; called from any thread."""
+
+
+_watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+_lock = threading.Lock()
+
+
+def watch(watcher: Watcher) -> None:
+    """Tell this one of ratings from now on, for as long as somebody else holds it."""
+    with _lock:
+        _watchers.add(watcher)
 
 
 def rate_image(
@@ -38,6 +57,10 @@ def rate_image(
         raise GradientNotebookError(f"The rating could not be kept: {error}") from error
     if not there:
         raise GradientNotebookError("There is no record of this image any more", "It was deleted, and ratings with it.")
+    with _lock:
+        watchers = list(_watchers)
+    for watcher in watchers:
+        watcher.rated(image)
 
 
 def checked_stars(value: Any) -> int | None:

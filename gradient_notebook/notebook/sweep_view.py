@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
+from ..history.rating import watch
+from ..storage.ratings import ImageKey
 from ..sweeps.cells import Cells
 from ..sweeps.sweep import Sweep
 from . import html, sweep_sheet, sweep_words
@@ -108,7 +110,8 @@ class SweepShown:
     _grid: SweepGrid
 
     def __init__(self, sweep: Cells) -> None:
-        from .widgets.grid import Background, SweepGrid
+        from .widgets.background import Background
+        from .widgets.grid import SweepGrid
 
         self._sweep = weakref.ref(sweep)
         # Nobody else may hold a part: its sweep holds this, as long as it is there itself.
@@ -121,6 +124,7 @@ class SweepShown:
         self._lock = threading.Lock()
         self._background = Background(self._refresh)
         sweep_words.whole_of(sweep)._observe(self._changed)
+        watch(self)
 
     def awaited(self, *, now: bool) -> None:
         """Say whether the cell that runs waits for the sweep."""
@@ -129,6 +133,7 @@ class SweepShown:
     def show(self, *, awaited: bool = False) -> None:
         """Show it in the cell that runs, which waits for it or does not; where that shows it already, do no more."""
         self.awaited(now=awaited)
+        self._grid.rater.refresh()
         from .widgets.bundle import view_of
 
         sweep, here = self._sweep(), cell_now()
@@ -149,6 +154,12 @@ class SweepShown:
         if changed and sweep.done():
             self._kept = ""  # something stands under its pictures now
         self._background.ask()
+
+    def rated(self, image: ImageKey) -> None:
+        """Have what was given to an image stand behind the grid, too."""
+        if (sweep := self._sweep()) is not None and any(cell.record_id == image[0] for cell in sweep):
+            self._kept = ""
+            self._background.ask()
 
     def _refresh(self) -> None:
         """Bring up to date what stands behind the grid, at the end and now and then."""

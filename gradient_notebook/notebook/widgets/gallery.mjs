@@ -7,13 +7,16 @@ import { make, makeButton } from "./dom.mjs";
 import { PanelForm } from "./form.mjs";
 import { View } from "./live.mjs";
 import { Pictures, Place } from "./pictures.mjs";
+import { Judgement, Rater, isTyping, keepTyped, markStars, starWords, takeDigit } from "./stars.mjs";
 import { widgetOf } from "./widget.mjs";
 import { cameToNothing, fraction, hasEnded } from "./words.mjs";
 
 /** @import { Box, InView, Job, LiveTraits, Model, Tile } from "./live.mjs" */
+/** @import { Ratings } from "./stars.mjs" */
 /**
  * @typedef {LiveTraits & {
  *   finished: Job[], selected: string, boxes: Box[], clicks: number, controls: Record<string, string>,
+ *   ratings: Ratings,
  * }} GalleryTraits
  */
 
@@ -64,15 +67,21 @@ class Gallery extends View {
   tools = make("div", "tools", this.card);
   all = makeButton("Show all", this.tools);
   use = makeButton("Use these settings", this.tools);
+  judge = makeButton("Tags and note", this.tools);
   copy = makeButton("Copy", this.tools);
   download = makeButton("Download", this.tools);
   middle = make("div", "middle");
+  /** The stars to click, on the picture. */
+  rating = make("div", "rating", this.grid);
   boxes = make("div", "boxes");
 
   /** @param {Model<GalleryTraits>} model @param {HTMLElement} el @param {Pictures} pictures @param {AbortSignal} signal */
   constructor(model, el, pictures, signal) {
     super(model, el, pictures, signal);
     this.form = new PanelForm(this);
+    this.rater = new Rater(model, this.kernel, () => this.update(), signal);
+    this.judgement = new Judgement(this.rater);
+    this.addJudgement();
     this.card.className = "gradient-stage";
     this.card.setAttribute("aria-label", "Results");
     this.hint.textContent = "Describe an image and press Generate.";
@@ -89,6 +98,53 @@ class Gallery extends View {
     this.thumbs.setAttribute("role", "group");
     this.thumbs.setAttribute("aria-label", "Results, newest first");
     this.listenToResults();
+  }
+
+  addJudgement() {
+    const { stars, fields, said } = this.judgement;
+    this.rating.append(stars.root);
+    make("div", "keys", this.rating).textContent = "keys 1 to 5, 0";
+    this.tools.after(said, fields);
+    fields.hidden = true;
+    this.judge.setAttribute("aria-expanded", "false");
+    this.judge.addEventListener("click", () => {
+      this.judge.ariaExpanded = String(this.judge.ariaExpanded !== "true");
+      this.update();
+      if (!fields.hidden) this.judgement.tags.focus();
+    });
+  }
+
+  /** The name of the image in view, if it can be rated: not while one of its partial ones is looked at. */
+  get rated() {
+    return this.back ? "" : this.ratedOf(this.inView);
+  }
+
+  /** @param {InView | null} seen */
+  ratedOf(seen) {
+    const isThere = this.connected && seen?.job.tiles[seen.tile]?.status === "done" && hasEnded(seen.job.status);
+    return isThere ? `${seen.job.id}.${seen.tile}` : "";
+  }
+
+  /** @param {KeyboardEvent} event */
+  keepKey(event) {
+    super.keepKey(event);
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (!this.card.contains(target) && !this.large.root.contains(target)) return;
+    if (isTyping(target)) keepTyped(event, this.judge);
+    else takeDigit(event, (stars) => this.rate(this.large.isOpen ? this.ratedOf(this.enlarged) : this.rated, stars));
+  }
+
+  /** @param {Job} job @param {number} tile */
+  judged(job, tile) {
+    const words = starWords(this.rater.of(`${job.id}.${tile}`).stars);
+    return words ? [words] : [];
+  }
+
+  /** @param {string} name @param {number | null} stars */
+  rate(name, stars) {
+    if (!name) return;
+    void this.rater.give(name, { stars });
+    this.say(starWords(stars) || "no stars");
   }
 
   get jobs() {
@@ -134,6 +190,7 @@ class Gallery extends View {
   }
 
   lost() {
+    this.rater.lost();
     this.form.acknowledged();
   }
 
@@ -202,6 +259,7 @@ class Gallery extends View {
     this.card.dataset.failed = String(failed);
     super.update();
     if (seen) this.updateTools(seen.job, seen.tile);
+    this.updateJudgement();
     this.updateBoxes([...(seen?.job.boxes ?? []), ...this.model.get("boxes"), ...this.notes]);
     this.updateGallery(jobs, seen);
   }
@@ -220,6 +278,22 @@ class Gallery extends View {
     const position = this.back ? `${partials - this.back + 1} of ${partials}` : "final";
     this.position.textContent = position;
     this.range.setAttribute("aria-valuetext", this.back ? `partial image ${position}` : position);
+  }
+
+  /** @param {Job} job @param {number} tile */
+  updateGrid(job, tile) {
+    super.updateGrid(job, tile);
+    this.places.forEach(({ root }, at) => markStars(root, this.rater.of(`${job.id}.${tile < 0 ? at : tile}`)));
+  }
+
+  updateJudgement() {
+    const { judgement, judge, rated } = this;
+    judgement.update(rated);
+    judge.hidden = this.rating.hidden = !rated;
+    judgement.fields.hidden = !rated || judge.ariaExpanded !== "true";
+    const { tags, note } = this.rater.of(rated);
+    judge.title = [tags.join(", "), note].filter(Boolean).join(" · ");
+    judge.dataset.has = String(Boolean(judge.title));
   }
 
   /** @param {Box[]} boxes */
@@ -264,7 +338,9 @@ class Gallery extends View {
     const chosen = seen?.job.id === job.id && [index, -1].includes(seen.tile);
     const label = cameToNothing(tile) ? tile.label : "";
     place.update({ ...tile, label }, this.pictures.url(tile.keys.at(-1)), "");
-    root.setAttribute("aria-label", `${job.prompt.slice(0, 80)}, ${tile.status}`);
+    const rating = this.rater.of(name);
+    root.setAttribute("aria-label", [job.prompt.slice(0, 80), tile.status, starWords(rating.stars)].filter(Boolean).join(", "));
+    markStars(root, rating);
     root.setAttribute("aria-pressed", String(chosen));
     root.dataset.name = name;
     root.dataset.follows = String(index > 0);

@@ -7,6 +7,7 @@ import { LargeView } from "./grid_large.mjs";
 import { CellStore, hasCome, wordOf } from "./grid_store.mjs";
 import { lineOf, linesOf, linesWithin, moved, placed } from "./grid_lines.mjs";
 import { Kernel } from "./kernel.mjs";
+import { Rater, STAR_KEYS, Stars, isTyping, keepTyped, markStars, starWords, takeDigit } from "./stars.mjs";
 import { widgetOf } from "./widget.mjs";
 
 /** @import { GridModel, State } from "./grid_store.mjs" */
@@ -52,6 +53,8 @@ class GridView extends Card {
   id = crypto.getRandomValues(new Uint32Array(1)).join();
   /** The cell that Tab leads to. */
   active = 0;
+  /** The stars to click, of cells that somebody has pointed at. @type {WeakMap<Element, Stars>} */
+  stars = new WeakMap();
   /** When Cancel was pressed. */
   cancelling = 0;
   asked = "";
@@ -71,6 +74,8 @@ class GridView extends Card {
   scroller = make("div", "sweep-scroller", this.body);
   top = make("div", "sweep-columns", this.scroller);
   sheet = make("div", "sweep-sheet", this.scroller);
+  keys = make("div", "keys", this.card);
+  refusal = make("div", "refusal", this.card);
 
   /** @param {GridModel} model @param {HTMLElement} el @param {CellStore} store @param {AbortSignal} signal */
   constructor(model, el, store, signal) {
@@ -85,13 +90,20 @@ class GridView extends Card {
     this.title.textContent = this.title.title = this.plan.title;
     this.scroller.setAttribute("role", "grid");
     this.scroller.setAttribute("aria-label", "Images");
+    this.refusal.setAttribute("role", "alert");
+    this.rater = new Rater(model, kernel, () => this.refresh(), signal);
     this.large = new LargeView(this.body, {
       kernel,
+      rater: this.rater,
+      canRate: (at) => this.canRate(at),
       store,
       count: this.plan.count,
       label: (at) => this.label(at),
       outcome: (at) => this.outcome(at),
-      closed: (at) => this.focus(at),
+      closed: (at) => {
+        this.updateKeys();
+        this.focus(at);
+      },
       signal,
     });
     this.card.append(this.spoken);
@@ -134,6 +146,7 @@ class GridView extends Card {
     };
     const lost = () => {
       this.connected = false;
+      this.rater.lost();
       this.update();
     };
     model.on("change:state", told);
@@ -156,8 +169,9 @@ class GridView extends Card {
     const timer = setInterval(() => this.tick(), TICK_MS);
     const options = { signal };
     this.scroller.addEventListener("scroll", () => this.drawSoon(), { signal, passive: true });
-    this.sheet.addEventListener("click", (event) => this.open(cellOf(event.target)), options);
+    this.sheet.addEventListener("click", (event) => this.click(event.target), options);
     this.sheet.addEventListener("focusin", (event) => this.activate(cellOf(event.target)), options);
+    this.sheet.addEventListener("pointerover", (event) => this.offerStars(cellOf(event.target)), options);
     // On the window, before the notebook's own shortcuts: to them Enter means the cell, whatever has the focus.
     window.addEventListener("keydown", (event) => this.key(event), { capture: true, signal });
     for (const [button, what] of this.offered) {
@@ -352,7 +366,7 @@ class GridView extends Card {
     const outcome = this.outcome(at);
     const detail = this.store.detail(at, outcome);
     const tile = /** @type {HTMLElement} */ (element.firstElementChild);
-    const note = /** @type {HTMLElement} */ (element.lastElementChild);
+    const note = /** @type {HTMLElement} */ (element.querySelector(".gradient-sweep-note"));
     // A finished one that is on its way here is preceded by its newest partial image.
     const url = detail?.url ?? (outcome === "d" ? this.store.detail(at, "r")?.url : "") ?? "";
     const status = hasCome(outcome) || this.connected ? wordOf(outcome) : "queued";
@@ -361,12 +375,13 @@ class GridView extends Card {
     const words = running || (hasCome(outcome) ? (detail?.note ?? "") : waits);
     if (note.textContent !== words) note.textContent = words;
     const said = detail?.reason || (hasCome(outcome) && outcome !== "d" ? status : "");
-    const shown = `${status} ${url} ${said}`;
+    const rating = this.rater.of(String(at));
+    const shown = `${status} ${url} ${said} ${rating.stars}`;
     if (tile.dataset.shown === shown) return;
     tile.dataset.shown = shown;
     tile.dataset.status = status;
     tile.dataset.empty = String(!url);
-    element.setAttribute("aria-label", `${this.label(at)}, ${said || status}`);
+    element.setAttribute("aria-label", [this.label(at), said || status, starWords(rating.stars)].filter(Boolean).join(", "));
     tile.replaceChildren();
     if (url) {
       const image = make("img", "picture", tile);
@@ -375,6 +390,8 @@ class GridView extends Card {
       image.src = url;
       if (!this.plan.shape && !this.store.shape) image.addEventListener("load", () => this.learnShape(image), { once: true });
     } else if (said) make("span", "badge", tile).textContent = said;
+    markStars(tile, rating);
+    this.stars.get(element)?.update(rating.stars);
   }
 
   /** With size `auto` the first picture tells it. @param {HTMLImageElement} image */
@@ -388,7 +405,50 @@ class GridView extends Card {
     this.store.note(this.model.get("outcomes"));
     for (const line of this.drawn.values()) for (const [at, element] of line.cells) this.updateCell(at, element);
     this.large.update();
+    this.updateKeys();
     this.askSoon();
+  }
+
+  /** Say what can be done by key; in its place stands what has become of it, where that is nothing. */
+  updateKeys() {
+    const { name, words } = this.rater.refused;
+    const isLarge = this.large.at >= 0;
+    const refusal = words && !isLarge ? `${this.label(Number(name))}: ${words}` : "";
+    this.refusal.hidden = !refusal;
+    if (this.refusal.textContent !== refusal) this.refusal.textContent = refusal;
+    this.keys.hidden = !this.connected || Boolean(refusal) || !this.model.get("outcomes").includes("d");
+    this.keys.textContent = `${STAR_KEYS} · ${isLarge ? "arrow keys show the others, Escape all of them" : "Enter shows an image large"}`;
+  }
+
+  // What somebody thinks of the images
+
+  /** @param {number} at */
+  canRate(at) {
+    return this.connected && this.outcome(at) === "d";
+  }
+
+  /** @param {number} at @param {number | null} stars */
+  rate(at, stars) {
+    if (!this.canRate(at)) return;
+    void this.rater.give(String(at), { stars });
+    this.spoken.textContent = starWords(stars) || "no stars";
+  }
+
+  /** Let stars be clicked on one picture: thousands of cells do not have them all the time. @param {number} at */
+  offerStars(at) {
+    const cell = this.element(at);
+    if (!cell || this.stars.has(cell) || !this.canRate(at)) return;
+    const stars = new Stars((change) => this.rate(at, change.stars ?? null), false);
+    this.stars.set(cell, stars);
+    stars.update(this.rater.of(String(at)).stars);
+    cell.append(stars.root);
+  }
+
+  /** @param {EventTarget | null} target */
+  click(target) {
+    const at = cellOf(target);
+    if (!(/** @type {Element} */ (target).closest(".gradient-stars"))) this.open(at);
+    else this.element(at)?.focus({ preventScroll: true }); // keys go on from there
   }
 
   // What the kernel has to send
@@ -423,6 +483,7 @@ class GridView extends Card {
     this.active = at;
     const now = this.element(at);
     if (now) now.tabIndex = 0;
+    this.offerStars(at);
   }
 
   /** Bring a cell into view, and the focus to it. @param {number} at */
@@ -447,6 +508,7 @@ class GridView extends Card {
     if (at < 0) return;
     this.activate(at);
     this.large.open(at);
+    this.updateKeys();
     this.card.scrollIntoView({ block: "nearest" });
   }
 
@@ -454,7 +516,8 @@ class GridView extends Card {
   key(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (!this.card.contains(target)) return;
-    if (["Enter", " "].includes(event.key) && target.matches("button")) event.stopPropagation();
+    if (isTyping(target)) keepTyped(event, this.large.root);
+    else if (["Enter", " "].includes(event.key) && target.matches("button")) event.stopPropagation();
     else if (this.large.root.contains(target)) this.large.key(event);
     else this.keyInGrid(event, this.scroller.contains(target) ? cellOf(target) : -1);
   }
@@ -462,6 +525,7 @@ class GridView extends Card {
   /** @param {KeyboardEvent} event @param {number} at the cell that has the focus, or -1 */
   keyInGrid(event, at) {
     if (at < 0 || !this.lines || event.altKey || event.metaKey) return;
+    if (takeDigit(event, (stars) => this.rate(at, stars))) return;
     if (event.key === "Enter" || event.key === " ") this.open(at);
     else {
       const to = moved(this.lines, at, event.key, event.ctrlKey, Math.max(1, Math.floor(this.scroller.clientHeight / this.lines.line)));

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -25,26 +24,25 @@ from ...sweeps.layout import MOST_CELLS, layout_of
 from ...sweeps.marks import scores_words
 from ...sweeps.sweep import Sweep
 from .. import formatting, sweep_words, thumbnails
+from .background import Background
 from .esm import joined
-from .live import Talking, shape_of, styles
+from .live import Rated, shape_of, styles
+from .rating import Rater
 
-_logger = logging.getLogger("gradient_notebook")
 _LETTERS = {"queued": "q", "running": "r", "done": "d", "refused": "x", "failed": "f", "cancelled": "c", "unknown": "u"}
 _FIRST_IN_VIEW = range(48)
 """Sent unasked as they come, until a view has said what it shows: the kernel may be busy by then."""
 _MOST_VIEWS = 8
-_PAUSE_S = 0.15
-"""Between two changes of what is shown."""
 _AT_A_TIME_S = 0.25
 """How long pictures are made before it is looked again what has changed, and what is in view."""
 _RETRIED = ("failed", "cancelled")
 
 
-class Grid(Talking):
+class Grid(Rated):
     """Shows a sweep as a grid. What its cells came to travels as a letter each; a picture only to who looks at it."""
 
     _esm = joined(Path(__file__).parent / "grid.mjs")
-    _css = styles("live.css", "grid.css")
+    _css = styles("live.css", "stars.css", "grid.css")
 
     plan: Dict[str, Any] = Dict().tag(sync=True)
     """What never changes: `plan_of`."""
@@ -96,38 +94,6 @@ def state_of(sweep: Cells) -> dict[str, Any]:
     }
 
 
-class Background:
-    """Does one thing on a thread: again whenever it is asked to, once for all that ask meanwhile."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-        self._lock = threading.Lock()
-        self._asked = self._runs = False
-
-    def ask(self) -> None:
-        """Have it done, soon."""
-        with self._lock:
-            self._asked = True
-            if self._runs:
-                return
-            self._runs = True
-        # A daemon: nothing of it is missed when the process ends.
-        threading.Thread(target=self._run, name="gradient_notebook grid", daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                if not self._asked:
-                    self._runs = False
-                    return
-                self._asked = False
-            try:
-                self._work()
-            except Exception:
-                _logger.exception("A grid could not be brought up to date")
-            time.sleep(_PAUSE_S)
-
-
 class SweepGrid:
     """Keeps a grid up to date with its sweep, and does what its buttons say.
 
@@ -141,6 +107,7 @@ class SweepGrid:
         self.view.actions |= {"see": self._seen, "large": self._asked_for_large, "do": self._asked_to}
         # In a part a cell has another place than in its sweep.
         self._places = {cell.index: at for at, cell in enumerate(sweep)} if sweep_words.is_part(sweep) else None
+        self.rater = Rater(self.view)
         self._lock = threading.Lock()
         self._in_view: dict[str, Collection[int]] = {"": _FIRST_IN_VIEW}
         self._wanted: dict[int, None] = {at: None for at in _FIRST_IN_VIEW if at < len(sweep) and sweep[at].has_ended}
@@ -235,6 +202,7 @@ class SweepGrid:
     def _send(self, cells: Sequence[tuple[Cell, bytes | None]]) -> None:
         if not cells:
             return
+        self._look(cell for cell, _ in cells)
         told = [
             {
                 "at": self._place(cell.index),
@@ -250,12 +218,19 @@ class SweepGrid:
             for cell, _ in cells:
                 self._wanted.pop(self._place(cell.index), None)
 
+    def _look(self, cells: Iterable[Cell]) -> None:
+        """Show what is thought of these cells, whose images can be rated from now on."""
+        sweep = self._sweep()
+        archive = sweep_words.whole_of(sweep)._archive if sweep is not None else None
+        self.rater.look(archive, {str(self._place(cell.index)): cell._key() for cell in cells})
+
     def _asked_for_large(self, content: Mapping[str, Any]) -> None:
         sweep, at = self._sweep(), content.get("at")
         if sweep is None or not isinstance(at, int) or not 0 <= at < len(sweep):
             self.view.answer(content, error="The sweep is gone.")
             return
         cell = sweep[at]
+        self._look([cell])
         error, image = "", None
         try:
             image = cell.image

@@ -3,14 +3,16 @@
 
 import { make, makeButton } from "./dom.mjs";
 import { hasCome, wordOf } from "./grid_store.mjs";
+import { Judgement, takeDigit } from "./stars.mjs";
 
 /** @import { About } from "./live.mjs" */
 /** @import { CellStore } from "./grid_store.mjs" */
 /** @import { Kernel } from "./kernel.mjs" */
+/** @import { Rater } from "./stars.mjs" */
 /**
  * @typedef {{
  *   kernel: Kernel, store: CellStore, count: number, label: (at: number) => string, outcome: (at: number) => string,
- *   closed: (at: number) => void, signal: AbortSignal,
+ *   closed: (at: number) => void, rater: Rater, canRate: (at: number) => boolean, signal: AbortSignal,
  * }} Grid what the large view has to know of the grid
  */
 
@@ -40,6 +42,10 @@ export class LargeView {
   constructor(parent, grid) {
     this.grid = grid;
     this.parent = parent;
+    this.judgement = new Judgement(grid.rater);
+    const { stars, fields, said } = this.judgement;
+    this.label.after(stars.root, said);
+    this.facts.after(fields);
     this.root.hidden = true;
     this.root.tabIndex = -1;
     this.root.setAttribute("role", "group");
@@ -83,6 +89,8 @@ export class LargeView {
 
   /** @param {KeyboardEvent} event */
   key(event) {
+    const { at, grid } = this;
+    if (takeDigit(event, (stars) => grid.canRate(at) && grid.rater.give(String(at), { stars }))) return;
     /** @type {Record<string, () => void>} */
     const keys = {
       Escape: () => this.close(),
@@ -102,6 +110,8 @@ export class LargeView {
   update() {
     const { at, grid } = this;
     if (at < 0) return;
+    this.judgement.update(String(at));
+    for (const part of [this.judgement.stars.root, this.judgement.fields]) part.hidden = !grid.canRate(at);
     const outcome = grid.outcome(at);
     const asked = `${at} ${outcome}`;
     if (asked === this.asked) return;

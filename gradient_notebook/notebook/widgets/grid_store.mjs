@@ -3,6 +3,7 @@
 
 /** @import { Manager } from "./cancel.mjs" */
 /** @import { Channel, Message } from "./live.mjs" */
+/** @import { Ratings } from "./stars.mjs" */
 
 /**
  * What Python sends (`plan_of` and `state_of` in `grid.py`).
@@ -13,7 +14,7 @@
  * @typedef {{
  *   status: string, parts: string[], left_s: number | null, elapsed_s: number, ended: number, again: number, notes: string[],
  * }} State
- * @typedef {{ plan: Plan, state: State, outcomes: string, awaited: boolean }} GridTraits
+ * @typedef {{ plan: Plan, state: State, outcomes: string, awaited: boolean, ratings: Ratings }} GridTraits
  * @typedef {{ at: number, outcome: string, note: string, reason: string, mime: string }} Told
  * @typedef {{ outcome: string, note: string, reason: string, url: string }} Detail
  * @typedef {Channel & { get<Name extends keyof GridTraits>(trait: Name): GridTraits[Name], widget_manager: Manager }} GridModel

@@ -230,7 +230,12 @@ export class View {
     if (!job || !one) return;
     const number = job.tiles.length > 1 ? one.label || String(tile + 1) : "";
     const words = job.caption.length ? job.caption : [...(number ? [] : [job.note]), job.settings];
-    this.large.update(this.pictures.url(this.keyOf(one)), job.prompt, [...(number ? [number] : []), ...words].join(" · "));
+    this.large.update(this.pictures.url(this.keyOf(one)), job.prompt, [...(number ? [number] : []), ...words, ...this.judged(job, tile)].join(" · "));
+  }
+
+  /** What somebody thinks of an image, in words. @param {Job} _job @param {number} _tile @returns {string[]} */
+  judged(_job, _tile) {
+    return [];
   }
 
   /** The kernel is gone. */

@@ -103,6 +103,13 @@ class Pictured(Talking):
         super().close()
 
 
+class Rated(Talking):
+    """A widget whose images can be given stars, tags and a note: `rating.Rater` keeps them."""
+
+    ratings: Dict[str, dict[str, Any]] = Dict().tag(sync=True)
+    """What is thought of its images, as far as anything is, by the names that the browser calls them."""
+
+
 class LiveView(Pictured):
     """Shows a job while it runs, its progress, and a Cancel button.
 
@@ -119,11 +126,11 @@ class LiveView(Pictured):
     """Whether the cell that runs waits for it: then few kernels hear a click."""
 
 
-class Gallery(LiveView):
+class Gallery(Rated, LiveView):
     """Shows the jobs of a panel, those that run and those that have ended, one of them in view."""
 
     _esm = joined(_HERE / "gallery.mjs")
-    _css = styles("live.css", "gallery.css")
+    _css = styles("live.css", "stars.css", "gallery.css")
 
     finished: List[dict[str, Any]] = List(Dict()).tag(sync=True)
     selected = Unicode().tag(sync=True)

@@ -36,6 +36,7 @@ from ...recipes import recipe_in
 from ...recording import path_of
 from ...session import session
 from ...storage.archive import Archive, get_default
+from ...storage.ratings import ImageKey
 from ...storage.record import Record
 from ...storage.runs import newest_of
 from .. import codegen, formatting, html
@@ -356,15 +357,19 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         for number, record in records:
             with contextlib.suppress(OSError, GradientNotebookError):
                 if answers := answers_of(archive, record):
-                    self._show_restored(number, restored_job(record, answers, settings), assigns=is_free)
+                    job = restored_job(record, answers, settings)
+                    keys = {at: (record.id, answer.image.position) for at, answer in enumerate(answers)}
+                    self._show_restored(number, job, assigns=is_free, kept=(archive, keys))
 
-    def _show_restored(self, number: int, job: Job, *, assigns: bool) -> None:
+    def _show_restored(
+        self, number: int, job: Job, *, assigns: bool, kept: tuple[Archive, Mapping[int, ImageKey]]
+    ) -> None:
         name, defaults = self.name, session.defaults()
         live = LiveJob(self._gallery, job.params, session.preview_px, number=number, keeps_partials=True)
         result = Result(live, name, job.params.given(), interpolates=False, job=job)
         live.take_pictures(job)
         caption = [*formatting.caption(name, job), *formatting.extra_settings(job.params, defaults)]
-        is_newest = self._results.restore(result, live.state(job, caption=caption))
+        is_newest = self._results.restore(result, live.state(job, caption=caption), *kept)
         if assigns:
             self._results.assign(result, job, lambda: self._assign(name, job))
         if is_newest and (picture := image_of(job, session.preview_px)):

@@ -10,7 +10,10 @@ from typing import Any
 
 from ...jobs.image_slot import ImageSlot
 from ...jobs.job import Job
+from ...storage.archive import Archive
+from ...storage.ratings import ImageKey
 from .live import Gallery, LiveJob
+from .rating import Rater, keys_of
 
 KEPT_RESULTS = 50
 """How many stay in view. Older ones stay on disk."""
@@ -67,6 +70,7 @@ class Results:
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
+        self._rater = Rater(gallery)
         self._all: dict[str, Result] = {}
         self._newest: Result | None = None
         self._lock = threading.Lock()
@@ -103,8 +107,12 @@ class Results:
             self._show()
             self._gallery.selected = result.live.id
 
-    def restore(self, result: Result, state: dict[str, Any]) -> bool:
-        """Show what an earlier kernel has made; return whether nothing newer is there."""
+    def restore(self, result: Result, state: dict[str, Any], archive: Archive, keys: Mapping[int, ImageKey]) -> bool:
+        """Show what an earlier kernel has made; return whether nothing newer is there.
+
+        `keys` are what the ledger knows its images by.
+        """
+        self._look(result, archive, keys)
         with self._lock:
             result.state = state
             self._all[result.live.id] = result
@@ -150,13 +158,17 @@ class Results:
 
     def end(self, result: Result, state: dict[str, Any]) -> None:
         """Show a job that has ended, by its last state."""
+        if job := result.job:
+            self._look(result, job._recorder._archive, keys_of(job))
         with self._lock:
             result.state = state
             if result is not self._newest:
                 result.let_go()
             ended = [number for number, one in self._all.items() if one.has_ended]
             for number in ended[:-KEPT_RESULTS]:
-                self._gallery.forget(self._all.pop(number).live.keys)
+                gone = self._all.pop(number)
+                self._gallery.forget(gone.live.keys)
+                self._rater.forget([_name(gone, at) for at in range(len(gone.slots))])
             # First: a job must not be in neither of them.
             self._gallery.finished = [one.state for one in reversed(self._all.values()) if one.has_ended]
             self._show()
@@ -166,6 +178,15 @@ class Results:
         with self._lock:
             self._all.clear()
 
+    def _look(self, result: Result, archive: Archive | None, keys: Mapping[int, ImageKey]) -> None:
+        """Show what is thought of the images of a result, which can be rated from now on."""
+        self._rater.look(archive, {_name(result, at): key for at, key in keys.items()})
+
     def _show(self) -> None:
         running = [one for one in reversed(self._all.values()) if one.job and not one.has_ended]
         self._gallery.running = [one.live.state(one.job) for one in running]
+
+
+def _name(result: Result, at: int) -> str:
+    """Return what the browser calls an image of a result."""
+    return f"{result.live.id}.{at}"
