@@ -248,6 +248,7 @@ def __dir__() -> list[str]:
 
 
 register("show_history", "gradient_notebook.notebook.history_view:show_history")
+register("display_history", "gradient_notebook.notebook.history_shown:display_history")
 register("show_job", "gradient_notebook.notebook.job_view:show_job")
 register("show_sweep", "gradient_notebook.notebook.sweep_view:show_sweep")
 register("show_cell", "gradient_notebook.notebook.sweep_cell:show_cell")

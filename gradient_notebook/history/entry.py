@@ -229,6 +229,9 @@ class HistoryEntry:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return dict(hook("show_history")([self], self._archive, first=self._at))
 
+    def _ipython_display_(self) -> None:
+        hook("display_history")([self], self._archive, first=self._at)
+
 
 def _all_opened(paths: Iterable[Path]) -> Iterator[Image]:
     """Yield the images in these files, one after the other; what is no image takes no other along."""

@@ -236,8 +236,15 @@ class History(Sequence[HistoryEntry]):
             yield from (found.get(one, {}) for one in piece)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        shown = {"more": len(self) - SHOWN, "made_by": self._made_by, "first": self._first}
-        return dict(hook("show_history")(self._entries(self._ids[:SHOWN]), self._archive, **shown))
+        return dict(hook("show_history")(self._entries(self._ids[:SHOWN]), self._archive, **self._told))
+
+    def _ipython_display_(self) -> None:
+        hook("display_history")(self._entries(self._ids[:SHOWN]), self._archive, **self._told)
+
+    @property
+    def _told(self) -> dict[str, Any]:
+        """What is told of those that are shown."""
+        return {"more": len(self) - SHOWN, "made_by": self._made_by, "first": self._first}
 
 
 def history(

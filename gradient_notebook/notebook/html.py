@@ -49,7 +49,7 @@ _OUTPUT = ":is(.jp-OutputArea-child,.output_area)"
 """What holds one output: in JupyterLab and what is made of it, and in nbclassic."""
 _ALONE = (
     f"<style>{_OUTPUT}:not(:has(:is(.gradient-panel:not(.jupyter-widgets-disconnected) .gradient-stage,"
-    ":is(.gradient-sweep,.gradient-beside):not(.jupyter-widgets-disconnected) .gradient-card)))"
+    ":is(.gradient-sweep,.gradient-beside,.gradient-history):not(.jupyter-widgets-disconnected) .gradient-card)))"
     f":has(+ {_OUTPUT} + {_OUTPUT} .gradient-record){{display:none}}</style>"
 )
 """Hides what a notebook shows of a widget whose kernel is gone, or without what draws it: an error, or a form alone."""

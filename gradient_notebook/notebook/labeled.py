@@ -9,6 +9,8 @@ from ..api.errors import InvalidRequestError
 from ..api.text import clean
 from ..history.entry import HistoryEntry
 from ..jobs.job import Job
+from ..storage.archive import Archive
+from ..storage.ratings import ImageKey
 from ..sweeps.cell import Cell
 from ..sweeps.cells import Cells
 
@@ -25,6 +27,16 @@ class Labeled(NamedTuple):
     image: Image
     source: Job | HistoryEntry | Cell | None = None
     """What it was found in, where that knows more of it."""
+    number: int = 0
+    """Which of the images there."""
+
+    @property
+    def kept(self) -> tuple[Archive, ImageKey] | None:
+        """Where it is kept, and what the ledger knows it by."""
+        if not isinstance(self.source, (Cell, HistoryEntry)) or self.source._archive is None:
+            return None
+        key = self.source._key(self.number)
+        return (self.source._archive, key) if key else None
 
 
 def labeled(value: Any, label: str) -> Iterator[Labeled]:
@@ -38,11 +50,11 @@ def labeled(value: Any, label: str) -> Iterator[Labeled]:
     elif isinstance(value, Cell):
         named = [clean(name, _LABEL_CHARACTERS) for name in value.axes.values()]
         words = _joined(label, *(named or [clean(value.prompt, _LABEL_CHARACTERS)]))
-        yield from (found._replace(source=value) for found in _numbered(value.images, words))
+        yield from _found_in(value, words)
     elif isinstance(value, (Job, HistoryEntry)):
         prompt = value.params.prompt if isinstance(value, Job) else value.prompt
         words = label or clean(prompt, _LABEL_CHARACTERS)
-        yield from (found._replace(source=value) for found in _numbered(value.images, words))
+        yield from _found_in(value, words)
     elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         yield from _numbered(value, label)
     elif hasattr(value, "getbbox") and hasattr(value, "mode"):
@@ -50,6 +62,11 @@ def labeled(value: Any, label: str) -> Iterator[Labeled]:
     else:
         what = f"value={clean(repr(value), 60)}: {type(value).__name__} has no images"
         raise InvalidRequestError(what, "Give an image, a job, a history entry, or a list or dict of them.", sent=None)
+
+
+def _found_in(source: Job | HistoryEntry | Cell, label: str) -> Iterator[Labeled]:
+    for number, found in enumerate(_numbered(source.images, label)):
+        yield found._replace(source=source, number=number)
 
 
 def _numbered(values: Sequence[Any], label: str) -> Iterator[Labeled]:

@@ -54,3 +54,11 @@ def made_of(cell: Cell) -> bytes | None:
     if cell.paths:
         return made(cell.paths[0])
     return small(cell.bytes) if cell.bytes else None  # without an archive
+
+
+def of(archive: Archive, path: Path) -> bytes | None:
+    """Return the small picture of an original, which is kept for the next time; None where it cannot be shown."""
+    data = kept(archive, [path.name]).get(path.name)
+    if data is None and (data := made(path)):
+        keep(archive, {path.name: data})
+    return data

@@ -55,12 +55,14 @@ def test_a_restarted_kernel_has_what_the_one_before_it_has_made(
 
 @pytest.mark.compat
 def test_a_history_as_a_cells_value_is_shown_with_pictures(kernel: Kernel) -> None:
-    """Small pictures in the page, and lines of text where there are no pictures; no image output besides."""
+    """A widget, and behind it small pictures in a page, with lines of text; no image output besides."""
     kernel.run(f"%%imagegen {_STREAMED}\nA red house")
 
     cell = kernel.run("from gradient_notebook import history\nhistory()[:1]")
 
-    (output,) = cell.of("execute_result")
+    _, output, below = cell.of("display_data")
+    assert len(cell.views) == 1
+    assert "gradient-record" in below["data"]["text/html"]
     assert set(output["data"]) == {"text/html", "text/plain"}
     assert "data:image/jpeg;base64," in output["data"]["text/html"]
     assert len(output["data"]["text/html"]) < 60_000

@@ -36,13 +36,16 @@ export class Large {
     return this.root.open;
   }
 
-  /** @param {Promise<Blob> | undefined} original what the service sent, where it can be had */
+  /** Open it, or show another picture in it. @param {Promise<Blob> | undefined} original what the service sent, where it can be had */
   open(original) {
     this.actual.hidden = true;
     this.resize(false);
+    this.forget();
     // Not in the notebook, which takes plain keys for its own shortcuts: some of them delete cells.
-    document.body.append(this.root);
-    this.root.showModal();
+    if (!this.isOpen) {
+      document.body.append(this.root);
+      this.root.showModal();
+    }
     const time = ++this.times;
     const take = (/** @type {Blob} */ blob) => (this.isOpen && time === this.times ? this.take(blob) : undefined);
     original?.then(take).catch(() => undefined); // the preview stays
@@ -84,6 +87,10 @@ export class Large {
 
   closed() {
     this.root.remove();
+    this.forget();
+  }
+
+  forget() {
     this.image.removeAttribute("src");
     if (this.original) URL.revokeObjectURL(this.original);
     this.wanted = this.original = "";
