@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -11,16 +12,18 @@ import pytest
 from PIL import Image
 
 import gradient_notebook
-from gradient_notebook import sweep
+from gradient_notebook import generate, history, sweep
 from gradient_notebook.api.params import ImageGenerateParams
 from gradient_notebook.notebook.differences import Row
 from gradient_notebook.notebook.formatting import Box
 from gradient_notebook.notebook.labeled import Labeled
 from gradient_notebook.notebook.widgets.compare import Compare, image_of
 from gradient_notebook.notebook.widgets.grid import Grid, plan_of, state_of
+from gradient_notebook.notebook.widgets.history import HistoryCards
 from gradient_notebook.notebook.widgets.live import Gallery, LiveJob, LiveView
 from gradient_notebook.notebook.widgets.vote import Ballot
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.storage.ratings import Rating
 
 FOLDER = Path(gradient_notebook.__file__).parent / "notebook" / "widgets"
 TESTS = sorted((Path(__file__).parent.parent / "js").glob("*.test.mjs"))
@@ -79,6 +82,18 @@ def test_the_types_of_a_sweep_have_the_names_that_python_sends(configured: Simul
     assert declared("VoteTraits") == sent(ballot.view)
     view = Grid()
     assert declared("GridTraits") == sent(view)
+    view.close()
+
+
+def test_the_types_of_the_history_have_the_names_that_python_sends(configured: Simulator) -> None:
+    """As above."""
+    generate("A fox", quality="low")
+    entry = history()[0]
+    view = HistoryCards([entry], entry._archive, 0, []).view
+    assert declared("HistoryTraits") == sent(view)
+    assert declared("Entry") == view.entries[0].keys()
+    assert declared("Fact") == view.entries[0]["details"][0].keys()
+    assert declared("Rating") == {field.name for field in dataclasses.fields(Rating)}
     view.close()
 
 

@@ -12,9 +12,9 @@ import { widgetOf } from "./widget.mjs";
 /** @import { Ratings } from "./stars.mjs" */
 /**
  * What Python sends (`history.py`).
- * @typedef {{ words: string, outcome: Status | "" }} Detail marked by the color of the outcome, if there is one
+ * @typedef {{ words: string, outcome: Status | "" }} Fact marked by the color of the outcome, if there is one
  * @typedef {{
- *   name: string, number: string, prompt: string, whole: string, status: Status, details: Detail[], missing: string, rated: boolean,
+ *   name: string, number: string, prompt: string, whole: string, status: Status, details: Fact[], missing: string, rated: boolean,
  * }} Entry an image; `missing` is what stands in its place, `rated` says whether it can be
  * @typedef {{ entries: Entry[], below: string[], ratings: Ratings }} HistoryTraits
  * @typedef {Channel & { get<Name extends keyof HistoryTraits>(trait: Name): HistoryTraits[Name] }} HistoryModel

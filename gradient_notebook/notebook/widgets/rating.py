@@ -77,6 +77,7 @@ class Rater:
                 raise InvalidRequestError(what, "Ratings are kept beside images.", sent=None)
             rate_image(*self._images[name], **{what: content[what] for what in _CHANGES if what in content})
         except Exception as error:  # noqa: BLE001 - the browser waits for an answer, and nobody reads a log
+            self._show([name])  # it may have gone with its record
             self._view.answer(content, error=clean(str(error), lines=True) or type(error).__name__)
         else:
             self._view.answer(content)

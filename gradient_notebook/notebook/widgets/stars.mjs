@@ -35,6 +35,11 @@ export function tagsIn(text) {
   return [...new Set(text.split(",").map((tag) => tag.trim()))].filter(Boolean);
 }
 
+/** What a click on a star gives: the one that is given already takes all away. @param {number | null} given @param {number} stars */
+export function clicked(given, stars) {
+  return stars === given ? null : stars;
+}
+
 /** Whether what is pressed there is text. @param {EventTarget | null} target */
 export function isTyping(target) {
   return /** @type {Element | null} */ (target)?.matches?.("input:not([type=range]), textarea, select") ?? false;
@@ -58,7 +63,9 @@ export function takeDigit(event, give) {
 export function keepTyped(event, before) {
   if (event.ctrlKey || event.metaKey) return;
   event.stopPropagation();
-  if (event.key === "Escape") before.focus({ preventScroll: true });
+  if (event.key !== "Escape") return;
+  event.preventDefault(); // a dialog would close
+  before.focus({ preventScroll: true });
 }
 
 /** What one view knows of the ratings of its widget, and gives: shown before the kernel has kept it, and taken back where it cannot. */
@@ -109,7 +116,7 @@ export class Rater {
   }
 }
 
-/** Five stars to click; the one that is given already takes them away. */
+/** Five stars to click. */
 export class Stars {
   root = make("div", "stars");
   /** @type {number | null} */
@@ -125,7 +132,7 @@ export class Stars {
       button.className = "gradient-star";
       button.setAttribute("aria-label", starWords(stars));
       if (!isReached) button.tabIndex = -1;
-      button.addEventListener("click", () => give({ stars: stars === this.given ? null : stars }));
+      button.addEventListener("click", () => give({ stars: clicked(this.given, stars) }));
       button.addEventListener("pointerenter", ({ pointerType }) => this.paint(pointerType === "mouse" ? stars : this.given));
       return button;
     });
