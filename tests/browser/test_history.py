@@ -28,8 +28,11 @@ def test_the_history_shows_what_was_made(notebook: Opener, service: Simulator) -
     for index in (1, 2, 3):
         opened.run(index)
     output = opened.output(3)
-    expect(output.locator("img")).to_have_count(2)
-    pictures = output.locator("img").evaluate_all(PICTURES)
+    shown, behind = output.locator(".gradient-entry img"), output.locator("img[src^=data]")
+    expect(shown).to_have_count(2)
+    assert [found[0] for found in shown.evaluate_all(PICTURES)] == [True] * 2
+    expect(behind.first).to_be_hidden()
+    pictures = behind.evaluate_all(PICTURES)
     assert pictures == [
         [True, "data:image/jpeg;base64", "A forest in autumn"],
         [True, "data:image/jpeg;base64", "A lake in the mountains"],

@@ -86,6 +86,8 @@ class HistoryView {
   connected = true;
   /** The picture that Tab leads to. */
   active = 0;
+  /** The picture that is or was shown large: the browser gives the focus back to the one before. */
+  enlarged = 0;
   large = new Large();
   card = make("section", "card");
   list = make("div", "entries", this.card);
@@ -138,7 +140,7 @@ class HistoryView {
     this.pictures.changed.addEventListener("picture", () => this.update(), { signal });
     this.list.addEventListener("focusin", ({ target }) => this.activate(this.indexOf(target)), { signal });
     this.list.addEventListener("click", ({ target }) => this.click(/** @type {Element} */ (target)), { signal });
-    large.root.addEventListener("close", () => this.focus(this.active), { signal });
+    large.root.addEventListener("close", () => this.focus(this.enlarged), { signal });
     // On the window, before the notebook's own shortcuts: to them Enter means the cell, whatever has the focus.
     window.addEventListener("keydown", (event) => this.key(event), { capture: true, signal });
   }
@@ -173,6 +175,7 @@ class HistoryView {
     const entry = this.items[at]?.entry;
     if (!entry || entry.missing || !this.connected) return;
     this.activate(at);
+    this.enlarged = at;
     const original = this.kernel.ask({ type: "original", image: entry.name });
     this.large.open(original.then(([{ mime }, buffers]) => new Blob(buffers.slice(0, 1), { type: mime })));
     this.update();
