@@ -74,7 +74,7 @@ class Item {
   update(url, rater) {
     const { name, prompt, status, missing } = this.entry;
     const { stars, tags, note } = rater.of(name);
-    this.place.update({ status, label: missing, keys: missing ? [] : [name] }, url, "");
+    this.place.update({ status, label: missing, keys: missing ? [] : [name] }, url, prompt);
     markStars(this.place.root, { stars, tags, note });
     this.stars.update(stars);
     this.judged.textContent = [tags.join(", "), note].filter(Boolean).join(" · ");
