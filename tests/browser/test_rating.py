@@ -234,7 +234,7 @@ def test_a_reopened_notebook_has_the_stars_as_text(notebook: Opener, lab: Lab, e
     opened.output(1).get_by_role("gridcell").nth(1).press("4")
     expect(given(opened.output(2).locator(".gradient-entry", has_text="A hill 2"))).to_have_text("★★★★")
     for at in (1, 2):
-        behind = opened.output(at).locator("div:not(.gradient-card *)").get_by_text(re.compile("^★★★★")).first
+        behind = opened.output(at).locator(":text-matches('^★★★★'):not(.gradient-card *)").first
         expect(behind).to_be_attached()
         expect(behind).to_be_hidden()
     opened.save()
