@@ -63,6 +63,11 @@ def rate_image(
         watcher.rated(image)
 
 
+def stars_words(stars: int | None) -> str:
+    """Return stars as they are shown where they cannot be given, and read aloud: `★★★ 3 stars`."""
+    return "" if stars is None else f"{'★' * stars} {stars} star{'s' * (stars != 1)}".strip()
+
+
 def checked_stars(value: Any) -> int | None:
     """Return a number of stars; raise InvalidRequestError for what is none."""
     if value is None or (type(value) is int and 0 <= value <= MOST_STARS):

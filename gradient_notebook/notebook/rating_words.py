@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..api.text import clean, shortened
+from ..history.rating import stars_words
 from ..storage.ratings import Rating
 from .formatting import DOT
 
@@ -11,8 +12,5 @@ _NOTE_CHARACTERS = 160
 
 def rating_words(rating: Rating) -> str:
     """Return what is thought of an image, as `★★★ 3 stars · cover, print · Warm light.`; nothing where nothing is."""
-    stars = (
-        "" if rating.stars is None else f"{'★' * rating.stars} {rating.stars} star{'s' * (rating.stars != 1)}".strip()
-    )
     tags = ", ".join(clean(tag) for tag in rating.tags)
-    return DOT.join(filter(None, [stars, tags, shortened(clean(rating.note), _NOTE_CHARACTERS)]))
+    return DOT.join(filter(None, [stars_words(rating.stars), tags, shortened(clean(rating.note), _NOTE_CHARACTERS)]))

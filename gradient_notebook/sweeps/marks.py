@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..api.text import clean, shortened
+from ..history.rating import stars_words
 from ..storage.ratings import UNRATED, Rating
 from .cell import Cell
 from .rating import ratings_of
@@ -32,11 +33,6 @@ def score_words(value: Any) -> str:
 def scores_words(cell: Cell) -> list[str]:
     """Return what was measured of a cell's image, each as `sharpness 1,234`."""
     return [f"{clean(name)} {score_words(value)}" for name, value in cell.scores.items()]
-
-
-def stars_words(stars: int | None) -> str:
-    """Return stars as they are shown: `★★★`, and `no stars` where somebody has said so."""
-    return "" if stars is None else "★" * stars or "no stars"
 
 
 def marks_of(cells: Sequence[Cell]) -> dict[int, list[str]]:

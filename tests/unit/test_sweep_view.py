@@ -163,7 +163,7 @@ def test_scores_and_stars_stand_under_the_pictures(marked: Sweep, tmp_path: Path
     """On what stays in a notebook, on the sheet, in words, and on the page of a folder; in as many digits as tell them apart."""
     said = "clarity 12,346 · contrast 0.0123"
     page = show_sweep(marked)["text/html"]
-    assert (page.count(said), page.count(f"★★★ · {said}")) == (4, 1)
+    assert (page.count(said), page.count(f"★★★ 3 stars · {said}")) == (4, 1)
     assert "scores clarity, contrast" in show_sweep(marked)["text/plain"]
     alt = marked.grid().alt
     assert alt.count("clarity 12,346, contrast 0.0123") == 4
@@ -298,7 +298,7 @@ def test_a_cell_shows_as_its_picture_with_what_it_is(failed: Sweep, marked: Swee
     shown = show_cell(marked[0])
     assert re.findall(r'<img src="data:image/jpeg;base64,[^"]+" alt="([^"]*)"', shown["text/html"]) == ["x · 1: x 1"]
     assert re.search(
-        r"x · 1 · .*size 1024x1024 · quality low · done · .* tok.* · record \w{6} · ★★★ · clarity", shown["text/plain"]
+        r"x · 1 · .*size 1024x1024 · quality low · done · .* tok.* · record \w{6} · ★★★ 3 stars · clarity", shown["text/plain"]
     )
     assert "<img" not in show_cell(failed[0])["text/html"]
     assert "refused: " in show_cell(failed[0])["text/plain"]
