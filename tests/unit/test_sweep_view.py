@@ -170,7 +170,7 @@ def test_scores_and_stars_stand_under_the_pictures(marked: Sweep, tmp_path: Path
     assert alt.count("★★★") == 1
     marked.save(tmp_path / "out")
     saved = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert [saved.count(f">{mark}<") for mark in ("clarity 12,346", "contrast 0.0123", "★★★")] == [4, 4, 1]
+    assert [saved.count(f">{mark}<") for mark in ("clarity 12,346", "contrast 0.0123", "★★★ 3 stars")] == [4, 4, 1]
 
 
 def test_a_sheet_has_room_for_what_stands_under_its_pictures(marked: Sweep) -> None:
