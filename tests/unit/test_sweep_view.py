@@ -298,7 +298,8 @@ def test_a_cell_shows_as_its_picture_with_what_it_is(failed: Sweep, marked: Swee
     shown = show_cell(marked[0])
     assert re.findall(r'<img src="data:image/jpeg;base64,[^"]+" alt="([^"]*)"', shown["text/html"]) == ["x · 1: x 1"]
     assert re.search(
-        r"x · 1 · .*size 1024x1024 · quality low · done · .* tok.* · record \w{6} · ★★★ 3 stars · clarity", shown["text/plain"]
+        r"x · 1 · .*size 1024x1024 · quality low · done · .* tok.* · record \w{6} · ★★★ 3 stars · clarity",
+        shown["text/plain"],
     )
     assert "<img" not in show_cell(failed[0])["text/html"]
     assert "refused: " in show_cell(failed[0])["text/plain"]
