@@ -26,6 +26,8 @@ from .money.prices import EXAMPLE, Price, PriceList, read_prices
 from .money.prices import EXPECTED as PRICES_EXPECTED
 
 PREFIX = "GRADIENT_IMAGE_"
+DEFAULT_NAME = "image"
+"""The variable that a cell, a panel and code give an image to, unless they are told another."""
 SHOWN_DEFAULTS = {"stream": True, "partial_images": 2}
 """Where somebody is watching, in a cell and in a panel."""
 NOT_FOR_A_SESSION = ("prompt", "n", "extra")

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from gradient_notebook.api import advice, rate_limit
 from gradient_notebook.api.models import DEFAULT_MODEL
 from gradient_notebook.jobs import spending
-from gradient_notebook.jobs.reuse import numbers
+from gradient_notebook.jobs.numbering import numbers
 from gradient_notebook.session import session
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.painter.noise import Noise

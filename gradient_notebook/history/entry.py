@@ -16,7 +16,7 @@ from ..api.params import ImageGenerateParams
 from ..api.text import shortened
 from ..display_hooks import hook
 from ..money.cost import Cost
-from ..session import session
+from ..session import DEFAULT_NAME, session
 from ..storage.archive import Archive, read_original
 from ..storage.budget import cost_of
 from ..storage.outcome import Outcome
@@ -26,9 +26,6 @@ from .rating import UNCHANGED, rate_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-DEFAULT_NAME = "image"
-"""The variable that code gives an image to, unless it is told another."""
 
 
 class HistoryEntry:

@@ -24,8 +24,9 @@ from ..storage.outcome import Outcome, outcome_of
 from ..storage.record import Record
 from .image_slot import ImageSlot, open_all
 from .notes import notes_on_images, notes_on_request
+from .numbering import numbers
 from .recorder import Part, Recorder
-from .reuse import Answer, Reuse, notes_on_reuse, numbers
+from .reuse import Answer, Reuse, notes_on_reuse
 from .tape import Tape
 
 if TYPE_CHECKING:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -107,44 +105,6 @@ def _lost(answer: Answer) -> InvalidRequestError:
     error = InvalidRequestError(what, advice, sent=False)
     error.record_id = answer.record.id
     return error
-
-
-@dataclass
-class _Numbers:
-    """Which of several identical requests is which: the k-th of this process takes the k-th answer.
-
-    A cell that is run again asks for what it has asked for before. Where nobody says which cell it is, each request
-    is a new one.
-    """
-
-    _cell: str = ""
-    _asked: Counter[str] = field(default_factory=Counter)
-    """How often the cell that runs has asked for an identity."""
-    _given: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    _next: Counter[str] = field(default_factory=Counter)
-    _lock: Any = field(default_factory=threading.Lock)
-
-    def begin_cell(self, cell: str) -> None:
-        """Note that a cell begins."""
-        with self._lock:
-            self._cell = cell
-            self._asked.clear()
-
-    def take(self, identity: str, count: int) -> int:
-        """Return the number of the first of `count` images, from 0."""
-        with self._lock:
-            asked = self._asked[identity]
-            self._asked[identity] += 1
-            key = (identity, self._cell, asked)
-            if self._cell and key in self._given:
-                return self._given[key]
-            first = self._given[key] = self._next[identity]
-            self._next[identity] += count
-            return first
-
-
-numbers = _Numbers()
-"""Of this process."""
 
 
 def without_reused(record: Record, slots: list[ImageSlot]) -> Record:

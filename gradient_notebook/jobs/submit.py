@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - loaded now: in a thread that outlives the main one it could not be
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
@@ -12,13 +13,12 @@ from ..api.options import GenerateOptions, StreamableOptions, with_parameters_in
 from ..api.params import ImageGenerateParams
 from ..api.settings import Settings
 from ..connect import discover
-from ..recording import path_of
 from ..session import MAX_COST, session
-from ..storage.archive import get_default
-from .job import Job, new_job
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from .job import Job
 
 
 @with_parameters_in_sight
@@ -133,6 +133,11 @@ def _job(
     max_cost: float | None,
     record: Any = None,
 ) -> Job:
+    # Here: a job with its disk is half of all there is to load, and whoever imports `generate` may call it much later.
+    from ..recording import path_of
+    from ..storage.archive import get_default
+    from .job import new_job
+
     if reuse not in (None, True, False):
         raise InvalidRequestError(f"reuse={reuse!r}: expected True or False", param="reuse", sent=False)
     limit = None if max_cost is None else MAX_COST.check(max_cost)

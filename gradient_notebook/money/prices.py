@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..api.advice import estimated_output_tokens
 from ..api.errors import InvalidSettingsError
-from ..api.events import Usage
 from ..api.models import AUTO, SIZE, family_of
 from ..api.parameter import shown
 from ..api.params import PARAMETERS, ImageGenerateParams
 from ..api.text import SHORT, clean, misspelled, nearest, normalized
 from .currency import checked_currency, in_words
+
+if TYPE_CHECKING:
+    from ..api.events import Usage
 
 ANY = "*"
 """Stands for all models, and at the end of a name for whatever may follow; in a price per image for all others."""

@@ -21,8 +21,7 @@ from ..api.errors import InvalidRequestError
 from ..api.parameter import Parameter
 from ..api.params import PARAMETERS, ImageGenerateParams, acting, broken_rule
 from ..api.text import clean, nearest
-from ..history.entry import DEFAULT_NAME
-from ..session import MAX_COST
+from ..session import DEFAULT_NAME, MAX_COST
 from ..storage.outcome import ENDED
 from .templates import expressions
 from .vary_args import Vary, add_options, vary_of

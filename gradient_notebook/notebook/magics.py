@@ -18,14 +18,10 @@ from traitlets import TraitError
 from ..api.error_words import SCRIPT, describe
 from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..connect import discover, replay_notice, simulator_notice, without_key
-from ..jobs import event_loop
-from ..jobs.reuse import numbers
-from ..jobs.runner import client_for
+from ..jobs.numbering import numbers
 from ..session import session
-from . import formatting
-from .cell_run import CellRun
 from .config import ImageGen
-from .job_view import JobLists
+from .job_lists import JobLists
 from .magic_args import (
     COST_PARSER,
     HISTORY_PARSER,
@@ -39,9 +35,12 @@ from .magic_args import (
     unknown,
     words_of,
 )
+from .phrases import NOTEBOOK
+from .preloading import Preloader
 from .templates import interpolate
 
 if TYPE_CHECKING:
+    from .cell_run import CellRun
     from .sweep_run import SweepRun
 
 
@@ -56,6 +55,7 @@ class ImageGenMagics(Magics):
         self.settings = settings
         self.matcher = _matcher(shell)
         self.lists = JobLists(shell)
+        self.preloader = Preloader()
         self._outermost: Any = None
         self.in_cell = True  # loading runs in a cell, whose beginning is never seen
 
@@ -113,6 +113,8 @@ class ImageGenMagics(Magics):
 
     @line_magic
     def imagegen_models(self, line: str) -> None:  # noqa: D102 - its text is its parser's, below
+        from ..jobs import event_loop
+        from ..jobs.runner import client_for
         from .models_view import show_models
 
         if _helps(MODELS_PARSER, line):
@@ -178,6 +180,10 @@ class ImageGenMagics(Magics):
             from .sweep_run import SweepRun  # here: most cells make no sweep
 
             return SweepRun(self.shell, args, args.vary, text, names)
+        from .cell_run import (
+            CellRun,  # here: what talks to the service and keeps images is half of all there is to load
+        )
+
         return CellRun(self.shell, args, text, names)
 
     def await_in_cell(self, lines: list[str]) -> list[str]:
@@ -202,11 +208,14 @@ class ImageGenMagics(Magics):
         if not self.in_cell:
             self.in_cell, self._outermost = True, info
             numbers.begin_cell(getattr(info, "cell_id", None) or "")
+            self.preloader.cell_begins()
 
     def cell_ends(self, result: Any) -> None:
         """Note that what is transformed from now on is a cell. There is no result where it was cancelled."""
         if result is None or self._outermost in (None, result.info):
             self.in_cell, self._outermost = False, None
+            if hasattr(self.shell, "kernel"):  # a terminal shows no cards
+                self.preloader.cell_ends()
 
 
 def _helps(parser: Parser, line: str) -> bool:
@@ -251,7 +260,7 @@ _AWAITED = "await get_ipython().magics_manager.registry['ImageGenMagics'].imageg
 
 def load(shell: InteractiveShell) -> None:
     """Add everything: magics, `%config ImageGen`, completion, the native await, lists of jobs that show themselves."""
-    GradientNotebookError.phrases = formatting.NOTEBOOK
+    GradientNotebookError.phrases = NOTEBOOK
     notice = _notice()
     magics = ImageGenMagics(shell, _settings(shell))
     shell.register_magics(magics)
@@ -308,5 +317,6 @@ def unload(shell: InteractiveShell) -> None:
     if magics.matcher:
         shell.Completer.custom_matchers.remove(magics.matcher)
     magics.lists.remove()
+    magics.preloader.close()
     magics.settings.reset()
     GradientNotebookError.phrases = SCRIPT

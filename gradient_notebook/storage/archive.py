@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import logging
 import os
 import re
@@ -16,7 +15,7 @@ from typing import Any
 from ..api.errors import GradientNotebookError
 from ..api.images import extension
 from ..session import session
-from .files import default_file_mode, fill, make_private_folder, write_atomic
+from .files import default_file_mode, fill, hash_of, make_private_folder, write_atomic
 from .ledger import Ledger, Record
 from .search import Found, Query
 
@@ -82,7 +81,7 @@ class Archive:
 
     def path_of(self, data: bytes) -> Path:
         """Return where an original lies, or will."""
-        return self.originals / f"{hashlib.sha256(data).hexdigest()}{extension(data)}"
+        return self.originals / f"{hash_of(data)}{extension(data)}"
 
     @contextlib.contextmanager
     def storing(self, data: bytes, record_id: str, position: int, *, is_partial: bool = False) -> Iterator[Path]:
@@ -140,7 +139,7 @@ class Archive:
         data = path.read_bytes()
         kept: dict[str, Any] = {"file": found["file"], "byte_count": len(data), "is_partial": bool(found["partial"])}
         # A process that was killed while writing leaves a part, which must not become an image.
-        if hashlib.sha256(data).hexdigest() == found["hash"]:
+        if hash_of(data) == found["hash"]:
             place = self.originals / found["file"]
             self.ledger.adopt(found["record"], int(found["position"]), **kept, move=lambda: _commit(path, place))
 
@@ -168,7 +167,7 @@ class Archive:
 
 def is_intact(path: Path, data: bytes) -> bool:
     """Whether an original holds what it was written with: its name is its hash."""
-    return not _HASH.fullmatch(path.stem) or hashlib.sha256(data).hexdigest() == path.stem
+    return not _HASH.fullmatch(path.stem) or hash_of(data) == path.stem
 
 
 def read_original(path: Path) -> bytes:

@@ -17,6 +17,13 @@ def make_private_folder(folder: Path) -> None:
         one.mkdir(mode=0o700, exist_ok=True)
 
 
+def hash_of(data: bytes) -> str:
+    """Return what an original is named by."""
+    import hashlib  # here: it loads OpenSSL, which nobody needs who reads the history
+
+    return hashlib.sha256(data).hexdigest()
+
+
 def fill(descriptor: int, path: Path, data: bytes) -> None:
     """Write an open file to the disk itself; leave nothing where that fails."""
     try:

@@ -94,26 +94,49 @@ def test_loading_twice_is_said_by_ipython_and_changes_nothing(kernel: Kernel, si
     assert len(simulator.posts) == 1
 
 
+LOADED = "loaded = sorted(set(sys.modules) - before)"
+
+
 def test_loading_loads_no_heavy_library(fresh: Kernel) -> None:
-    """`%load_ext` loads no widget code, no HTTP and no Pillow beyond what the kernel had."""
+    """`%load_ext` loads no widget code, no HTTP and no Pillow beyond what the kernel had; nor jobs and their disk."""
     fresh.run("import sys; before = set(sys.modules)")
 
-    fresh.run("%load_ext gradient_notebook")
+    fresh.run(f"%load_ext gradient_notebook\n{LOADED}")
 
-    loaded = fresh.value("sorted({name.partition('.')[0] for name in set(sys.modules) - before})")
-    assert "gradient_notebook" in loaded
+    loaded = set(fresh.value("loaded"))
+    ours = {name.removeprefix("gradient_notebook.").split(".")[0] for name in loaded if name.startswith("gradient_")}
+    assert {"notebook", "session", "connect"} <= ours
     unwanted = {"anywidget", "ipywidgets", "httpx", "httpcore", "PIL", "numpy", "ssl", "nest_asyncio2", "tornado"}
-    assert unwanted & set(loaded) == set()
+    assert unwanted & {name.split(".")[0] for name in loaded} == set()
+    unused = {"history", "recording", "imaging", "clients", "simulator", "testing"}
+    assert unused & ours == set()
+    assert {"jobs.job", "storage.archive", "storage.ledger", "notebook.cell_run"} & {
+        name.removeprefix("gradient_notebook.") for name in loaded
+    } == set()
 
 
 def test_loading_starts_nothing(fresh: Kernel, simulator: Simulator) -> None:
-    """`%load_ext` starts no thread, and says nothing where a key is set."""
+    """`%load_ext` itself starts no thread, and says nothing where a key is set."""
     fresh.run("import threading; before = threading.active_count()")
 
-    assert fresh.run("%load_ext gradient_notebook").outputs == []
+    assert fresh.run("%load_ext gradient_notebook\nstarted = threading.active_count() - before").outputs == []
 
-    assert fresh.value("threading.active_count() - before") == 0
+    assert fresh.value("started") == 0
     assert simulator.requests == []
+
+
+def test_what_a_card_needs_is_loaded_between_cells(fresh: Kernel) -> None:
+    """After the cell that loads the extension a thread loads it, and ends; the first card has nothing left to load."""
+    fresh.run("import sys, threading; before = set(sys.modules)")
+    fresh.run("%load_ext gradient_notebook")
+
+    fresh.wait_for(lambda: not fresh.value("[t.name for t in threading.enumerate() if 'preloading' in t.name]"))
+
+    fresh.run(f"{LOADED}; before = set(sys.modules)")
+    assert {"ipywidgets", "anywidget", "PIL.Image", "httpx", "gradient_notebook.jobs.job"} <= set(fresh.value("loaded"))
+    assert fresh.run("%%imagegen --quality low\nA house").outputs
+    fresh.run(LOADED)
+    assert {name for name in fresh.value("loaded") if name.startswith(("ipywidgets", "anywidget", "httpx"))} == set()
 
 
 @pytest.mark.parametrize("first_line", ["%%imagegen house", "%imagegen house"])

@@ -18,7 +18,7 @@ from PIL import Image
 
 import gradient_notebook as gn
 from gradient_notebook.connect import discover
-from gradient_notebook.notebook.formatting import NOTEBOOK
+from gradient_notebook.notebook.phrases import NOTEBOOK
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.faults import BASE64_FORMS, BY_ADDRESS, PACKED
 

@@ -17,7 +17,7 @@ import gradient_notebook as gn
 from gradient_notebook.api import errors
 from gradient_notebook.api.error_words import SCRIPT, clock_time, describe
 from gradient_notebook.api.errors import causes_of, without_frames
-from gradient_notebook.notebook.formatting import NOTEBOOK
+from gradient_notebook.notebook.phrases import NOTEBOOK
 
 BILLED = "It may have been billed, and was not sent again."
 DAY_S = 86_400

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gradient_notebook import InvalidRequestError, Job, configure, generate, history, session, submit
-from gradient_notebook.jobs.reuse import numbers
+from gradient_notebook.jobs.numbering import numbers
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage.archive import Archive
 

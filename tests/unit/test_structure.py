@@ -236,6 +236,13 @@ def test_a_public_name_loads_what_it_needs() -> None:
     assert loaded & WHEN_USED <= loaded_by("import asyncio, httpx")
 
 
+def test_importing_generate_loads_no_job() -> None:
+    """A job, its disk and its ledger are loaded with the first call, and OpenSSL not before."""
+    loaded = {name.removeprefix("gradient_notebook.") for name in loaded_by("from gradient_notebook import generate")}
+    assert loaded & {"jobs.job", "jobs.recorder", "storage", "recording", "api.client", "hashlib", "_hashlib"} == set()
+    assert "_hashlib" not in loaded_by("from gradient_notebook import history")
+
+
 def test_the_error_tree_is_drawn_as_it_is() -> None:
     """The tree in the docstring of `api/errors.py` has the classes that there are, each under its parent."""
     drawn: list[tuple[int, str]] = []

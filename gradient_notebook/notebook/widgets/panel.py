@@ -25,7 +25,6 @@ from ...api.params import PARAMETERS, ImageGenerateParams
 from ...api.settings import Settings
 from ...api.text import SHORT, clean
 from ...connect import discover, simulator_notice, without_key
-from ...history.entry import DEFAULT_NAME
 from ...jobs import event_loop
 from ...jobs.job import Job, new_job, restored_job
 from ...jobs.recorder import Part
@@ -34,7 +33,7 @@ from ...jobs.runner import client_for
 from ...jobs.threads import in_a_thread
 from ...recipes import recipe_in
 from ...recording import path_of
-from ...session import session
+from ...session import DEFAULT_NAME, session
 from ...storage.archive import Archive, get_default
 from ...storage.ratings import ImageKey
 from ...storage.record import Record
