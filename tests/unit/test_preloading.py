@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,24 +61,23 @@ def test_all_is_loaded_between_cells(
 
 
 def test_nothing_is_loaded_while_a_cell_runs(
-    preloader: Preloader, when_first_loads: Callable[[Callable[[], None]], None]
+    preloader: Preloader,
+    when_first_loads: Callable[[Callable[[], None]], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A cell that begins while a module loads lets that one end, and no other begin."""
-    begun = preloader.cell_begins
-    when_first_loads(begun)
-    preloader.cell_ends()
-    importlib.import_module(_MODULES[0])  # waits until the thread has it
-    preloader.close()
-    assert loaded() == [_MODULES[0]]
+    """A cell that begins while a module loads lets that one end, and holds up the next until it is over."""
+    held, wait = threading.Event(), preloader._changed.wait
 
+    def wait_noted(timeout: float | None = None) -> bool:
+        if timeout is None:
+            held.set()
+        return wait(timeout)
 
-def test_the_next_pause_goes_on_with_it(
-    preloader: Preloader, when_first_loads: Callable[[Callable[[], None]], None]
-) -> None:
-    """What a cell has held up is loaded after it, by the same thread."""
+    monkeypatch.setattr(preloader._changed, "wait", wait_noted)
     when_first_loads(preloader.cell_begins)
     preloader.cell_ends()
-    importlib.import_module(_MODULES[0])
+    assert held.wait(10)
+    assert loaded() == [_MODULES[0]]
     preloader.cell_ends()
     joined(preloader)
     assert loaded() == [*_MODULES]
