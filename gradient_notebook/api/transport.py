@@ -33,6 +33,7 @@ from .fetching import ConnectionCheck, Fetched, FetchError
 from .headers import request_id_of
 from .proxies import Proxies, Proxy
 from .settings import LOOPBACK, Settings, Timeout, shown_endpoint
+from .turns import turns
 from .unpacking import Unpacker, UnpackingError
 
 Response = httpx.Response
@@ -321,12 +322,16 @@ class Body:
         self._response = response
         self._settings = settings
         self._byte_count = 0
+        self._turns = turns()
         # Raw: httpx unpacks whatever the header says, as often as it says, and all of it at once.
         self._chunks = self._unpacked(response.aiter_raw())
 
     async def read(self) -> bytes | None:
         """Return the next bytes, or None at the end. Raises NoResponseError, APITimeoutError, InvalidResponseError."""
         with translate_errors(self._settings, is_sent=self._is_sent, request_id=request_id_of(self.headers)):
+            if not self._turns.is_on(self):
+                async with asyncio.timeout_at(self.until_s):
+                    await self._turns.wait(self)
             if self.until_s - asyncio.get_running_loop().time() > self._settings.read_timeout_s:
                 chunk = await anext(
                     self._chunks, None
@@ -334,6 +339,7 @@ class Body:
             else:
                 async with asyncio.timeout_at(self.until_s):
                     chunk = await anext(self._chunks, None)
+        self._turns.received(self)
         self._byte_count += len(chunk or b"")
         if self._byte_count > bounds.MAX_ANSWER_BYTES:
             raise InvalidResponseError(f"The response has more than {bounds.MAX_ANSWER_BYTES:,} bytes.", suggest=REPORT)
@@ -352,6 +358,7 @@ class Body:
 
     async def aclose(self) -> None:
         """Hang up."""
+        self._turns.end(self)
         await self._response.aclose()
 
 
