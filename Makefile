@@ -18,7 +18,7 @@ CHECKERS := $(if $(shell command -v npm 2>/dev/null),$(NODE)/typescript-$(TYPESC
 HEADLESS := $(if $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname))),,--no-browser)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab demo test test-all lint compat bench bench-sweep classroom figures reliability picture pictures clean
+.PHONY: lab demo test test-all lint compat bench bench-sweep growth classroom figures reliability picture pictures clean
 
 lab: $(VENV)/lab ## JupyterLab on the quickstart
 	$(IN)/jupyter lab $(HEADLESS) $(AS_ROOT) --LabApp.default_url=/lab/tree/$(QUICKSTART)
@@ -52,6 +52,10 @@ endif
 bench: $(VENV)/test $(BENCH)/bin/python ## speed, beside the newest of its peers, as ratios measured in one run
 	-$(BENCH)/bin/python -m pip install --quiet --upgrade $(PEERS)
 	$(IN)/python tests/bench/run.py
+	$(IN)/python tests/bench/growth.py
+
+growth: $(VENV)/test ## how what it takes grows with images, pixels, panels, cells, jobs and kernels
+	$(IN)/python tests/bench/growth.py
 
 bench-sweep: $(VENV)/test $(BENCH)/bin/python ## a thousand images by `sweep`, beside asyncio.gather over openai's client
 	-$(BENCH)/bin/python -m pip install --quiet --upgrade $(PEERS)

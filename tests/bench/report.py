@@ -60,9 +60,9 @@ def rows(bench: Bench) -> Iterator[Row]:
     for scenario in bench.runs:
         count, _, kind = scenario.partition(" ")
         if kind == "at once":
-            yield _over_floor(bench, scenario, f"{count} images at once: wall over floor", "wall_s")
-            target = 170 if count == "256" else None
-            what = f"{count} images at once, dropped: peak of the process"
+            yield _over_floor(bench, scenario, f"{int(count):,} images at once: wall over floor", "wall_s")
+            target = 170 if int(count) >= 256 else None
+            what = f"{int(count):,} images at once, dropped: peak of the process"
             yield Row(what, _median(bench, scenario, "peak_mib"), target, "MiB", scenario)
     for clock, key in (("wall", "wall_s"), ("CPU", "cpu_s")):
         import_ms, generate_ms = (_import_ms(bench, ours, key) for ours in ("ours", "ours, generate"))

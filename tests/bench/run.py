@@ -24,6 +24,7 @@ from certificate import make_certificate
 from contestants import CONTESTANTS, FLOOR, OURS
 from rounds import Bench, Order, Pythons, Worker, WorkerError, WrongImageError
 from server import Kind, Server
+from table import put
 
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / ".venv-bench" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -45,13 +46,15 @@ class Plan:
     """Of what takes a second and more each time."""
     at_once: Sequence[int] = (64, 256)
     at_once_rounds: int = 3
+    alone: Sequence[int] = (1000,)
+    """How many at once are measured without the peers, which take a minute and gigabytes."""
     kernels: int = 3
 
 
 def plan_of(rounds: int, *, quick: bool) -> Plan:
     """Return the plan for a number of rounds."""
     if quick:
-        return Plan((FLOOR, *OURS, "openai async", "httpx-sse async"), rounds, 2, [64], 1, 1)
+        return Plan((FLOOR, *OURS, "openai async", "httpx-sse async"), rounds, 2, [64], 1, [], 1)
     return Plan(rounds=rounds, slow_rounds=max(3, rounds // 3), at_once_rounds=max(2, rounds // 5))
 
 
@@ -74,6 +77,12 @@ def measure(plan: Plan, peers: Path = PEERS, *, corrupt: Kind | None = None) -> 
                 for count in plan.at_once:
                     order = {"do": "at_once", "url": url, "count": count}
                     bench.take_turns({f"{count} at once": order}, workers, plan.at_once_rounds, warm_up=False)
+            for count in plan.alone:
+                with bench.workers(
+                    (FLOOR, "ours async")
+                ) as workers:  # of their own: a peak is that of the whole process
+                    order = {"do": "at_once", "url": url, "count": count}
+                    bench.take_turns({f"{count} at once": order}, workers, 1, warm_up=False)
             processes.imports(bench, plan.slow_rounds)
             processes.load_ext(bench, plan.kernels)
     return bench
@@ -112,6 +121,8 @@ def use_checkout() -> None:
     """Measure this checkout, here and in the processes that are started, and no proxy."""
     sys.path.insert(0, str(ROOT))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    # An installed package has its bytecode; without it each start would compile this checkout, and no peer.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
 
 
@@ -126,13 +137,6 @@ def text(bench: Bench, plan: Plan) -> str:
     notes += [] if "tls" in bench.runs else ["TLS is not measured: there is no `openssl` command."]
     notes += [f"FAILED: {what}: {why}" for what, why in bench.failures.items()]
     return f"{report.draw(bench)}\n\n" + "\n".join(notes) + "\n"
-
-
-def write(table: str, readme: Path = README) -> None:
-    """Put the table between the marks of the README."""
-    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
 def as_json(bench: Bench) -> str:
@@ -176,7 +180,7 @@ def main() -> None:
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(as_json(bench) + "\n", encoding="utf-8")
     if arguments.write:
-        write(table)
+        put(README, table.rstrip(), BEGIN, END)
 
 
 def _load() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def drawn(lines: Sequence[Sequence[str]]) -> str:
@@ -16,3 +17,10 @@ def drawn(lines: Sequence[Sequence[str]]) -> str:
 def short(value: float) -> str:
     """Return a figure with as many digits as mean something."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 1 else f"{value:.2f}"
+
+
+def put(readme: Path, table: str, begin: str, end: str) -> None:
+    """Put a table between the two marks of a file."""
+    before, rest = readme.read_text(encoding="utf-8").split(begin)
+    _, after = rest.split(end)
+    readme.write_text(f"{before}{begin}\n{table}\n\n{end}{after}", encoding="utf-8")

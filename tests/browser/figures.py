@@ -333,6 +333,7 @@ def report(figures: Sequence[Figure]) -> Mapping[str, object]:
 
 def main() -> None:
     """Print the table, and write the JSON beside it."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     figures = measure(site_packages(Path(sys.argv[1]) if sys.argv[1:] else BENCH))
     print(drawn([HEADINGS, *(figure.line() for figure in figures)]))
     RESULT.parent.mkdir(exist_ok=True)

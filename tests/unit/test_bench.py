@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import gathered
+import growth
 import pytest
 import report
 import run
 from contestants import CONTESTANTS, FLOOR, OURS
 from rounds import Bench, Pythons, Worker, WorkerError, WrongImageError
 from server import Kind, Server
+from table import put
 
 NOWHERE = Path("no-such-environment") / "python"
 PEER = "openai async"
-SMALLEST = run.Plan((FLOOR, *OURS, PEER), rounds=1, slow_rounds=1, at_once=[3], at_once_rounds=1, kernels=0)
+SMALLEST = run.Plan((FLOOR, *OURS, PEER), rounds=1, slow_rounds=1, at_once=[3], at_once_rounds=1, alone=[], kernels=0)
 
 
 NOT_EVERYWHERE = ("`%load_ext`", "peak memory over the images, one stream: resident", "stream, TLS")
@@ -99,7 +101,7 @@ def test_a_table_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{run.BEGIN}{run.END}behind\n")
     for table in ("first", "second"):
-        run.write(f"{table}\n", readme)
+        put(readme, table, run.BEGIN, run.END)
     assert readme.read_text() == f"before\n{run.BEGIN}\nsecond\n\n{run.END}behind\n"
 
 
@@ -112,3 +114,31 @@ def test_a_sweep_is_measured_beside_what_one_would_write_by_hand() -> None:
     assert 0 < figures["early_mib"] <= figures["end_mib"]
     assert gathered.measured("gather", 5, 0.01, NOWHERE) is None
     assert gathered.row("gather", 5, None).endswith("| not installed")
+
+
+def test_growth_tells_what_is_worse_than_linear(tmp_path: Path) -> None:
+    """The exponent is that of the power which the points lie on, and a square is told."""
+    sizes = (10, 20, 40, 80)
+    assert growth.exponent([(size, 3 * size**2) for size in sizes]) == pytest.approx(2)
+    assert growth.exponent([(size, 5) for size in sizes]) == pytest.approx(0)
+    first, second = growth.LINES[:2]
+    table = growth.table(
+        {
+            first.what: [(size, 0.001 * size**2, 50 + size) for size in sizes],
+            second.what: [(size, 0.001 * size, 50.0) for size in sizes],
+        }
+    )
+    told = rows(table)
+    assert told[first.what][3:] == ["2.00 (worse than linear)", "1,024"]
+    assert told[second.what][3:] == ["1.00", "0.00"]
+    committed = growth.README.read_text(encoding="utf-8").partition(growth.BEGIN)[2]
+    assert set(rows(committed.partition(growth.END)[0])) == {line.what for line in growth.LINES}
+
+
+def test_a_line_of_growth_has_its_points() -> None:
+    """Each is measured in a process of its own, at several sizes; a function is no line of two."""
+    names = [line.measure.__name__ for line in growth.LINES]
+    assert len({*names}) == len(names)
+    counts = [count for count, cpu_s, _ in growth.measured(growth.LINES[2]) if cpu_s > 0]
+    assert counts == sorted(counts)
+    assert len(counts) == 4
