@@ -20,6 +20,8 @@ from .messages import PARTIAL_WORD, ErrorMaker, Mask, Messages, says_finished, u
 from .sse import SSEParser
 from .tasks import task_in
 
+# Not strict: some servers write the line ends of wrapped base64 as they are. One for all: json.loads would make one each time.
+_JSON = json.JSONDecoder(strict=False)
 _MOST_LOOKS = 16
 _LONGEST_TAIL = 64  # bytes of white space that may stand behind an answer
 
@@ -212,7 +214,6 @@ def _loaded(data: bytes) -> Any:
             f"The response has more than {bounds.MAX_VALUES:,} values besides its images.", suggest=REPORT
         )
     try:
-        # Not strict: some servers write the line ends of wrapped base64 as they are.
-        return json.loads(data, strict=False)
+        return _JSON.decode(data.decode(json.detect_encoding(data), "surrogatepass"))  # as json.loads reads bytes
     except RecursionError as error:
         raise ValueError("nested too deeply") from error

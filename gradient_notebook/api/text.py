@@ -27,6 +27,8 @@ def clean(value: object, at_most: int = 1000, *, lines: bool = False) -> str:
     `at_most` characters are left; line ends only where `lines` are meant.
     """
     text = value if isinstance(value, str) else reprlib.repr(value)
+    if len(text) <= at_most and text.isascii() and text.isprintable():  # nearly always: nothing can be hidden in it
+        return text.strip()
     # Bounds the work on a text of megabytes; four times, since much of it may be taken out.
     looked_at = text[: 4 * at_most]
 

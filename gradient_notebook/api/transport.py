@@ -33,7 +33,7 @@ from .fetching import ConnectionCheck, Fetched, FetchError
 from .headers import request_id_of
 from .proxies import Proxies, Proxy
 from .settings import LOOPBACK, Settings, Timeout, shown_endpoint
-from .turns import turns
+from .turns import Turn, turns
 from .unpacking import Unpacker, UnpackingError
 
 Response = httpx.Response
@@ -322,24 +322,25 @@ class Body:
         self._response = response
         self._settings = settings
         self._byte_count = 0
-        self._turns = turns()
+        self._request_id = request_id_of(response.headers)
+        self._turns, self._turn = turns(), Turn()
         # Raw: httpx unpacks whatever the header says, as often as it says, and all of it at once.
         self._chunks = self._unpacked(response.aiter_raw())
 
     async def read(self) -> bytes | None:
         """Return the next bytes, or None at the end. Raises NoResponseError, APITimeoutError, InvalidResponseError."""
-        with translate_errors(self._settings, is_sent=self._is_sent, request_id=request_id_of(self.headers)):
-            if not self._turns.is_on(self):
+        loop = asyncio.get_running_loop()
+        with translate_errors(self._settings, is_sent=self._is_sent, request_id=self._request_id):
+            if not self._turn.is_on:
                 async with asyncio.timeout_at(self.until_s):
-                    await self._turns.wait(self)
-            if self.until_s - asyncio.get_running_loop().time() > self._settings.read_timeout_s:
-                chunk = await anext(
-                    self._chunks, None
-                )  # silence ends sooner than that: an alarm for each read costs time
+                    await self._turns.begin(self._turn)
+            # Where silence ends sooner than that: an alarm for each read costs time.
+            if self.until_s - loop.time() > self._settings.read_timeout_s:
+                chunk = await anext(self._chunks, None)
             else:
                 async with asyncio.timeout_at(self.until_s):
                     chunk = await anext(self._chunks, None)
-        self._turns.received(self)
+        self._turn.last_s = loop.time()
         self._byte_count += len(chunk or b"")
         if self._byte_count > bounds.MAX_ANSWER_BYTES:
             raise InvalidResponseError(f"The response has more than {bounds.MAX_ANSWER_BYTES:,} bytes.", suggest=REPORT)
@@ -348,6 +349,9 @@ class Body:
     async def _unpacked(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         unpacker = Unpacker(self.headers.get("content-encoding", ""))
         async for chunk in chunks:
+            if unpacker.passes_on:
+                yield chunk
+                continue
             for piece in unpacker.feed(chunk):
                 yield piece
         for piece in unpacker.close():
@@ -358,7 +362,7 @@ class Body:
 
     async def aclose(self) -> None:
         """Hang up."""
-        self._turns.end(self)
+        self._turns.end(self._turn)
         await self._response.aclose()
 
 

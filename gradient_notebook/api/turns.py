@@ -18,32 +18,32 @@ LONGEST_S = 2.0
 """Nor does anybody who has received for longer than this, whatever comes so slowly."""
 
 
+class Turn:
+    """That of one answer, which notes itself when it has received something: it is asked for at each read."""
+
+    __slots__ = ("__weakref__", "began_s", "is_on", "last_s")
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.began_s = self.last_s = 0.0
+        """When it began, and when it received last, by the clock of the loop."""
+
+
 class Turns:
     """Those of one event loop."""
 
     def __init__(self) -> None:
-        self._receiving: weakref.WeakKeyDictionary[object, tuple[float, float]] = weakref.WeakKeyDictionary()
-        """When each began, and when it received last."""
-        self._waiting: deque[tuple[object, asyncio.Future[None]]] = deque()
+        # Weakly: whoever leaves an answer without closing it has no turn any more.
+        self._on: weakref.WeakSet[Turn] = weakref.WeakSet()
+        self._waiting: deque[tuple[Turn, asyncio.Future[None]]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
 
-    def received(self, who: object) -> None:
-        """Note that bytes have come."""
-        if times := self._receiving.get(who):
-            self._receiving[who] = times[0], asyncio.get_running_loop().time()
-
-    def is_on(self, who: object) -> bool:
-        """Whether `who` may read without waiting: it has its turn, or there is room."""
-        if who in self._receiving:
-            return True
-        if self._waiting or not self._has_room():
-            return False
-        self._begin(who)
-        return True
-
-    async def wait(self, who: object) -> None:
-        """Return when it is the turn of `who`."""
-        entry = who, asyncio.get_running_loop().create_future()
+    async def begin(self, turn: Turn) -> None:
+        """Return when it is this turn."""
+        if not self._waiting and self._has_room():
+            self._let(turn)
+            return
+        entry = turn, asyncio.get_running_loop().create_future()
         self._waiting.append(entry)
         self._set_alarm()
         try:
@@ -51,31 +51,34 @@ class Turns:
         except asyncio.CancelledError:
             if entry in self._waiting:
                 self._waiting.remove(entry)
-            self.end(who)
+            self.end(turn)
             raise
 
-    def end(self, who: object) -> None:
-        """Let the next have its turn: `who` reads no more."""
-        if self._receiving.pop(who, None):
+    def end(self, turn: Turn) -> None:
+        """Let the next have its turn."""
+        if turn.is_on:
+            turn.is_on = False
+            self._on.discard(turn)
             self._let_in()
 
-    def _begin(self, who: object) -> None:
-        now_s = asyncio.get_running_loop().time()
-        self._receiving[who] = now_s, now_s
+    def _let(self, turn: Turn) -> None:
+        turn.began_s = turn.last_s = asyncio.get_running_loop().time()
+        turn.is_on = True
+        self._on.add(turn)
 
     def _has_room(self) -> bool:
-        if len(self._receiving) < AT_ONCE:
+        if len(self._on) < AT_ONCE:
             return True
         now_s = asyncio.get_running_loop().time()
-        busy = (last > now_s - STALLED_S and began > now_s - LONGEST_S for began, last in self._receiving.values())
+        busy = (turn.last_s > now_s - STALLED_S and turn.began_s > now_s - LONGEST_S for turn in self._on)
         return sum(busy) < AT_ONCE
 
     def _let_in(self) -> None:
         while self._waiting and self._has_room():
-            who, turn = self._waiting.popleft()
-            if not turn.done():
-                self._begin(who)
-                turn.set_result(None)
+            turn, comes = self._waiting.popleft()
+            if not comes.done():
+                self._let(turn)
+                comes.set_result(None)
 
     def _set_alarm(self) -> None:
         if self._alarm is None:

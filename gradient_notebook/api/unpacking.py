@@ -37,9 +37,14 @@ class Unpacker:
         self._is_open = False
         self._inflating: Any = None
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether the body has turned out not to be packed: what comes is the body itself."""
+        return self._is_open and self._inflating is None
+
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the next bytes of the body itself."""
-        if self._is_open and self._inflating is None:
+        if self.passes_on:
             yield chunk
             return
         if not self._is_open:

@@ -53,10 +53,12 @@ class Preloader:
 
     def close(self) -> None:
         """End after the step that runs."""
-        if self._thread and self._thread.is_alive():  # a child of a fork has none, and may have inherited a closed lock
-            with self._changed:
-                self._has_ended = True
-                self._changed.notify_all()
+        if self._thread and not self._thread.is_alive():
+            return  # a child of a fork, which may have inherited a closed lock, has none either
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+        if self._thread:
             self._thread.join()
         atexit.unregister(self.close)
 

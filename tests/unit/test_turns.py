@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import http.client
 import json
 import socket
@@ -15,7 +16,7 @@ import pytest
 
 import gradient_notebook as gn
 from gradient_notebook.api import turns as module
-from gradient_notebook.api.turns import AT_ONCE, Turns
+from gradient_notebook.api.turns import AT_ONCE, Turn, Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -25,10 +26,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Reader:
-    """Somebody who takes in an answer."""
-
-
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody counts as standing still."""
@@ -36,26 +33,31 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_S", 600)
 
 
-def full() -> tuple[Turns, list[Reader]]:
-    """Return turns that are all taken, and who has them."""
-    turns, readers = Turns(), [Reader() for _ in range(AT_ONCE)]
-    assert all(turns.is_on(reader) for reader in readers)
-    return turns, readers
+async def full() -> tuple[Turns, list[Turn]]:
+    """Return turns of which as many as are allowed are on."""
+    turns, on = Turns(), [Turn() for _ in range(AT_ONCE)]
+    for turn in on:
+        await turns.begin(turn)
+    return turns, on
+
+
+async def begun(turns: Turns, *waiting: Turn) -> list[asyncio.Task[None]]:
+    """Return the tasks of some that wait by now."""
+    tasks = [asyncio.create_task(turns.begin(turn)) for turn in waiting]
+    await asyncio.sleep(0)
+    return tasks
 
 
 @pytest.mark.usefixtures("patient")
 async def test_the_next_has_its_turn_when_one_ends() -> None:
     """More than the bound wait, in the order in which they came; whoever has a turn keeps it."""
-    turns, readers = full()
-    first, second = Reader(), Reader()
-    assert not turns.is_on(first)
-    waiting = [asyncio.create_task(turns.wait(one)) for one in (first, second)]
-    await asyncio.sleep(0)
-    assert turns.is_on(readers[0])
-    turns.end(readers[0])
+    turns, on = await full()
+    first, second = Turn(), Turn()
+    waiting = await begun(turns, first, second)
+    assert not first.is_on
+    turns.end(on[0])
     await waiting[0]
-    assert turns.is_on(first)
-    assert not waiting[1].done()
+    assert (on[1].is_on, first.is_on, second.is_on) == (True, True, False)
     turns.end(first)
     await waiting[1]
 
@@ -63,48 +65,48 @@ async def test_the_next_has_its_turn_when_one_ends() -> None:
 @pytest.mark.usefixtures("patient")
 async def test_nobody_overtakes_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where those who have a turn stand still by now, whoever has waited for it comes first."""
-    turns, readers = full()
-    waiting = asyncio.create_task(turns.wait(waiter := Reader()))
-    await asyncio.sleep(0)
+    turns, on = await full()
+    first, second = Turn(), Turn()
+    (waiting,) = await begun(turns, first)
     monkeypatch.setattr(module, "STALLED_S", -1)
-    assert not turns.is_on(Reader())
-    turns.end(readers[0])
+    (overtaking,) = await begun(turns, second)
+    assert not second.is_on
+    turns.end(on[0])
     await waiting
-    assert turns.is_on(waiter)
+    await overtaking
 
 
 @pytest.mark.usefixtures("patient")
 async def test_whoever_gives_up_waiting_leaves_no_gap() -> None:
     """Cancelled before its turn, or in the moment in which it comes, it holds up none of those behind it."""
-    turns, readers = full()
-    waiting = [asyncio.create_task(turns.wait(Reader())) for _ in range(3)]
-    await asyncio.sleep(0)
+    turns, on = await full()
+    waiting = await begun(turns, Turn(), Turn(), Turn())
     waiting[0].cancel()
-    turns.end(readers[0])  # the second has it by now, and does not know yet
+    turns.end(on[0])  # the second has it by now, and does not know yet
     waiting[1].cancel()
     await waiting[2]
     assert [one.cancelled() for one in waiting] == [True, True, False]
 
 
+@pytest.mark.usefixtures("patient")
+async def test_whoever_is_forgotten_has_no_turn_any_more() -> None:
+    """An answer that nobody closes, and nobody has any more, keeps nobody waiting."""
+    turns, on = await full()
+    on.clear()
+    gc.collect()
+    await turns.begin(Turn())
+
+
 @pytest.mark.parametrize("bound", ["STALLED_S", "LONGEST_S"])
 async def test_whoever_stands_still_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
     """Nor does whoever receives for too long: nothing ends here, and those who wait have their turn."""
-    for name in ("STALLED_S", "LONGEST_S"):
-        monkeypatch.setattr(module, name, 0.001 if name in (bound, "STALLED_S") else 600)
-    turns, readers = full()
-    if bound == "LONGEST_S":
-        keep = asyncio.create_task(_goes_on(turns, readers))
+    monkeypatch.setattr(module, "STALLED_S", 0.001)
+    monkeypatch.setattr(module, "LONGEST_S", 600 if bound == "STALLED_S" else 0.001)
+    turns, on = await full()
+    for turn in on if bound == "LONGEST_S" else ():
+        turn.last_s += 600  # it receives all the time
     async with asyncio.timeout(30):
-        await turns.wait(Reader())
-    if bound == "LONGEST_S":
-        keep.cancel()
-
-
-async def _goes_on(turns: Turns, readers: list[Reader]) -> None:
-    while True:
-        for reader in readers:
-            turns.received(reader)
-        await asyncio.sleep(0)
+        await turns.begin(Turn())
 
 
 @pytest.mark.usefixtures("patient")
