@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -169,8 +169,11 @@ def wait(future: concurrent.futures.Future[Any], timeout_s: float | None = None)
             return
         ends_s = _ends_s(timeout_s)
         while not future.done():
-            # Not `future.result`: a TimeoutError of the work would look like the end of the wait.
-            concurrent.futures.wait({future}, timeout=_tick_s(ends_s))
+            tick_s = _tick_s(ends_s)
+            # Not `future.result`: a TimeoutError of the work would look like the end of the wait. And not
+            # `concurrent.futures.wait`, which costs 15 µs more: a stream waits so for each event.
+            with suppress(TimeoutError, concurrent.futures.CancelledError):
+                future.exception(tick_s)
 
 
 async def wait_async(future: concurrent.futures.Future[Any], timeout_s: float | None = None) -> None:
