@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import platform
 import random
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from table import drawn, put, short
+from table import drawn, load, put, short
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-do-growth"
@@ -390,6 +391,7 @@ def main() -> None:
     else:
         begun_s = time.perf_counter()
         told = table(measure_all(lambda line: print(line, file=sys.stderr)))
+        told += f"\n\nPython {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}.{load()}"
         print(f"\n{told}\n\n{time.perf_counter() - begun_s:.0f} s")
         if what == "--write":
             put(README, told, BEGIN, END)

@@ -24,7 +24,7 @@ from certificate import make_certificate
 from contestants import CONTESTANTS, FLOOR, OURS
 from rounds import Bench, Order, Pythons, Worker, WorkerError, WrongImageError
 from server import Kind, Server
-from table import put
+from table import load, put
 
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / ".venv-bench" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -130,9 +130,11 @@ def text(bench: Bench, plan: Plan) -> str:
     """Return the table, and under what circumstances it was measured."""
     ours = ", ".join(f"{name} {version(name)}" for name in ("httpx", "pybase64"))
     peers = ", ".join(f"{name} {number}" for name, number in bench.versions.items()) or "none"
-    notes = [f"Python {platform.python_version()}, {os.cpu_count()} cores; {ours}; peers: {peers}."]
+    notes = [
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}; {ours}; peers: {peers}."
+    ]
     notes += [
-        f"{plan.rounds} rounds ({plan.slow_rounds} of what is slow, {plan.at_once_rounds} of many at once).{_load()}"
+        f"{plan.rounds} rounds ({plan.slow_rounds} of what is slow, {plan.at_once_rounds} of many at once).{load()}"
     ]
     notes += [] if "tls" in bench.runs else ["TLS is not measured: there is no `openssl` command."]
     notes += [f"FAILED: {what}: {why}" for what, why in bench.failures.items()]
@@ -181,12 +183,6 @@ def main() -> None:
     arguments.json.write_text(as_json(bench) + "\n", encoding="utf-8")
     if arguments.write:
         put(README, table.rstrip(), BEGIN, END)
-
-
-def _load() -> str:
-    if not hasattr(os, "getloadavg"):
-        return ""
-    return f" Load of the machine at the end, other work included: {os.getloadavg()[0]:.1f}."
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,3 +25,10 @@ def put(readme: Path, table: str, begin: str, end: str) -> None:
     before, rest = readme.read_text(encoding="utf-8").split(begin)
     _, after = rest.split(end)
     readme.write_text(f"{before}{begin}\n{table}\n\n{end}{after}", encoding="utf-8")
+
+
+def load() -> str:
+    """Return how busy the machine is, as a sentence; nothing where the system does not say."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    return f" Load of the machine at the end, other work included: {os.getloadavg()[0]:.1f}."
