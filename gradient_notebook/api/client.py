@@ -44,7 +44,7 @@ from .fetching import fetch_image
 from .headers import request_id_of
 from .options import CallOptions, with_parameters_in_sight
 from .params import ImageGenerateParams
-from .rate_limit import RateLimitState, rate_limit_for
+from .rate_limit import RateLimitState, Store, rate_limit_for
 from .retry import RetryBudget, WaitCallback, ignore
 from .sdk import IMAGES_LEFT_OUT, MODELS_LEFT_OUT, HTTPAnswer, NamesWhatToUse, WithSDKNames, refuse_arguments
 from .settings import Settings, Timeout
@@ -76,6 +76,10 @@ class AsyncClient(WithSDKNames):
 
     def meter(self, params: ImageGenerateParams) -> Meter | None:  # noqa: ARG002 - for those that count
         """Return what counts the cost of a request that `images.generate` sends: here nothing does."""
+        return None
+
+    def store(self) -> Store | None:
+        """Return where other processes are told of the rate limit: here nowhere."""
         return None
 
     def with_options(
@@ -121,7 +125,7 @@ class AsyncClient(WithSDKNames):
 
     @property
     def _rate_limit(self) -> RateLimitState:
-        return rate_limit_for(self.settings.endpoint, self.settings.key)
+        return rate_limit_for(self.settings.endpoint, self.settings.key, self.store())
 
     async def open(self, method: str, path: str, options: RequestOptions = NO_OPTIONS) -> Response:
         """Send a request without a body once, and return its answer: the status is checked, the body still to come."""
@@ -172,12 +176,13 @@ class AsyncClient(WithSDKNames):
         """Send a request that `_turn` has counted, and return its answer when the headers are here."""
         rate_limit = self._rate_limit
         headers: Mapping[str, str] = {}
+        status: int | None = None
         try:
             response = await self._transport.send("POST", path, content, options)
-            headers = response.headers
+            headers, status = response.headers, response.status_code
         finally:
             # The headers of an answer count this request already, so it is not in flight any more, though its image is.
-            rate_limit.leave(headers)
+            rate_limit.leave(headers, status)
         return response
 
     async def _checked(self, response: Response) -> Response:

@@ -47,6 +47,8 @@ class ImageSlot:
     request_id: str | None = None
     wait: Wait | None = None
     """What it waits for before it is asked for (again)."""
+    elsewhere: int = 0
+    """While it is queued: how many requests of other processes have the places that it waits for."""
     error: Exception | None = None
     byte_count: int = 0
     """Length of the finished file, also when it has been let go."""

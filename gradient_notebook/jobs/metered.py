@@ -18,9 +18,11 @@ from ..storage import clock
 from ..storage.archive import Archive, get_default
 from ..storage.budget import Spending
 from ..storage.ledger import Ledger
+from ..storage.limits import Limits
 from ..storage.owner import this_process
 from . import spending
 from .image_slot import ImageSlot, goes_out
+from .limits import limits_for
 from .threads import finish_despite_cancel, in_a_thread
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ class MeteredClient(api_client.AsyncClient):
     def meter(self, params: ImageGenerateParams) -> SessionMeter:
         """Return what counts the cost of a request of this client."""
         return SessionMeter(params, self.settings)
+
+    def store(self) -> Limits | None:
+        """Return what all processes of the archive know of the rate limit."""
+        return limits_for(self.settings)
 
 
 class SessionMeter:

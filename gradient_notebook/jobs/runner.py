@@ -17,6 +17,7 @@ from ..storage.forks import without_forks
 from ..storage.outcome import Outcome
 from .concurrency import place
 from .image_slot import ImageSlot, goes_out
+from .limits import limits_for
 from .recorder import Recorder
 from .reuse import Reuse
 from .tape import Tape
@@ -80,7 +81,8 @@ class Runner:
         """Send one request, and see to it that each of its slots ends with an image or with the reason why not."""
         mine = {index: self._slots[index] for index in range(first, first + params.n)}
         try:
-            async with place(self._settings.endpoint, lambda: self._advance(mine, "queued")):
+            limits = limits_for(self._settings)
+            async with place(self._settings.endpoint, partial(self._queue, mine), limits):
                 self._advance(mine, "running")
                 # Only now: until it had its place somebody else may have made the same.
                 if self._reuse and not self._reuse.is_asked and await self._take_from_archive() == self._params.n:
@@ -130,6 +132,14 @@ class Runner:
         for slot in mine.values():
             slot.advance(to)
         self._changed()
+
+    def _queue(self, mine: Slots, elsewhere: int) -> None:
+        if any((slot.status, slot.elsewhere) != ("queued", elsewhere) for slot in mine.values()):
+            for slot in mine.values():
+                slot.elsewhere = elsewhere
+                if slot.status != "queued":
+                    slot.advance("queued")
+            self._changed()
 
     def _set_wait(self, mine: Slots, wait: Wait | None) -> None:
         for slot in mine.values():

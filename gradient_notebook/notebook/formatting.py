@@ -90,7 +90,12 @@ def waiting(job: Job) -> tuple[str, float]:
         what = f"attempt {next_one.attempt} in" if next_one.attempt > 1 else "resumes in"
         return f"{next_one.reason}{DOT}{what}", max(0.0, next_one.until_s - time.monotonic())
     if left and all(slot.status == "queued" for slot in left):
-        return "Queued until another request ends", 0.0
+        elsewhere = max(slot.elsewhere for slot in left)
+        runs = "1 request runs" if elsewhere == 1 else f"{elsewhere} requests run"
+        return (
+            f"Waiting for a place: {runs} in other kernels" if elsewhere else "Queued until another request ends",
+            0.0,
+        )
     return "", 0.0
 
 

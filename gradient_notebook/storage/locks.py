@@ -17,12 +17,13 @@ _PATIENCE_S = 0.2
 class Lock:
     """A lock that is held, until `release` or the end of the process, whatever ends it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, path: Path) -> None:
+        self.path = path
         self._connection = connection
         self._process = os.getpid()
 
     @classmethod
-    def take(cls, path: Path) -> Self | None:
+    def take(cls, path: Path, *, patience_s: float = _PATIENCE_S) -> Self | None:
         """Return the lock of this name, or None where somebody has it. Raises OSError where there can be none."""
         import sqlite3
 
@@ -32,7 +33,7 @@ class Lock:
             connection = sqlite3.connect(
                 f"{path.as_uri()}?mode=rwc",
                 uri=True,
-                timeout=_PATIENCE_S,
+                timeout=patience_s,
                 isolation_level=None,
                 check_same_thread=False,
             )
@@ -44,7 +45,7 @@ class Lock:
             if _is_busy(error):
                 return None
             raise OSError(f"{path}: {error}") from error
-        return cls(connection)
+        return cls(connection, path)
 
     def release(self) -> None:
         """Let others have it."""

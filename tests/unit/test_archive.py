@@ -215,8 +215,8 @@ def test_what_was_never_begun_is_not_recorded(configured: Simulator, archive: Ar
 
 def test_nothing_is_kept_where_nothing_is_to_be(configured: Simulator, tmp_path: Path) -> None:
     """With `archive` None, and where the session keeps nothing, no file is left."""
-    made(None)
     gn.configure(archive=False)
+    made(None)
     gn.generate("x", quality="low")
     assert list((tmp_path / "data").rglob("*")) == []
 

@@ -31,7 +31,7 @@ class Holders:
         await self.settle()
 
     async def _hold(self, name: str) -> None:
-        async with place("https://one.example", lambda: self.queued.append(name)):
+        async with place("https://one.example", lambda _: self.queued.append(name)):
             self.inside.append(name)
             try:
                 await self.leave[name].wait()

@@ -53,6 +53,7 @@ FOR_JOBS = {
     "AsyncClient.fetch",
     "AsyncClient.with_defaults",
     "AsyncClient.meter",
+    "AsyncClient.store",
     "client.Images.send",
 }
 """What a client has for the package's jobs, beside what it has for users."""

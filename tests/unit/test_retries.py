@@ -85,7 +85,7 @@ def failed(settings: Settings, told: list[Wait | None] | None = None, **params: 
 
 
 def in_flight(settings: Settings) -> int:
-    return rate_limit_for(settings.endpoint, settings.key)._in_flight
+    return rate_limit_for(settings.endpoint, settings.key).pace.in_flight
 
 
 def busy(wait_s: str = "0.01", status: int = 429) -> dict[str, Any]:

@@ -25,6 +25,7 @@ PACKAGE = ROOT / "gradient_notebook"
 # From the bottom up: a module imports from its own package and from those before it.
 LAYERS = (
     "api",
+    "address",
     "recording",
     "money",
     "simulator",
@@ -71,12 +72,13 @@ IMPORTERS = {
     "tornado": {"simulator"},
     "traitlets": {"notebook"},
     "gradient_notebook.simulator": {"cli", "connect", "testing"},
-    "sqlite3": {"storage.ledger", "storage.locks"},
+    "sqlite3": {"storage.ledger", "storage.limits", "storage.locks"},
     "narwhals": {"sweeps.frame", "sweeps.table"},
 }
 """Who may import what: one package, or one module of it."""
 OPTIONAL = {
     "dotenv": {"connect"},
+    "fsspec": {"address", "storage.remote"},
     "google": {"connect"},
     "imagehash": {"sweeps.measures"},
     "keyring": {"connect"},

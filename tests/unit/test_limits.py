@@ -1,0 +1,283 @@
+"""What the processes of an archive share: so many requests at once, and one rate limit; what a killed one held is free."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gradient_notebook as gn
+from gradient_notebook.api import rate_limit
+from gradient_notebook.api.credentials import Key
+from gradient_notebook.api.rate_limit import Pace, RateLimitState
+from gradient_notebook.notebook import formatting
+from gradient_notebook.simulator import Fault, Simulator
+from gradient_notebook.simulator.generations import TINY_PICTURE
+from gradient_notebook.storage.archive import get_default
+from gradient_notebook.storage.limits import Limits
+
+KEY = "sk-do-for-tests-only"
+SMALL: dict[str, Any] = {"quality": "low", "size": "1024x1024"}
+TINY: dict[str, Any] = {"image_base64": TINY_PICTURE.decode()}
+SILENT = Fault(silence=True)
+BUSY = Fault(status=429, headers={"retry-after": "2", "ratelimit-remaining": None}, body={"message": "Busy."})
+_MAKING = """
+import sys
+import gradient_notebook as gn
+from gradient_notebook.api import rate_limit
+count, gn.session.concurrency = int(sys.argv[1]), int(sys.argv[2])
+gn.Settings.discover()
+rate_limit.PROBE_S = 60
+print(flush=True)
+sys.stdin.read()
+for job in [gn.submit("x", quality="low", size="1024x1024") for _ in range(count)]:
+    job.result()
+"""
+
+Processes = list[subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def others() -> Iterator[Processes]:
+    """Processes that are ended after the test."""
+    processes: Processes = []
+    yield processes
+    for process in processes:
+        process.kill()
+        with process:  # closes its pipes
+            pass
+
+
+def begin(processes: Processes, images: int, concurrency: int, code: str = _MAKING) -> subprocess.Popen[bytes]:
+    """Start a process that makes images as soon as it is told to go."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(images), str(concurrency)],
+        env=os.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    processes.append(process)
+    return process
+
+
+def ready(processes: Processes) -> Processes:
+    """Return the processes, which wait to be told."""
+    for process in processes:
+        assert process.stdout
+        process.stdout.readline()
+    return processes
+
+
+def go(processes: Processes) -> None:
+    """Have them go."""
+    for process in processes:
+        assert process.stdin
+        process.stdin.close()
+
+
+def most_at_once(service: Simulator, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets, with each request that the server receives, how many it is at."""
+    found: list[int] = []
+    add = service._records.add
+
+    def count(received: Any) -> Any:
+        added = add(received)
+        found.append(sum(not (post.answered or post.disconnected) for post in service.posts))
+        return added
+
+    monkeypatch.setattr(service._records, "add", count)
+    return found
+
+
+def test_ten_processes_have_the_places_of_one(
+    configured: Simulator, others: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server never has more than four at once of ten that have four places each, and often has four."""
+    configured.script([Fault(delay=0.1, **TINY)] * 40)
+    at_once = most_at_once(configured, monkeypatch)
+    for _ in range(10):
+        begin(others, images=4, concurrency=4)
+    go(ready(others))
+    assert [process.wait(120) for process in others] == [0] * 10
+    assert len(configured.posts) == 40
+    assert max(at_once) == 4
+
+
+def test_a_killed_process_holds_no_place(configured: Simulator, others: Processes) -> None:
+    """What it had is free; until then the one who waits is told why."""
+    gn.configure(concurrency=2)
+    configured.script([SILENT, SILENT, Fault(**TINY)])
+    holding = begin(others, images=2, concurrency=2)
+    go(ready(others))
+    assert configured.wait_for(lambda: len(configured.posts) == 2, 30)
+    job = gn.submit("x", **SMALL)
+    wait_until_queued(job)
+    assert formatting.waiting(job) == ("Waiting for a place: 2 requests run in other kernels", 0.0)
+    holding.send_signal(signal.SIGKILL)
+    assert job.result().size
+    assert formatting.waiting(job) == ("", 0.0)
+
+
+def test_who_is_killed_while_it_waits_holds_up_nobody(configured: Simulator, others: Processes) -> None:
+    """Its turn is the next one's."""
+    gn.configure(concurrency=1)
+    configured.script([SILENT, Fault(**TINY)])
+    holding = begin(others, images=1, concurrency=1)
+    go(ready(others))
+    assert configured.wait_for(lambda: len(configured.posts) == 1, 30)
+    waiting = begin(others, images=1, concurrency=1)
+    go(ready([waiting]))
+    wait_until(lambda: list((_folder() / "limits").glob("*.turn")) != [])
+    for process in (waiting, holding):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert gn.generate("x", **SMALL).size
+    assert list((_folder() / "limits").glob("*.turn")) == []
+
+
+def test_many_requests_do_not_keep_one_of_another_process_waiting(configured: Simulator, others: Processes) -> None:
+    """The next free place is that of the process that has none, however many wait in the one that gives it back."""
+    gn.configure(concurrency=1)
+    configured.script([Fault(delay=0.3, **TINY)] * 40)
+    busy = begin(others, images=30, concurrency=1)
+    go(ready(others))
+    assert configured.wait_for(lambda: len(configured.posts) == 1, 30)
+    assert gn.generate("x", **SMALL).size
+    assert busy.poll() is None
+
+
+def test_a_429_holds_back_all_processes_and_one_asks_first(configured: Simulator, others: Processes) -> None:
+    """After each refusal two seconds pass without a request of any of ten; then one of them asks, and the others after it."""
+    configured.script([BUSY, BUSY, *[Fault(**TINY)] * 10])
+    for _ in range(10):
+        begin(others, images=1, concurrency=10)
+    ready(others)
+    with pytest.raises(gn.RateLimitError):
+        gn.Client(max_retries=0).images.generate(prompt="x")
+    go(others)
+    assert [process.wait(120) for process in others] == [0] * 10
+    times = [post.at for post in configured.posts]
+    assert len(times) == 12
+    assert [later - earlier >= 2 for earlier, later in itertools.pairwise(times[:3])] == [True, True]
+
+
+def test_what_one_process_hears_of_the_rate_limit_all_know(
+    monkeypatch: pytest.MonkeyPatch, configured: Simulator, others: Processes
+) -> None:
+    """A window that another process has found full is not asked again."""
+    with Simulator(requests_per_hour=1) as service:
+        monkeypatch.setenv("GRADIENT_INFERENCE_ENDPOINT", service.url)
+        listing = "import gradient_notebook as gn; gn.Client().models.list()"
+        assert begin(others, 0, 0, listing).wait(60) == 0
+        with pytest.raises(gn.RateLimitError, match="Rate limit reached") as caught:
+            gn.generate("x", **SMALL)
+        assert service.posts == []
+        assert caught.value.sent is False
+        assert gn.Settings.discover().key == Key.of(KEY)
+
+
+def test_one_goes_first_when_a_hold_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others wait for its answer, and for a second at most; refused, it holds all of them back again."""
+    hands = types.SimpleNamespace(now_s=100.0)
+    monkeypatch.setattr(rate_limit, "time", types.SimpleNamespace(monotonic=lambda: hands.now_s))
+    state = RateLimitState()
+    state.block_for(2)
+    assert state.enter() == 102
+    hands.now_s = 102.5
+    assert (state.enter(), state.enter()) == (None, 103.5)
+    state.leave({}, 429)
+    state.block_for(5)
+    assert state.enter() == 107.5
+    hands.now_s = 108.0
+    assert (state.enter(), state.enter()) == (None, 109.0)
+    hands.now_s = 109.5
+    assert (state.enter(), state.enter()) == (None, 110.5)
+    state.leave({}, 200)
+    assert [state.enter() for _ in range(3)] == [None] * 3
+
+
+def test_requests_of_others_count_as_used_while_they_live(tmp_path: Path) -> None:
+    """What has no answer yet takes a place of the window, in whatever process; that of a dead one takes none."""
+    limits, pace = Limits(tmp_path, "https://one.example", Key.of(KEY)), Pace(remaining=3, resets_at_s=1e9)
+    entering = f"""
+import os, sys
+from pathlib import Path
+from gradient_notebook.api.credentials import Key
+from gradient_notebook.api.rate_limit import RateLimitState
+from gradient_notebook.storage.limits import Limits
+state = RateLimitState()
+state.store = Limits(Path({str(tmp_path)!r}), "https://one.example", Key.of({KEY!r}))
+state.enter(); state.enter()
+print(flush=True)
+sys.stdin.read()
+"""
+    with limits.exchange(pace):
+        pass
+    other = subprocess.Popen([sys.executable, "-c", entering], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout
+    assert other.stdout.readline()
+    with limits.exchange(pace):
+        assert (pace.remaining, pace.elsewhere) == (3, 2)
+    other.kill()
+    other.communicate()
+    with limits.exchange(pace):
+        assert pace.elsewhere == 0
+
+
+def test_neither_the_key_nor_the_endpoint_is_on_disk(configured: Simulator) -> None:
+    """What is shared lies under a hash with salt, which another archive makes another one of."""
+    assert gn.generate("x", **SMALL).size
+    files = [path for path in (_folder() / "limits").iterdir() if path.is_file()]
+    assert {path.suffix for path in files} == {"", ".place", ".sqlite", ".sqlite-journal"}
+    for path in files:
+        told = path.name.encode() + path.read_bytes()
+        assert KEY.encode() not in told
+        assert configured.url.encode() not in told
+        assert path.stat().st_mode & 0o077 == 0
+    names = {Limits(Path(name).absolute(), configured.url, Key.of(KEY))._name for name in ("one", "other")}
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize("spoiled", ["off", "no folder", "damaged"])
+def test_a_process_goes_on_by_itself(configured: Simulator, tmp_path: Path, spoiled: str) -> None:
+    """Where nothing is kept, or can be, or what is shared is broken: limits never cost an image."""
+    if spoiled == "off":
+        gn.configure(archive=False)
+    elif spoiled == "no folder":
+        (tmp_path / "file").write_text("")
+        gn.configure(archive_dir=str(tmp_path / "file" / "folder"))
+    else:
+        gn.generate("x", **SMALL)
+        (_folder() / "limits" / "pace.sqlite").write_bytes(b"no database" * 100)
+    job = gn.submit("x", n=2, **SMALL)
+    assert len(job.result()) == 2
+    if spoiled == "off":
+        assert not (tmp_path / "data" / "gradient_notebook" / "limits").exists()
+    if spoiled == "damaged":
+        gn.generate("x", **SMALL)
+        assert (_folder() / "limits" / "pace.sqlite").read_bytes().startswith(b"SQLite")
+
+
+def _folder() -> Path:
+    archive = get_default()
+    assert archive
+    return archive.folder
+
+
+def wait_until_queued(job: gn.Job) -> None:
+    wait_until(lambda: job.status == "queued")
+
+
+def wait_until(condition: Any) -> None:
+    while not condition():
+        threading.Event().wait(0.01)
