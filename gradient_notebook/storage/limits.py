@@ -27,11 +27,15 @@ from .locks import Lock
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-_SALT_BYTES = 32
+_SALT_BYTES, _ATTEMPTS = 32, 3
 _BUSY_S = 0.25
 """How long others that write are waited for (seconds); each of them takes less than a millisecond."""
 _SAME_CLOCK_S = 5.0
 """What differs by more was written before the machine was started again, or on another machine."""
+_PLENTY = 200
+"""With more requests left in a window, nobody needs to know how many others are under way."""
+_STEP_NS = 50_000_000
+"""In longer steps than this no system counts the time of a file (nanoseconds)."""
 _MANY = 32
 """With more processes than that, those are forgotten that have died while a request was in flight."""
 _TABLE = "CREATE TABLE IF NOT EXISTS pace (name PRIMARY KEY, told) WITHOUT ROWID"
@@ -47,6 +51,7 @@ class Limits:
     def __init__(self, folder: Path, endpoint: str, key: Key) -> None:
         self.folder = folder / "limits"
         self._endpoint, self._key = endpoint, key
+        self._seen: tuple[int, int, int] | None = None
 
     @functools.cached_property
     def _name(self) -> str:
@@ -91,8 +96,14 @@ class Limits:
 
     def take_turn(self) -> Lock | None:
         """Return the turn: who has it gets the next free place. None where somebody else has it."""
-        with without_forks():
-            return Lock.take(self._turn, patience_s=0)
+        for attempt in range(_ATTEMPTS):
+            try:
+                with without_forks():
+                    return Lock.take(self._turn, patience_s=0)
+            except OSError:  # who had it has removed its file between two steps here
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        return None
 
     def end_turn(self, lock: Lock) -> None:
         """Let the next one take its turn."""
@@ -116,22 +127,53 @@ class Limits:
 
     @contextlib.contextmanager
     def exchange(self, pace: Pace) -> Iterator[None]:
-        """Bring `pace` to what all processes know, and write down what has become of it inside of the `with`."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(without_forks())
-            stack.enter_context(_lock)
-            connection: Connection | None = None
-            told, pace.elsewhere = None, 0
-            with contextlib.suppress(OSError):  # then each process is for itself
-                connection = stack.enter_context(self._alone())
-                told = self._read(connection)
-                _learn(told, pace)
-            yield
-            words = _words(told, pace)
-            if connection is not None and words != told:
-                with contextlib.suppress(OSError), self._as_os_errors():
-                    connection.execute("INSERT OR REPLACE INTO pace VALUES (?, ?)", (self._name, json.dumps(words)))
-                    connection.execute("COMMIT")
+        """Bring `pace` to what all processes know, and write down what has become of it inside of the `with`.
+
+        While the window has plenty of room and nothing is held back, there is nothing to say, and nothing is opened.
+        """
+        with without_forks(), _lock:
+            pace.elsewhere = 0
+            if not _matters(pace) and self._is_unchanged():
+                yield
+                if _matters(pace):
+                    with contextlib.suppress(OSError), self._alone() as opened:
+                        known = self._read(opened)
+                        _add(known, pace)
+                        self._write(opened, known, pace)
+                return
+            with contextlib.ExitStack() as stack:
+                told: dict[str, Any] = {}
+                connection: Connection | None = None
+                with contextlib.suppress(OSError):  # then each process is for itself
+                    connection = stack.enter_context(self._alone())
+                    told = self._read(connection)
+                    _learn(told, pace)
+                yield
+                if connection is not None:
+                    with contextlib.suppress(OSError):
+                        self._write(connection, told, pace)
+
+    def _is_unchanged(self) -> bool:
+        """Whether nobody has written since this process has read: by the time of the file, which comes in steps."""
+        try:
+            found = self._pace.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if stamp == self._seen:
+            return True
+        # What is written within a step of the file's time leaves it as it is: then it is read again the next time.
+        self._seen = stamp if time.time_ns() - found.st_mtime_ns > _STEP_NS else None
+        return False
+
+    def _write(self, connection: Connection, told: dict[str, Any], pace: Pace) -> None:
+        words = _words(told, pace)
+        if words != told:
+            with self._as_os_errors():
+                connection.execute("INSERT OR REPLACE INTO pace VALUES (?, ?)", (self._name, json.dumps(words)))
+                connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[Connection]:
@@ -179,6 +221,22 @@ class Limits:
         return self.folder / "pace.sqlite"
 
 
+def _matters(pace: Pace) -> bool:
+    """Whether what is known is for others to know: there is little room, or something is held back."""
+    return bool(pace.held_until_s) or (pace.remaining is not None and pace.remaining <= _PLENTY)
+
+
+def _add(told: dict[str, Any], pace: Pace) -> None:
+    """Add to what this process has just heard what others have told meanwhile."""
+    known = Pace(held_until_s=pace.held_until_s, remaining=pace.remaining, resets_at_s=pace.resets_at_s)
+    mine = known.held_until_s
+    _learn(told, pace)
+    if mine > pace.held_until_s or not told:
+        pace.held_until_s, pace.is_probed = mine, False
+    if known.resets_at_s >= pace.resets_at_s and known.remaining is not None:
+        pace.remaining, pace.resets_at_s = known.remaining, known.resets_at_s
+
+
 def _learn(told: dict[str, Any], pace: Pace) -> None:
     """Take over what has been told: this process has told what it knew, and others may know more."""
     with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
@@ -189,16 +247,16 @@ def _learn(told: dict[str, Any], pace: Pace) -> None:
         pace.elsewhere = sum(count for name, count, at in others if owner.is_running(name, at))
 
 
-def _words(told: dict[str, Any] | None, pace: Pace) -> dict[str, Any]:
+def _words(told: dict[str, Any], pace: Pace) -> dict[str, Any]:
     """Return what is to be told."""
     known = {name: getattr(pace, name) for name in ("remaining", "resets_at_s", "held_until_s", "is_probed")}
-    in_flight = dict((told or {}).get("in_flight", {}))
+    in_flight = dict(told.get("in_flight", {}))
     in_flight.pop(_me(os.getpid()), None)
     if pace.in_flight:
         in_flight[_me(os.getpid())] = [pace.in_flight, clock.now()]
     if len(in_flight) > _MANY:
         in_flight = {name: value for name, value in in_flight.items() if owner.is_running(name, value[1])}
-    return {"pace": known, "in_flight": in_flight, "clock": (told or {}).get("clock", _clock())}
+    return {"pace": known, "in_flight": in_flight, "clock": told.get("clock", _clock())}
 
 
 @functools.lru_cache(maxsize=1)
