@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .address import checked_address, looks_like_address
 from .api.credentials import ENDPOINT_VARIABLE, KEY_VARIABLES, looks_like_key
 from .api.docstrings import with_entries
 from .api.errors import GradientNotebookError, InvalidSettingsError
@@ -87,14 +88,16 @@ class Session:
     archive: bool = _setting(
         default=True, text="Keep every finished image, and a record of its request, on disk.", kind=bool
     )
-    archive_dir: str = _setting("", "Folder of the archive; empty for the system's default.")
+    archive_dir: str = _setting(
+        "", "Folder of the archive, or where its originals go, as s3://bucket/prefix; empty for the system's default."
+    )
     reuse: bool = _setting(
         default=False,
         text="Serve a request that the archive has already answered from there: nothing is sent, nothing is billed.",
         kind=bool,
     )
     concurrency: int = _setting(
-        4, "Requests that run at the same time at one endpoint, in the whole process.", kind=int, minimum=1
+        4, "Requests that run at the same time at one endpoint, in all processes of an archive.", kind=int, minimum=1
     )
     connect_timeout_s: float = _limit(
         "connect_timeout_s", "Timeout for connecting to the service, in seconds.", kind=float, minimum=0.001
@@ -191,6 +194,8 @@ class Session:
         try:
             checked = parameter.check(value)
             # Absolute from now on: the archive stays the same, wherever the process goes afterwards.
+            if name == "archive_dir" and looks_like_address(checked):
+                return checked_address(checked)
             if name in ("archive_dir", "replay") and checked:
                 checked = str(Path(checked).expanduser().absolute())
             if name == "replay" and checked:
@@ -198,6 +203,8 @@ class Session:
 
                 read(checked)  # what is none is refused now, and not with the first request
             return checked
+        except InvalidSettingsError:
+            raise
         except GradientNotebookError as error:
             raise InvalidSettingsError(error.summary, param=name) from None
         except RuntimeError as error:  # there is no such user

@@ -120,8 +120,13 @@ class HistoryEntry:
 
     @property
     def paths(self) -> list[Path]:
-        """Where the originals of the finished images lie."""
+        """Where the originals of the finished images lie on this machine; see `addresses` where the archive has an address."""
         return [self._path(image) for image in self._finished]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the originals of the finished images lie for good: at the archive's address, or as `paths`."""
+        return [self._archive.address_of(image.file or "") for image in self._finished]
 
     @property
     def image(self) -> Image | None:

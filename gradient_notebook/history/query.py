@@ -194,6 +194,26 @@ class History(Sequence[HistoryEntry]):
 
         return record(self, path)
 
+    def upload(self) -> int:
+        """Send what the archive has on this machine alone to its address now, and return how many originals went up.
+
+        It goes there by itself, too: this says why it does not. All of the archive is sent, not these alone.
+
+        Raises:
+            InvalidSettingsError: the archive is a folder, and has no address.
+            GradientNotebookError: the address cannot be used; the originals stay on this machine.
+        """
+        uploads = self._archive.uploads
+        if uploads is None:
+            what = "This archive is a folder on this machine: there is nowhere to upload to."
+            raise InvalidSettingsError(what, "Set archive_dir to an address, as s3://bucket/prefix.")
+        with _readable():
+            count, failed = uploads.run()
+        if failed:
+            advice = f"{len(uploads.pending())} originals are on this machine alone; they are kept."
+            raise GradientNotebookError(f"{failed[0]}.", advice)
+        return count
+
     def delete(self) -> int:
         """Delete all of these, records and files, for good.
 

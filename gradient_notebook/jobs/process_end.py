@@ -21,6 +21,7 @@ from ..api.errors import GradientNotebookError
 from ..api.params import ImageGenerateParams
 from ..api.text import clean, shortened
 from ..session import session
+from ..storage import uploads
 from . import event_loop
 
 _PROMPT_CHARACTERS = 40
@@ -107,6 +108,7 @@ def _at_exit() -> None:
             _wait(session.exit_wait_s)
             _tell_failures(jobs)
     _give_up()
+    uploads.finish()
 
 
 def _wait(seconds: float) -> None:

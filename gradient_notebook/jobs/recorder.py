@@ -103,6 +103,11 @@ class Recorder:
         self._named, self.is_recorded = record.id, True
 
     @property
+    def address(self) -> str:
+        """Where its originals go; empty where they stay in a folder of this machine."""
+        return self._archive.address if self._archive else ""
+
+    @property
     def cost(self) -> Cost:
         """What its images cost, as far as that is known by now."""
         return budget.cost_of(self.record)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..api.errors import InvalidRequestError
 from ..api.events import REPORTED, ImageGenCompletedEvent, Usage
-from ..storage.archive import Archive, damage_of
+from ..storage.archive import Archive, damage_of, read_original
 from ..storage.record import ImageRecord, Record
 from ..storage.runs import Kept, images_of
 from .image_slot import ImageSlot
@@ -32,7 +32,7 @@ class Answer:
     def fill(self, slot: ImageSlot) -> None:
         """Let a job's slot have it, as if the service had just sent it, with the tokens that it took then."""
         known: dict[str, Any] = {name: self.image.reported.get(name) for name in REPORTED}
-        data = self.path.read_bytes()
+        data = read_original(self.path)
         usage = Usage.of(self.image.usage)
         slot.event = ImageGenCompletedEvent(
             image_bytes=data, usage=usage, revised_prompt=self.image.revised_prompt, **known

@@ -119,6 +119,7 @@ def caption(name: str, job: Job) -> list[str]:
         ),
         *([f"{job.cost}"] if job._recorder.is_priced else []),
         *([f"record {job.id[:RECORD_CHARACTERS]}"] if job._recorder.is_recorded else []),
+        *([f"original in {job._recorder.address}"] if job._recorder.is_recorded and job._recorder.address else []),
     ]
 
 

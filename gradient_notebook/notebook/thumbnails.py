@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..api.errors import InvalidResponseError
-from ..storage.archive import Archive, is_intact
+from ..api.errors import GradientNotebookError, InvalidResponseError
+from ..storage.archive import Archive, read_original
 from ..sweeps.cell import Cell
 
 THUMBNAIL_PX = 320
@@ -32,10 +32,8 @@ def keep(archive: Archive, made: Mapping[str, bytes]) -> None:
 def made(path: Path) -> bytes | None:
     """Return a small picture of an original; None where that is damaged or gone."""
     try:
-        data = path.read_bytes()
-        # What somebody has put in its place must not become its picture, which is kept.
-        return small(data) if is_intact(path, data) else None
-    except OSError:
+        return small(read_original(path))
+    except GradientNotebookError:
         return None
 
 

@@ -12,21 +12,26 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..address import checked_address, is_address
 from ..api.errors import GradientNotebookError
 from ..api.images import extension
 from ..session import session
 from .files import default_file_mode, fill, hash_of, make_private_folder, write_atomic
 from .ledger import Ledger, Record
+from .remote import Remote, RemoteError
 from .search import Found, Query
+from .uploads import Uploads, wake
 
 __all__ = [
     "Archive",
+    "bytes_of",
     "damage_of",
     "default_file_mode",
     "default_folder",
     "get_default",
     "is_intact",
     "read_original",
+    "store_original",
     "write_atomic",
 ]
 
@@ -56,16 +61,62 @@ def default_folder() -> Path:
     return folder if folder.is_absolute() else NOWHERE
 
 
+def folder_for(address: str) -> Path:
+    """Return where the ledger of an address is, and what of its originals is here: a folder for each, by its name."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", address)[:40].strip("-")
+    return default_folder() / "archives" / f"{readable}-{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+
+
+_elsewhere: dict[Path, Uploads] = {}
+"""Of the folders of originals whose originals lie at an address as well, what goes up there."""
+
+
 class Archive:
     """A folder with original bytes, named by their content, and the ledger; only their owner can read them.
+
+    Of an address, `s3://bucket/prefix`, it is the folder on this machine: originals are here first and go up in the
+    background; what is not here is fetched when it is opened. The ledger stays here.
 
     Methods raise OSError: a full disk, a folder that cannot be written.
     """
 
-    def __init__(self, folder: Path | str | None = None) -> None:
-        self.folder = Path(folder).expanduser().absolute() if folder else default_folder()
+    def __init__(self, place: Path | str | None = None) -> None:
+        self.address = checked_address(place) if isinstance(place, str) and is_address(place) else ""
+        """Where the originals lie, where that is not this folder."""
+        if self.address:
+            place = folder_for(self.address)
+        self.folder = Path(place).expanduser().absolute() if place else default_folder()
         self.originals = self.folder / "originals"
+        if self.address and self.originals not in _elsewhere:
+            _elsewhere[self.originals] = Uploads(self.folder, Remote(self.address))
         self.ledger = Ledger(self.folder / "ledger.sqlite", self.originals)
+
+    @property
+    def place(self) -> str:
+        """What another process makes this archive of."""
+        return self.address or str(self.folder)
+
+    @property
+    def uploads(self) -> Uploads | None:
+        """What goes up to its address, if it has one."""
+        return _elsewhere.get(self.originals)
+
+    def send(self, *names: str) -> None:
+        """Have these originals go to its address, or all that are not there yet, in the background."""
+        if (uploads := self.uploads) and self.folder.exists():
+            wake(uploads, *names)
+
+    def address_of(self, file: str) -> str:
+        """Return where an original lies, as its address or path."""
+        uploads = self.uploads
+        return uploads.remote.url_of(Path(file).name) if uploads else str(self.originals / Path(file).name)
+
+    def has(self, file: str, byte_count: int) -> bool:
+        """Whether an original is here in its length, or may be fetched; its hash is looked at when it is opened."""
+        try:
+            return (self.originals / Path(file).name).stat().st_size == byte_count
+        except OSError:
+            return self.uploads is not None
 
     def problem(self) -> str:
         """Return why nothing can be kept here, in words; nothing where something can. Makes the folder."""
@@ -104,11 +155,13 @@ class Archive:
             _commit(temporary, path)
         except FileNotFoundError:  # somebody has adopted it meanwhile, and deleted it: the record names it from now on
             self.write(path, data)
+        self.send(path.name)
 
     def write(self, path: Path, data: bytes) -> None:
         """Write an original that a record names already."""
         make_private_folder(self.originals)
         write_atomic(path, data)
+        self.send(path.name)
 
     def records(self, **between: float) -> list[Record]:
         """Return the records as `Ledger.records` does, with what a killed process had left half noted."""
@@ -125,6 +178,7 @@ class Archive:
         for path, found in self._arriving():
             with contextlib.suppress(OSError):  # its process lives, and was quicker; or nothing can be written here
                 self._adopt(path, found)
+        self.send()
 
     def _arriving(self) -> Iterator[tuple[Path, re.Match[str]]]:
         """Yield the files whose names still say whose they are."""
@@ -149,6 +203,7 @@ class Archive:
         What runs is left, in whatever process, and what has ended since it was looked at (`unended`).
         """
         left = self.ledger.delete(ids, self._clear, unended) if ids else []
+        self.send()
         if left:
             names = ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else "")
             _logger.warning("Not deleted, since they run or have just ended: %s.", names)
@@ -163,6 +218,8 @@ class Archive:
         for path in [*rests, *(self.originals / Path(file).name for file in files)]:
             with contextlib.suppress(OSError):  # missing already, or a folder
                 path.unlink()
+        if uploads := self.uploads:  # here only noted: nobody else can write now, and a network takes its time
+            uploads.forget([Path(file).name for file in files])
 
 
 def is_intact(path: Path, data: bytes) -> bool:
@@ -170,12 +227,29 @@ def is_intact(path: Path, data: bytes) -> bool:
     return not _HASH.fullmatch(path.stem) or hash_of(data) == path.stem
 
 
+def bytes_of(path: Path) -> bytes:
+    """Return what an original's file holds, from the archive's address where it is not on this machine. Raises OSError."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        uploads = _elsewhere.get(path.parent)
+        data = uploads.fetch(path.name) if uploads else None
+        if data is None:
+            raise
+        return data
+
+
 def read_original(path: Path) -> bytes:
     """Return an original, as it was written; raise GradientNotebookError where it is not that any more."""
     try:
-        data = path.read_bytes()
+        data = bytes_of(path)
     except FileNotFoundError as error:
-        raise GradientNotebookError(f"The original file is missing: {path}", "Only its record is left.") from error
+        uploads = _elsewhere.get(path.parent)
+        where = uploads.remote.url_of(path.name) if uploads else path
+        raise GradientNotebookError(f"The original file is missing: {where}", "Only its record is left.") from error
+    except RemoteError as error:
+        what = f"The original file is not on this machine, and {error}."
+        raise GradientNotebookError(what, "It opens when that can be read.") from None
     except OSError as error:
         raise GradientNotebookError(f"The original file cannot be read: {path} ({error.strerror}).") from error
     if not is_intact(path, data):
@@ -185,12 +259,12 @@ def read_original(path: Path) -> bytes:
 
 
 def damage_of(path: Path) -> str:
-    """Return what has become of an original, as `missing` or `changed`; empty where nothing has."""
+    """Return what has become of an original, as `missing` or `changed`; empty where nothing has, as far as is seen from here."""
     try:
         now = path.stat()
         return _damage_of(path, now.st_mtime_ns, now.st_ctime_ns, now.st_size)
     except FileNotFoundError:
-        return "missing"
+        return "" if path.parent in _elsewhere else "missing"  # it is fetched when it is opened
     except OSError:
         return "unreadable"
 
@@ -217,6 +291,22 @@ def _give_a_second_name(temporary: Path, path: Path) -> None:
         return
     except OSError:  # a disk without such names: the file's own is what can be found by hand
         temporary.replace(path)
+
+
+def store_original(place: str, data: bytes) -> str:
+    """Put an original where an archive has them, without a record, and return its name; twice is the same as once.
+
+    `place` is what `Archive.place` says, an address or a folder: for a process that writes no ledger, and tells whoever does.
+    Raises OSError.
+    """
+    archive = Archive(place)
+    path = archive.path_of(data)
+    if uploads := archive.uploads:
+        if not uploads.remote.create(path.name, data):
+            raise RemoteError(f"{uploads.remote.url_of(path.name)} has another content, and is not replaced")
+    elif not path.exists():
+        archive.write(path, data)
+    return path.name
 
 
 def get_default() -> Archive | None:

@@ -81,10 +81,7 @@ class Archived(Cells):
     def _is_whole(self, image: ImageRecord) -> bool:
         if self._archive is None or not image.file or image.is_partial or image.outcome != "done":
             return False
-        try:  # its hash is looked at when it is opened: of a thousand images that takes long
-            return (self._archive.originals / image.file).stat().st_size == image.byte_count
-        except OSError:
-            return False
+        return self._archive.has(image.file, image.byte_count)  # of a thousand images, to look at each hash takes long
 
     def _made_meanwhile(self, cell: Cell) -> Reuse | bool:
         """Return what serves a cell that somebody has made since it was planned; a fresh run makes all again."""

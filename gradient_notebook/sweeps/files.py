@@ -20,7 +20,7 @@ from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..api.images import extension
 from ..api.text import SHORT, clean
 from ..recipes import with_recipe
-from ..storage.archive import is_intact
+from ..storage.archive import bytes_of, is_intact
 from ..storage.files import move_to_free
 from .axes import Axes
 from .cell import Cell
@@ -174,9 +174,9 @@ class _Saving:
             return cell._data[at]
         path = cell.paths[at]
         try:
-            data = path.read_bytes()
+            data = bytes_of(path)
         except OSError as error:
-            self.notes.append(f"Cell {cell.index}: its original cannot be read ({error.strerror}): {path}")
+            self.notes.append(f"Cell {cell.index}: its original cannot be read ({error.strerror or error}): {path}")
             return None
         if not is_intact(path, data):
             self.notes.append(f"Cell {cell.index}: its original was changed: {path}")

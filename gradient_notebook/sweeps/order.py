@@ -23,8 +23,8 @@ class Order:
     """What a process is to make."""
 
     run: str
-    folder: str
-    """Of the archive."""
+    place: str
+    """Where the archive is."""
     session: Mapping[str, Any]
     where: Mapping[str, Any] | None
     """The settings without the key; None for a service that each process has for itself."""
@@ -34,15 +34,14 @@ class Order:
     @classmethod
     def of(cls, archive: Archive, run: str, settings: Settings, *, unknown: bool) -> Order:
         """Return the order for a process that is to do what this one would."""
-        values = {**session.values(), "archive": True, "archive_dir": str(archive.folder)}
+        values = {**session.values(), "archive": True, "archive_dir": archive.place}
         where = {
             declared.name: getattr(settings, declared.name)
             for declared in dataclasses.fields(settings)
             if declared.name != "key"
         }
         is_own = ends_with_this_process(settings)
-        folder = str(archive.folder)
-        return cls(run=run, folder=folder, session=values, where=None if is_own else where, unknown=unknown)
+        return cls(run=run, place=archive.place, session=values, where=None if is_own else where, unknown=unknown)
 
     def write(self, pipe: BinaryIO, key: Key) -> None:
         """Write it, and the key."""

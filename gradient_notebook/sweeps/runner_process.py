@@ -77,7 +77,7 @@ def _say(words: dict[str, Any]) -> None:
 
 
 def _begun(order: Order, key: Key) -> Sweep:
-    archive = Archive(order.folder)
+    archive = Archive(order.place)
     log = BoundedLog(log_of(archive, order.run), key)
     sys.stdout = sys.stderr = log
     logging.basicConfig(stream=log, level=logging.WARNING, format="%(message)s")

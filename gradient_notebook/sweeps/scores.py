@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.errors import InvalidRequestError
 from ..api.text import SHORT, clean, nearest
+from ..storage.archive import bytes_of
 from ..storage.ratings import Score, put_scores
 from ..storage.ratings import scores as kept_scores
 from .cell import Cell
@@ -169,7 +170,7 @@ def _of_cell(
             continue
         try:
             path = None if cell._data else cell.paths[number]
-            data = path.read_bytes() if path else cell._data[number]
+            data = bytes_of(path) if path else cell._data[number]
             value = _plain(measure(open_image(data, of=path)))
         except Exception as error:  # noqa: BLE001 - whatever a function of the user's raises costs its own cell
             problem, value = f"{type(error).__name__}: {clean(str(error), 200)}", None

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...jobs.image_slot import ImageSlot
 from ...jobs.job import Job
-from ...storage.archive import Archive
+from ...storage.archive import Archive, bytes_of
 from ...storage.ratings import ImageKey
 from .live import Gallery, LiveJob
 from .rating import Rater, keys_of
@@ -47,7 +47,7 @@ class Result:
         if slot.image_bytes is None and (slot.path is None or slot.is_partial):
             msg = "There is no finished image."
             raise FileNotFoundError(msg)
-        return slot.image_bytes or slot.path.read_bytes()  # type: ignore[union-attr] # one of them is there
+        return slot.image_bytes or bytes_of(slot.path)  # type: ignore[arg-type] # one of them is there
 
     def let_go(self) -> None:
         """Keep what is small: of an image on disk its place, of another its file."""
