@@ -303,5 +303,7 @@ def wait_until_queued(job: gn.Job) -> None:
 
 
 def wait_until(condition: Any) -> None:
+    ends_s = time.monotonic() + 60
     while not condition():
+        assert time.monotonic() < ends_s
         threading.Event().wait(0.01)

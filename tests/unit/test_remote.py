@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +27,9 @@ from gradient_notebook import address, history
 from gradient_notebook.notebook.formatting import caption
 from gradient_notebook.simulator import Fault, Simulator
 from gradient_notebook.simulator.generations import TINY_PICTURE
-from gradient_notebook.storage import remote, uploads
+from gradient_notebook.storage import archive, remote, uploads
 from gradient_notebook.storage.archive import Archive, get_default, store_original
+from gradient_notebook.storage.files import make_private_folder
 from gradient_notebook.storage.remote import Remote, RemoteError
 
 fsspec = pytest.importorskip("fsspec")
@@ -140,7 +142,10 @@ def without_cache() -> None:
 
 
 def until(condition: Any) -> None:
+    """Wait for what happens elsewhere."""
+    ends_s = time.monotonic() + 60
     while not condition():
+        assert time.monotonic() < ends_s
         threading.Event().wait(0.02)
 
 
@@ -203,13 +208,13 @@ def test_what_is_fetched_is_what_was_received(bucket: Bucket, there: bytes | Non
 
 
 def test_no_other_content_is_replaced(bucket: Bucket, caplog: pytest.LogCaptureFixture) -> None:
-    """What has an original's name there and is another stays; that is told, and the others go up."""
+    """What has an original's name there and is another stays; that is told, and what was left before goes up."""
     data = base64.b64decode(TINY_PICTURE)
     name = f"{hashlib.sha256(data).hexdigest()}.png"
     put(name, b"mine")
-    gn.generate("x", **SMALL)
+    make_private_folder(the_archive().originals)
     (the_archive().originals / f"{hashlib.sha256(b'other').hexdigest()}.png").write_bytes(b"other")
-    history()
+    gn.generate("x", **SMALL)
     settle()
     assert bucket.objects[f"otters/originals/{name}"] == b"mine"
     assert len(bucket.objects) == 2
@@ -345,8 +350,9 @@ def test_a_bucket_that_refuses_costs_no_image(
         assert secret not in said
 
 
-def test_a_detached_run_keeps_its_originals_there(bucket: Bucket) -> None:
-    """The process that makes it has the archive's address, and ends when all is up."""
+def test_a_detached_run_keeps_its_originals_there(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that makes it has the archive's address, and ends when all is up; this one sends nothing."""
+    monkeypatch.setattr(archive, "wake", lambda *_: None)
     study = gn.sweep("{{i}}", i=[1, 2, 3], start=False, **SMALL).detach().result()
     assert [cell.outcome for cell in study] == ["done"] * 3
     assert all(cell.image for cell in study)
