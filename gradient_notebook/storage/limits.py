@@ -108,8 +108,9 @@ class Limits:
     def end_turn(self, lock: Lock) -> None:
         """Let the next one take its turn."""
         with without_forks():
-            # It is there only while somebody waits: others need not look.
-            lock.path.unlink(missing_ok=True)
+            # It is there only while somebody waits: others need not look. A system may keep it while it is open.
+            with contextlib.suppress(OSError):
+                lock.path.unlink()
             lock.release()
 
     @property

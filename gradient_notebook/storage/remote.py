@@ -26,12 +26,11 @@ class Remote:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.protocol, _, place = address.partition("://")
-        self._place = f"{place.rstrip('/')}/originals"
+        self.protocol = address.partition("://")[0]
 
     def url_of(self, name: str) -> str:
         """Return the address of an original."""
-        return f"{self.protocol}://{self._path(name)}"
+        return f"{self.address.rstrip('/')}/originals/{name}"
 
     def create(self, name: str, data: bytes) -> bool:
         """Write an original, and return whether it is there now with this content: what was there before stays as it is.
@@ -39,7 +38,7 @@ class Remote:
         S3 itself refuses to replace anything (`If-None-Match: *`). A service that does not know that is asked before.
         """
         with self._in_words():
-            files, path = self._files, self._path(name)
+            files, path = self._at(name)
             if self.protocol in _WITH_FOLDERS:
                 return self._create_whole(files, path, data)
             try:
@@ -58,7 +57,7 @@ class Remote:
         if files.exists(path):
             return bool(files.cat_file(path) == data)
         half = f"{path}.{os.urandom(4).hex()}"
-        files.makedirs(self._place, exist_ok=True)
+        files.makedirs(path.rpartition("/")[0], exist_ok=True)
         files.pipe_file(half, data)
         files.mv(half, path)
         return True
@@ -66,21 +65,20 @@ class Remote:
     def read(self, name: str) -> bytes:
         """Return an original; raise FileNotFoundError where there is none."""
         with self._in_words(missing_is_told=True):
-            return bytes(self._files.cat_file(self._path(name)))
+            files, path = self._at(name)
+            return bytes(files.cat_file(path))
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete originals, as far as they are there."""
         with self._in_words():
-            for name in names:
+            for files, path in map(self._at, names):
                 with contextlib.suppress(FileNotFoundError):
-                    self._files.rm_file(self._path(name))
+                    files.rm_file(path)
 
-    def _path(self, name: str) -> str:
-        return f"{self._place}/{name}"
-
-    @property
-    def _files(self) -> Any:
-        return _files(self.protocol, os.getpid())
+    def _at(self, name: str) -> tuple[Any, str]:
+        """Return what reads and writes an original, and its path there."""
+        files, place = _files(self.address, os.getpid())
+        return files, f"{place.rstrip('/')}/originals/{name}"
 
     @contextlib.contextmanager
     def _in_words(self, *, missing_is_told: bool = False) -> Iterator[None]:
@@ -96,11 +94,12 @@ class Remote:
 
 
 @lru_cache(maxsize=8)
-def _files(protocol: str, _process: int) -> Any:
-    """Return what reads and writes by a protocol; a process that was forked makes its own."""
+def _files(address: str, _process: int) -> tuple[Any, str]:
+    """Return what reads and writes at an address, and the path there; a process that was forked makes its own."""
     import fsspec
 
-    return fsspec.filesystem(protocol, skip_instance_cache=True)
+    files, place = fsspec.url_to_fs(address, skip_instance_cache=True)
+    return files, str(place)
 
 
 def _knows_no_condition(error: Exception) -> bool:
