@@ -64,7 +64,7 @@ def default_folder() -> Path:
 def folder_for(address: str) -> Path:
     """Return where the ledger of an address is, and what of its originals is here: a folder for each, by its name."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", address)[:40].strip("-")
-    return default_folder() / "archives" / f"{readable}-{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+    return default_folder() / "archives" / f"{readable}-{hash_of(address.encode())[:12]}"
 
 
 _elsewhere: dict[Path, Uploads] = {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hmac
 import json
 import os
 import threading
@@ -56,6 +55,8 @@ class Limits:
     @functools.cached_property
     def _name(self) -> str:
         """The name of this key at this endpoint, which tells neither. Raises OSError."""
+        import hmac  # with the first request: it loads OpenSSL
+
         make_private_folder(self.folder)
         place = self.folder / "salt"
         with contextlib.suppress(FileExistsError):

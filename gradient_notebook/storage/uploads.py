@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import hashlib
 import logging
 import os
 import queue
@@ -20,7 +19,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ..session import session
-from .files import make_private_folder, write_atomic
+from .files import hash_of, make_private_folder, write_atomic
 from .forks import without_forks
 from .locks import Lock
 from .remote import Remote, RemoteError
@@ -70,7 +69,7 @@ class Uploads:
             data = (self.originals / name).read_bytes()
         except FileNotFoundError:
             return False
-        if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
+        if hash_of(data) != name.partition(".")[0]:
             return False  # changed here: what is at the address would not be what was received
         if (self._gone / name).exists():  # it was made again: what deletes the one before comes to its end first
             with _alone(self._lock):
@@ -108,7 +107,7 @@ class Uploads:
         except RemoteError as error:
             self._failed = time.monotonic() + _SILENT_S, error
             raise
-        if hashlib.sha256(data).hexdigest() == name.partition(".")[0]:
+        if hash_of(data) == name.partition(".")[0]:
             with contextlib.suppress(OSError):  # a full disk: it is shown all the same
                 make_private_folder(self.originals)
                 write_atomic(self.originals / name, data)
