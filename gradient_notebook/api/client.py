@@ -158,7 +158,7 @@ class AsyncClient(WithSDKNames):
                 return await self._checked(await self._post_once(path, content, options))
             except APIError as error:
                 error.attempts = retries.attempt
-                wait = retries.retry(_reason_to_send_again(error), error.retry_after_s)
+                wait = retries.retry(reason_to_send_again(error), error.retry_after_s)
                 if wait is None:
                     raise
             await retries.rest(wait, waiting)
@@ -521,7 +521,7 @@ async def _answer_of(events: EventStream, n: int) -> ImageGenerateResponse:
     return ImageGenerateResponse.of(finished, events.headers)
 
 
-def _reason_to_send_again(error: APIError) -> str:
+def reason_to_send_again(error: APIError) -> str:
     """Return in words why a request may go out again; nothing where it may not, or where waiting would not help."""
     if isinstance(error, APIConnectionError) and error.sent is False:
         return "" if is_permanent(error) else "Could not reach the service"

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 
-async def in_a_thread(work: Callable[..., None], *arguments: Any) -> None:
+async def in_a_thread(work: Callable[..., Any], *arguments: Any) -> None:
     """Do what waits for a disk or a front end without holding up the loop."""
     # An executor does not copy it, and ipykernel 7 keeps there which cell an output belongs to.
     context = contextvars.copy_context()

@@ -17,6 +17,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..api.errors import BudgetExceededError
 from . import budget, mending, owner, reading, search
 from .files import make_private_folder, move_to_free
 from .forks import without_forks
@@ -94,6 +95,32 @@ class Ledger:
             _put(connection, record)
 
         self.write(reserve)
+
+    def put_all(self, records: Iterable[Record], unsent: Iterable[str] = ()) -> None:
+        """Write several records; forget those of which certainly nothing was sent, and what was reserved for them."""
+
+        def put(connection: Connection) -> None:
+            for record in records:
+                _put(connection, record)
+            for one in unsent:
+                for table, key in (("images", "generation"), ("generations", "id"), ("spending", "id")):
+                    connection.execute(f"DELETE FROM {table} WHERE {key} = ?", (one,))  # noqa: S608 - our own names
+
+        self.write(put)
+
+    def reserve_all(self, records: Sequence[Record], checks: Sequence[Callable[[Connection], None]]) -> int:
+        """Write records, and what they may cost, until a check raises; return how many. Nobody else writes meanwhile."""
+
+        def reserve(connection: Connection) -> int:
+            for at, (record, check) in enumerate(zip(records, checks, strict=True)):
+                try:
+                    check(connection)
+                except BudgetExceededError:
+                    return at
+                _put(connection, record)
+            return len(records)
+
+        return self.write(reserve)
 
     def count(self, spending: budget.Spending, check: Callable[[Connection], None] = lambda _: None) -> None:
         """Count what has no record, unless `check` raises, as `reserve` does."""

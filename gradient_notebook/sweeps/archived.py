@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from ..api.settings import Settings
 from ..jobs.reuse import Reuse
 from ..storage import runners
 from ..storage.archive import Archive
@@ -13,12 +14,14 @@ from ..storage.record import ImageRecord
 from ..storage.runs import Run, images_of, newest_run, runs
 from .cell import Cell
 from .cells import Cells
+from .leasing import is_leased, reconcile
 from .owning import own
 
 
 class Archived(Cells):
     """Knows its run in the archive."""
 
+    _settings: Settings
     _archive: Archive | None
     _run: Run
     _ownership: Lock | None
@@ -39,7 +42,7 @@ class Archived(Cells):
         try:
             self._join()
             self._ownership = own(self._archive, self.id)
-            if runners.count_of(self._archive.ledger, self.id) != self._requests:
+            if runners.count_of(self._archive.ledger, self.id) != self._requests or is_leased(self._archive, self.id):
                 self._take_kept()
         except OSError as error:
             self.notes.append(f"The archive cannot be written ({error}): nobody else sees that this runs.")
@@ -56,12 +59,15 @@ class Archived(Cells):
             return
         try:
             self._archive.adopt()
+            changed = reconcile(self._archive, self._settings, self.id, self, owns=self._ownership is not None)
             self._requests = runners.count_of(self._archive.ledger, self.id)
             since = self._run.started_at if self._run.fresh else 0.0
             kept = images_of(self._archive.ledger, [cell.identity for cell in self], since)
         except OSError as error:
             self.notes.append(f"The archive cannot be read ({error}): all cells are made.")
             return
+        for cell in changed:
+            cell._reset()
         answers = {same: deque(one for one in found if self._is_whole(one[1])) for same, found in kept.items()}
         others = {
             same: deque(one for one in found if one[1].outcome != "done" and one[0].run == self.id)

@@ -20,6 +20,7 @@ from ..storage.runners import Runner, Wish
 from ..storage.runs import Run, put_run, runs
 from . import launching
 from .axes import Axes
+from .leasing import reconcile
 from .owning import POLL_S, refusal
 from .planning import sweep_of
 from .sweep import Sweep
@@ -152,6 +153,7 @@ class AttachedSweep(Sweep):
         return super().start()
 
     def _find_settings(self) -> None:
+        """Have the settings with which requests are sent: whoever looks needs none."""
         if self._has_settings:
             return
         found = discover()
@@ -298,6 +300,8 @@ class AttachedSweep(Sweep):
     def _read(self, archive: Archive, *, is_last: bool) -> None:
         if is_last:
             archive.adopt()
+            for cell in reconcile(archive, self._settings, self.id, self, owns=False):
+                cell._reset()
             self._since = -math.inf
         stamp = runners.stamp(archive.ledger)
         if stamp == self._seen and not is_last:

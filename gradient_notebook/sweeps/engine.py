@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..api.errors import AuthenticationError, BudgetExceededError, JobCancelledError, PermissionDeniedError
 from ..api.params import ImageGenerateParams
@@ -25,6 +25,9 @@ from .cell import Cell
 from .observed import Observed
 from .owning import Obedience, Owned, is_of_its_own
 
+if TYPE_CHECKING:
+    from ..cluster.broker import Broker
+
 _logger = logging.getLogger("gradient_notebook")
 
 _LONGEST_WAIT_S = 7200.0
@@ -39,7 +42,8 @@ _AHEAD = 2
 class Engine(Observed, Archived):
     """Makes cells, on the package's event loop."""
 
-    _settings: Settings
+    _broker: Broker | None
+    """What has its cells made by others; without it they are made here."""
     _jobs: dict[int, Job]
     _queue: deque[Cell]
     _is_paused: bool
@@ -118,6 +122,22 @@ class Engine(Observed, Archived):
                 self.notes.append(f"The run could not be recorded ({error}): it cannot be continued.")
         obeying = asyncio.ensure_future(obedience.obey()) if obedience else None
         teller = asyncio.ensure_future(self._tell_changes())
+        try:
+            await (self._make_all() if self._broker is None else self._broker.make_all(self._awake))
+        except Exception as error:  # a bug of ours, too: whoever waits must not wait for ever
+            _logger.exception("A bug in making %r", self)
+            self._send_no_more(f"{type(error).__name__}: {error}", "Then retry() makes them.")
+        except asyncio.CancelledError:  # the interpreter's end
+            self._unwanted = True
+        finally:
+            if obeying:
+                obeying.cancel()
+            await self._end(teller, obedience)
+
+    async def _make_all(self) -> None:
+        """Make all cells here."""
+        import asyncio
+
         running: set[asyncio.Task[None]] = set()
         try:
             while running or (self._queue and not self._unwanted):
@@ -132,10 +152,6 @@ class Engine(Observed, Archived):
             self._unwanted = True
             if running:
                 await asyncio.wait(running)
-        finally:
-            if obeying:
-                obeying.cancel()
-            await self._end(teller, obedience)
 
     def _record_run(self, archive: Archive) -> None:
         put_run(archive.ledger, self._run)
@@ -261,6 +277,11 @@ class Engine(Observed, Archived):
             max_retries=max(self._settings.max_retries, _MOST_RETRIES),
             max_wait_s=max(self._settings.max_wait_s, _LONGEST_WAIT_S),
         )
+
+    @property
+    def _dashboard(self) -> str:
+        """Where one sees the cluster work that makes it; empty where none does."""
+        return self._broker.dashboard if self._broker and self._started and not self._is_over else ""
 
     def _job_changed(self, cell: Cell) -> Callable[[Job], None]:
         from ..jobs import event_loop

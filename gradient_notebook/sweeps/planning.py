@@ -65,7 +65,7 @@ def sweep_of(
     if made._run.digest != digest:
         what = f"Run {made._run.id} was planned by another version of gradient_notebook"
         raise InvalidRequestError(what, "The same sweep(...) again makes what is missing.", sent=False)
-    made._ownership, made._requests = None, 0
+    made._ownership, made._requests, made._broker = None, 0, None
     made._take_kept()
     made._begin_anew()
     made._observers, made._lock = [], threading.Lock()

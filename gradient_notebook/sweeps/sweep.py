@@ -67,6 +67,33 @@ class Sweep(Engine):
         event_loop.get_loop().call_soon_threadsafe(self._begin)
         return self
 
+    def run(self, *, on: Any) -> Sweep:
+        """Make what is left on a cluster, and return the sweep, which runs; `retry` makes the rest there as well.
+
+        Each request is claimed in the archive's folder before it is sent, which all workers have to see: whatever dies, no
+        image is asked for twice, and what may have been billed is told. This process keeps the budget and the pace; so many
+        requests run at the same time as `session.concurrency` says, on each worker.
+
+        Args:
+            on: your `dask.distributed.Client`, which stays yours. Dask comes with `gradient-notebook[dask]`.
+
+        Raises:
+            InvalidRequestError: Dask is not installed, the client is closed, a worker lacks something that it needs, another
+                process makes the sweep, or the session keeps no archive. Nothing is sent then.
+
+        >>> from gradient_notebook import sweep
+        >>> study = sweep("A red fox in {{style}}", style=["ink", "oil"], quality="low", start=False)
+        >>> study.run(on="a cluster")
+        Traceback (most recent call last):
+            ...
+        gradient_notebook.InvalidRequestError: on=str: expected a dask.distributed.Client...
+        """
+        started: Sweep = hook("run_sweep")(self, on)
+        return started
+
+    def _find_settings(self) -> None:
+        """Have the settings with which requests are sent."""
+
     def detach(self) -> Sweep:
         """Have it made by a process of its own, which outlives this one; return it as `attach` does.
 

@@ -38,6 +38,20 @@ def runners(count: int) -> list[Figure]:
     return runners.figures(count)
 
 
+def clusters(cells: int) -> list[Figure]:
+    """Count the cells of a sweep on a Dask cluster, one of whose workers is killed after every 50 of them."""
+    import clusters
+
+    return clusters.figures(cells)
+
+
+def cluster_runners(count: int) -> list[Figure]:
+    """Count processes that make a sweep on a Dask cluster, and are killed and followed by others."""
+    import clusters
+
+    return clusters.runner_figures(count)
+
+
 def forks(count: int) -> list[Figure]:
     """Count forks of a process while its requests run."""
     import forks
@@ -70,6 +84,8 @@ PARTS: Mapping[str, tuple[Part, int]] = {
     "requests": (requests, 10_000),
     "kills": (kills, 200),
     "runners": (runners, 200),
+    "clusters": (clusters, 10_000),
+    "cluster_runners": (cluster_runners, 200),
     "forks": (forks, 200),
     "prunes": (prunes, 1_000),
     "generations": (generations, 2_000),

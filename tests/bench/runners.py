@@ -59,7 +59,7 @@ def figures(count: int, seed: int = 1, *, unknown: bool = False) -> list[Figure]
     chance, seen = random.Random(seed), Seen()
     with (
         tempfile.TemporaryDirectory() as place,
-        _archive_in(place),
+        archive_in(place),
         Simulator(seconds_per_image=IMAGE_S, requests_per_hour=UNLIMITED, painter=Small) as service,
     ):
         settings = gn.Settings(endpoint=service.url, key=KEY)
@@ -77,7 +77,8 @@ def figures(count: int, seed: int = 1, *, unknown: bool = False) -> list[Figure]
 
 
 @contextmanager
-def _archive_in(place: str) -> Iterator[None]:
+def archive_in(place: str) -> Iterator[None]:
+    """Keep what is made in this folder."""
     before = gn.session.archive_dir
     gn.session.archive_dir = place
     try:

@@ -39,6 +39,7 @@ LAYERS = (
     "jobs",
     "clients",
     "history",
+    "cluster",
     "sweeps",
     "notebook",
     "cli",
@@ -77,6 +78,7 @@ IMPORTERS = {
 }
 """Who may import what: one package, or one module of it."""
 OPTIONAL = {
+    "distributed": {"cluster.on_dask"},
     "dotenv": {"connect"},
     "fsspec": {"address", "storage.remote"},
     "google": {"connect"},

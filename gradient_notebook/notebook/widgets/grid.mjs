@@ -65,6 +65,7 @@ class GridView extends Card {
   /** @type {Map<number, Line>} */
   drawn = new Map();
 
+  dashboard = make("a", "sweep-dashboard", this.words);
   start = makeButton("Start", this.buttons);
   pause = makeButton("Pause", this.buttons);
   retry = makeButton("Retry", this.buttons);
@@ -88,6 +89,9 @@ class GridView extends Card {
     this.plan = model.get("plan");
     this.card.dataset.wraps = String(!this.plan.columns.length);
     this.title.textContent = this.title.title = this.plan.title;
+    this.dashboard.textContent = "Dashboard of the cluster";
+    this.dashboard.target = "_blank";
+    this.dashboard.rel = "noopener noreferrer";
     this.scroller.setAttribute("role", "grid");
     this.scroller.setAttribute("aria-label", "Images");
     this.refusal.setAttribute("role", "alert");
@@ -235,6 +239,8 @@ class GridView extends Card {
 
   /** @param {State} state */
   updateNotes(state) {
+    this.dashboard.hidden = !state.dashboard;
+    if (state.dashboard) this.dashboard.href = state.dashboard;
     const more = this.plan.whole - this.plan.count;
     const told = [
       ...(this.connected || !isUnderWay(state) ? [] : ["What is missing here will not come: the same sweep again makes it."]),

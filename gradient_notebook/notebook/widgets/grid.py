@@ -91,6 +91,7 @@ def state_of(sweep: Cells) -> dict[str, Any]:
         "ended": sum(count for outcome, count in found.items() if outcome not in ("queued", "running")),
         "again": sum(cell.outcome in _RETRIED and not cell._may_be_billed for cell in sweep),
         "notes": [] if sweep_words.is_part(sweep) else [clean(note) for note in sweep_words.whole_of(sweep).notes],
+        "dashboard": sweep_words.whole_of(sweep)._dashboard,
     }
 
 
