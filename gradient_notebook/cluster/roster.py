@@ -175,7 +175,7 @@ class Roster:
         """Have all workers forget the run, and its key."""
         if self._saying:
             await asyncio.wait({self._saying})
-        if not self.fit:
+        if not self.known:
             return
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._engine.call(worker.forget, self._run, workers=list(self.fit)), _ANSWER_S)
+            await asyncio.wait_for(self._engine.call(worker.forget, self._run, workers=list(self.known)), _ANSWER_S)

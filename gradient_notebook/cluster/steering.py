@@ -34,7 +34,7 @@ class Steering:
         now = time.monotonic()
         self._heard_s = now
         self._interval_s = 1 / rate if rate else 0.0
-        self._held_until_s = now + hold_s
+        self.hold(hold_s)
         self._is_paused, self.stop = is_paused, stop
 
     def hold(self, seconds: float) -> None:

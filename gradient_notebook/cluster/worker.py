@@ -76,7 +76,8 @@ def equip(message: Mapping[str, Any]) -> dict[str, Any]:
     kit = Kit(folder, Claims(folder, message["run"]), settings, message["concurrency"])
     kit.steering.hear(**message["steering"])
     forget(message["run"], but=message["epoch"])
-    _kits.setdefault((message["run"], message["epoch"]), kit)
+    kept = _kits.setdefault((message["run"], message["epoch"]), kit)
+    kept.steering.is_disk_full = False  # the probe has found room
     if os.getpid() != message["broker"]:
         session.concurrency = max(session.concurrency, message["concurrency"])
     return told

@@ -71,7 +71,7 @@ def test_a_killed_worker_costs_no_second_post_and_no_image(cells: int) -> None:
     assert [figure for figure in clusters.figures(cells) if figure.is_defect] == []
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_killed_runner_is_followed_by_another(count: int) -> None:
     """At random moments: the workers live on, what they have in hand is waited for, and nothing is posted twice."""
     assert [figure for figure in clusters.runner_figures(count) if figure.is_defect] == []

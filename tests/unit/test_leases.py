@@ -20,6 +20,7 @@ from gradient_notebook import InvalidRequestError, Sweep, configure, history, sw
 from gradient_notebook.cluster import broker, roster, steering, words, worker
 from gradient_notebook.cluster.claims import Claims, Done, cell_name, new_record
 from gradient_notebook.cluster.lease import Sealed
+from gradient_notebook.jobs import spending
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.simulator.generations import TINY_PICTURE
 from gradient_notebook.storage import archive as archives
@@ -169,7 +170,7 @@ def test_it_is_paused_resumed_and_cancelled(configured: Simulator) -> None:
 @pytest.mark.parametrize("name", ["budget", "budget_per_day"])
 def test_a_budget_of_a_hundred_images_makes_a_hundred(configured: Simulator, name: str) -> None:
     """Under four workers never 101, and not 99 either; what is over is told, and made when there is more."""
-    configure(prices={"per_image": 0.01}, concurrency=8, **{name: 1.0})
+    configure(prices=PRICE, concurrency=8, **{name: 1.0})
     study = run_with(planned(150), Here(4)).result(timeout=PATIENCE_S)
     assert (len(configured.posts), study.outcomes) == (100, {"done": 100, "failed": 50})
     assert name in study.notes[-1]
@@ -191,7 +192,7 @@ def test_what_is_cheaper_than_its_most_leaves_room(configured: Simulator) -> Non
 def test_what_is_not_known_stays_reserved(configured: Simulator) -> None:
     """Of a cell that was sent without an answer."""
     configured.script([{"cut": "before_headers"}] * 4)
-    configure(prices={"per_image": 0.01}, budget_per_day=0.1)
+    configure(prices=PRICE, budget_per_day=0.1)
     study = run_with(planned(20), Here()).result(timeout=PATIENCE_S)
     assert len(configured.posts) == 10
     assert study.outcomes == {"unknown": 4, "done": 6, "failed": 10}
@@ -204,13 +205,13 @@ def test_what_is_not_known_stays_reserved(configured: Simulator) -> None:
 
 def test_a_storm_of_429_slows_all_workers_and_costs_no_cell(configured: Simulator) -> None:
     """Nothing is sent as long as the service says, by whatever worker; then all of it is made, and nothing twice."""
-    configured.script([None] * 10 + [BUSY] * 4)
+    configured.script([None] * 6 + [BUSY] * 4)
     configure(concurrency=4)
     engine = Here(4)
-    study = run_with(planned(24), engine).result(timeout=PATIENCE_S)
-    assert study.outcomes == {"done": 24}
-    assert len(configured.posts) == 28
-    busy = max(post.at for post in configured.posts[:20] if not post.usage)
+    study = run_with(planned(16), engine).result(timeout=PATIENCE_S)
+    assert study.outcomes == {"done": 16}
+    assert len(configured.posts) == 20
+    busy = max(post.at for post in configured.posts[:14] if not post.usage)
     assert not [post for post in configured.posts if busy + 0.2 < post.at < busy + 0.95]
     assert [said for said in engine.said if said["rate"] and said["hold_s"] > 0.5]
 
@@ -263,12 +264,15 @@ def test_a_lease_that_fails_is_made_by_others(configured: Simulator) -> None:
 
 
 def test_leases_that_always_fail_end_the_run(configured: Simulator) -> None:
-    """With the reason; nothing is sent."""
+    """With the reason; nothing is sent, so nothing stays reserved."""
+    configure(prices=PRICE, budget_per_day=1)
     engine = Here()
     engine.failures = 1000
     study = run_with(planned(12), engine).result(timeout=PATIENCE_S)
     assert (set(study.outcomes), len(configured.posts)) == ({"failed"}, 0)
     assert "the worker has died" in study.notes[-1]
+    assert (unknown_of(archive().ledger, study.id), archive().ledger.totals(0)) == ([], {})
+    assert spending.of_process.totals() == {}
 
 
 def test_a_cluster_that_goes_away_ends_the_run(configured: Simulator) -> None:
@@ -429,6 +433,19 @@ def test_a_full_disk_costs_no_image_that_was_paid_for(
     full_disk.clear()
     study.retry().result(timeout=PATIENCE_S)
     assert study.outcomes == {"done": 30}
+
+
+def test_a_disk_that_has_room_again_is_used_again(
+    configured: Simulator, full_disk: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the same run, as soon as it is looked again."""
+    monkeypatch.setattr(roster, "_ASIDE_S", 0.1)
+    monkeypatch.setattr(broker, "NOBODY_S", PATIENCE_S)
+    configure(concurrency=1)
+    study = run_with(planned(12), Here(1))
+    until(lambda: "disk is full" in " ".join(study.notes))
+    full_disk.clear()
+    assert study.result(timeout=PATIENCE_S).outcomes == {"done": 12}
 
 
 # Who cannot make images
