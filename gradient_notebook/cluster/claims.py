@@ -121,6 +121,8 @@ class Claims:
     def claim(self, name: str, record_id: str, lease: str, who: str) -> Claimed:
         """Claim a cell for a record: from now on nobody else sends it. Where the disk refuses, nothing is claimed."""
         path = self._claims / name
+        if not self._holds(lease):
+            return "over"  # without a claim that somebody might see before it is taken back
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:
