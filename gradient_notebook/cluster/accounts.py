@@ -255,6 +255,9 @@ class Accounts:
         try:
             if records or unsent:
                 await in_a_thread(self._money.write, records, unsent)
+                # Where originals lie elsewhere, too: it is the broker that knows where.
+                for file in (image.file for record in records for image in record.images if image.file):
+                    self._archive.send(file)
                 del self._unwritten[: len(records)], self._unsent[: len(unsent)]
             if previews:
                 await in_a_thread(self._archive.ledger.put_thumbnails, previews)

@@ -71,8 +71,10 @@ def equip(message: Mapping[str, Any]) -> dict[str, Any]:
         return {**told, "lacks": "key"}
     if not message["epoch"]:
         return told  # it was only to be looked at
-    # What may be sent again goes back to the broker instead, so that the whole cluster waits.
-    settings = Settings(key=found, **{**message["settings"], "max_retries": 0, "max_wait_s": 0.0})
+    # What may be sent again goes back to the broker instead, so that the whole cluster waits. Not billed: this process neither
+    # counts money nor shares places and rates with others of an archive of its own.
+    others = {"max_retries": 0, "max_wait_s": 0.0, "is_billed": False}
+    settings = Settings(key=found, **{**message["settings"], **others})
     kit = Kit(folder, Claims(folder, message["run"]), settings, message["concurrency"])
     kit.steering.hear(**message["steering"])
     forget(message["run"], but=message["epoch"])
