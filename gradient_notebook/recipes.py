@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KEYWORD = "gradient_notebook"
 """What the text chunk of a PNG is called."""
 _PRIVATE = frozenset({"user"})
-"""What a recipe leaves out: whoever gets the image need not know who asked for it."""
+"""What a recipe leaves out: who gets the image need not know who asked for it."""
 _USER_COMMENT, _EXIF_IFD = 0x9286, 0x8769
 _ASCII = b"ASCII\0\0\0"
 _LONGEST = 40_000

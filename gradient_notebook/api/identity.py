@@ -1,4 +1,4 @@
-"""What makes two requests the same one: whoever has the answer to one of them has an answer to the other."""
+"""What makes two requests the same one: an answer to one of them is an answer to the other."""
 
 from __future__ import annotations
 

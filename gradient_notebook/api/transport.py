@@ -217,7 +217,7 @@ class Transport:
     def _http(self) -> httpx.AsyncClient:
         if self._given is not None:
             return self._given
-        # What is wrong with proxies and authorities can be mended while the process runs: in a notebook it is.
+        # What is wrong with proxies and authorities can be repaired while the process runs: in a notebook it is.
         settings = self._settings
         surroundings = _surroundings(is_loopback=settings.is_loopback, is_https=settings.is_https)
         clients = self._by_loop.setdefault(asyncio.get_running_loop(), {})

@@ -117,7 +117,7 @@ class History(Sequence[HistoryEntry]):
         ids = self._ids
         for piece in reading.pieces(ids):
             yield from self._entries(piece)
-        if ids is not self._ids:  # a ledger that was mended meanwhile lists what it has lost in other places
+        if ids is not self._ids:  # a ledger that was repaired meanwhile lists what it has lost in other places
             before = set(ids)
             for piece in reading.pieces([one for one in self._ids if one not in before]):
                 yield from self._entries(piece)
@@ -128,12 +128,12 @@ class History(Sequence[HistoryEntry]):
     def _records(self, ids: Sequence[str]) -> list[Record]:
         """Return those of the records that are there; what is read is kept for the next call, and no more than that."""
         if not all(one in self._known for one in ids):
-            ledger, mended = self._archive.ledger, self._archive.ledger.mended
+            ledger, repaired = self._archive.ledger, self._archive.ledger.repaired
             found: list[Record] = self._look(
                 lambda connection, pass_over: reading.records(connection, ids, pass_over), []
             )
             self._known = {record.id: record for record in found}
-            if ledger.mended != mended and self._query:
+            if ledger.repaired != repaired and self._query:
                 with _readable():
                     self._ids = ledger.find(self._query).ids
         return [self._known[one] for one in ids if one in self._known]

@@ -10,7 +10,7 @@ from ..recording import COMPLETED, SAID, RecordedEvent, RecordedRequest, append,
 from .entry import HistoryEntry
 
 _MOST = 500
-"""More images would fill the memory of whoever plays them."""
+"""More images would fill the memory of the process that plays them."""
 
 
 def record(entries: Iterable[HistoryEntry], path: Path | str) -> int:

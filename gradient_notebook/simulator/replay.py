@@ -1,4 +1,4 @@
-"""A recorded run, played: the answers that a real service once gave, at their times, to whoever asks for the same."""
+"""A recorded run, played: the answers that a real service once gave, at their times, to each request that asks for the same."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The ledger: what was asked for and what came of it, in SQLite, for all kernels and processes at once.
 
 Each call opens the file: it costs 2 ms, and no folder that is moved away can break it, nor a fork (`forks`). What is
-damaged costs what it touches: a row is passed over, a file is moved aside and read into a new one (`mending`).
+damaged costs what it touches: a row is passed over, a file is moved aside and read into a new one (`repairing`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..api.errors import BudgetExceededError
-from . import budget, mending, owner, reading, search
+from . import budget, owner, reading, repairing, search
 from .files import make_private_folder, move_to_free
 from .forks import without_forks
 from .reading import PassOver, select
@@ -36,7 +36,7 @@ T = TypeVar("T")
 _BUSY_S = 5.0
 """How long others that are writing are waited for, in seconds; each of them takes milliseconds."""
 _MENDING_S = 60.0
-"""How long another process that mends the ledger is waited for, in seconds."""
+"""How long another process that repairs the ledger is waited for, in seconds."""
 _NAMED = 3
 """How many damaged rows are named, one by one."""
 
@@ -70,15 +70,15 @@ _PUT_IMAGE = _upsert("images", ["generation", *_IMAGE], ["generation", "position
 class Ledger:
     """The records of an archive, in one file that only its owner can read. All methods raise LedgerError.
 
-    `originals` is where the files lie that records name: a ledger that had to be mended lists those that it lost.
+    `originals` is where the files lie that records name: a ledger that had to be repaired lists those that it lost.
     """
 
     def __init__(self, path: Path, originals: Path | None = None) -> None:
         self.path = path
         self.notes: list[str] = []
-        """What was found damaged, was mended, or is only read, each once."""
-        self.mended = 0
-        """How often it had to be mended: what was known of its records before may be lost, or new."""
+        """What was found damaged, was repaired, or is only read, each once."""
+        self.repaired = 0
+        """How often it had to be repaired: what was known of its records before may be lost, or new."""
         self._damaged: list[str] = []
         self._originals = originals
         self._is_a_copy = self._is_read_in_a_copy = False
@@ -275,7 +275,7 @@ class Ledger:
     # How it is opened
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Do all of it or nothing; a damaged ledger is mended first."""
+        """Do all of it or nothing; a damaged ledger is repaired first."""
         try:
             with self._writing() as connection:
                 return work(connection)
@@ -354,14 +354,14 @@ class Ledger:
         return self._read_copy(work)
 
     def _read_copy(self, work: Callable[[Connection], T]) -> T:
-        """Return what `work` reads in a copy, in which the newest records find their place, and damage is mended."""
+        """Return what `work` reads in a copy, in which the newest records find their place, and damage is repaired."""
         try:
             with without_forks():
                 copy = _copy_of(self.path, self._originals)
             # From now on always, so that what is read piece by piece is all of one ledger.
-            self._is_read_in_a_copy, mended = True, copy.mended
+            self._is_read_in_a_copy, repaired = True, copy.repaired
             read = copy.read(work)
-            self.mended += copy.mended - mended
+            self.repaired += copy.repaired - repaired
             for note in copy.notes:
                 self._note(note)
             return read
@@ -431,18 +431,18 @@ class Ledger:
         import sqlite3
 
         try:
-            # Others that find it damaged wait here, and find it mended.
-            with without_forks(), _alone(_beside(self.path, ".mending")):
-                self.mended += 1
+            # Others that find it damaged wait here, and find it repaired.
+            with without_forks(), _alone(_beside(self.path, ".repairing")):
+                self.repaired += 1
                 if self._is_sound():
                     return
-                aside = mending.moved_aside(self.path)
-                kept = mending.Rows()
+                aside = repairing.moved_aside(self.path)
+                kept = repairing.Rows()
                 damaged = Ledger(aside)
                 with contextlib.suppress(LedgerError), damaged._open("mode=rw") as connection:
                     kept.read(connection, sqlite3.Error)
                 kept.scan(aside)
-                originals = mending.originals_beside(kept, self._originals) if self._originals else []
+                originals = repairing.originals_beside(kept, self._originals) if self._originals else []
                 with self._writing() as connection:
                     count = _put_rows(connection, kept)
                     for record in originals:
@@ -450,7 +450,7 @@ class Ledger:
         except LedgerError:
             raise
         except OSError as error:
-            raise LedgerError(f"{why}; it could not be mended: {error}") from why
+            raise LedgerError(f"{why}; it could not be repaired: {error}") from why
         listed = f" {len(originals)} originals that it does not name are listed by their files." if originals else ""
         self._note(f"The ledger was damaged. It is kept as {aside.name}; {count} records could be read.{listed}")
 
@@ -484,11 +484,11 @@ def _put(connection: Connection, record: Record) -> None:
     search.put_text(connection, record)  # last: each of the others takes it away
 
 
-def _put_rows(connection: Connection, kept: mending.Rows) -> int:
+def _put_rows(connection: Connection, kept: repairing.Rows) -> int:
     """Put what was read of a damaged ledger into this one; what it has itself is newer. Return how many records came."""
     connection.executemany("INSERT OR IGNORE INTO spending VALUES (?, ?, ?, ?, ?, ?, ?)", kept.spending)
     for table, judged in kept.judged.items():
-        places = ", ".join("?" * len(mending.JUDGED[table]))
+        places = ", ".join("?" * len(repairing.JUDGED[table]))
         connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", judged)  # noqa: S608 - our own names
     for table, found in (("generations", kept.generations), ("images", kept.images)):
         for row in found.values():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 _PATIENCE_S = 0.2
-"""How long whoever only looks is waited for, in seconds; each of them takes microseconds."""
+"""How long a process that only looks is waited for, in seconds; each of them takes microseconds."""
 
 
 class Lock:

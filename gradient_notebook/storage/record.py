@@ -74,7 +74,7 @@ class Record:
     owner: str | None = None
     """The process that it runs in; None where it does not run any more."""
     identity: str | None = None
-    """What its images answer, whoever asks for it; None where an earlier version wrote it."""
+    """What its images answer, for each process that asks; None where an earlier version wrote it."""
     run: str | None = None
     """The id of the sweep, or the place of the panel, that it is a part of, if there is one."""
     cell: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import budget, mending
+from . import budget, repairing
 from .reading import select
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def tables(connection: Connection) -> dict[str, set[str]]:
     """Return the columns of each table of ours that there is."""
     columns = {
         table: {row["name"] for row in select(connection, f"PRAGMA table_info({table})")}
-        for table in ("generations", "images", "texts", "spending", *mending.JUDGED)
+        for table in ("generations", "images", "texts", "spending", *repairing.JUDGED)
     }
     return {table: names for table, names in columns.items() if names}
 

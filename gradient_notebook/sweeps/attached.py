@@ -143,7 +143,7 @@ class AttachedSweep(Sweep):
     """When the last of its requests ended (Unix seconds)."""
     _runner: Runner | None
 
-    # What is asked of whoever makes it
+    # What is asked of the process that makes it
 
     def start(self) -> Sweep:
         """Make here what is left, if no living process makes it; return the sweep."""
@@ -167,20 +167,20 @@ class AttachedSweep(Sweep):
         return super().detach()
 
     def cancel(self) -> bool:
-        """Tell whoever makes it to stop; return whether there was anything to cancel."""
+        """Tell the process that makes it to stop; return whether there was anything to cancel."""
         if not self._is_made_elsewhere:
             return super().cancel()
         return not self.done() and self._ask("cancel")
 
     def pause(self) -> Sweep:
-        """Tell whoever makes it to send nothing more for now; return the sweep."""
+        """Tell the process that makes it to send nothing more for now; return the sweep."""
         if not self._is_made_elsewhere:
             return super().pause()
         self._is_paused = self._ask("pause")
         return self
 
     def resume(self) -> Sweep:
-        """Tell whoever makes it to go on; return the sweep."""
+        """Tell the process that makes it to go on; return the sweep."""
         if not self._is_made_elsewhere:
             return super().resume()
         self._is_paused = not self._ask("resume")

@@ -66,7 +66,7 @@ class Cell:
     prompt: str
     """The prompt as it is sent."""
     identity: str
-    """What it asks for, whoever asks."""
+    """What it asks for, in whatever run."""
     outcome: Outcome
     """`queued`, `running`, `done`, `refused`, `failed`, `cancelled`, or `unknown`: it may have been billed."""
     error: str | None

@@ -50,7 +50,7 @@ class Order:
 
     @classmethod
     def read(cls, pipe: BinaryIO) -> tuple[Order, Key]:
-        """Return the order and the key. Raises EOFError where whoever ordered has died meanwhile."""
+        """Return the order and the key. Raises EOFError where the process that ordered has died meanwhile."""
         key = Key(pipe.readline().decode().rstrip("\n"), "the process that detached the run")
         try:
             order: Order = pickle.load(pipe)  # noqa: S301 - from the process that has started this one

@@ -185,7 +185,7 @@ def test_wherever_a_ledger_is_broken_all_originals_are_found(full: Archive, seed
     ids=["no database", "cut", "zeros", "no generations", "no images", "no version", "no column"],
 )
 def test_a_request_is_recorded_though_the_ledger_is_none(full: Archive, damage: Callable[[Path], object]) -> None:
-    """Who writes mends it as who reads does; the job's notes say so, and no original is lost."""
+    """Who writes repairs it as who reads does; the job's notes say so, and no original is lost."""
     damage(full.ledger.path)
     put("afterwards", png("blue"), archive=full)
     found = gn.history(archive_dir=full.folder)
@@ -214,7 +214,7 @@ def test_what_is_mended_is_told_to_who_makes_an_image(configured: Any, archive: 
 
 
 def test_what_somebody_has_deleted_does_not_come_back(full: Archive) -> None:
-    """The pages of deleted records may still hold them: a person who deleted a prompt does not want it mended."""
+    """The pages of deleted records may still hold them: a person who deleted a prompt does not want it repaired."""
     full.delete([f"id{number}" for number in range(10, 110)])
     with raw(full) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -224,7 +224,7 @@ def test_what_somebody_has_deleted_does_not_come_back(full: Archive) -> None:
 
 
 def test_a_damaged_ledger_that_cannot_be_written_is_read(full: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is mended in a copy, and stays as it is."""
+    """It is repaired in a copy, and stays as it is."""
     overwrite(full, 2, 3)
     broken = full.ledger.path.read_bytes()
     monkeypatch.setattr(os, "access", lambda *_: False)
