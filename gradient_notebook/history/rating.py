@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from ..api.credentials import looks_like_key
 from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..api.text import SHORT, clean
 from ..storage.archive import Archive
@@ -85,6 +86,7 @@ def _tags(value: Any) -> tuple[str, ...]:
         what = f"tags={clean(repr(value), SHORT)}: expected a list of words"
         raise InvalidRequestError(what, "entry.rate(tags=['cover', 'print'])", param="tags", sent=None)
     tags = list(value)
+    _refuse_keys("tags", tags)
     for tag in tags:
         if not isinstance(tag, str) or not clean(tag) or len(tag) > _LONGEST_TAG:
             what = f"tag {clean(repr(tag), SHORT)}: expected 1 to {_LONGEST_TAG} characters"
@@ -95,7 +97,17 @@ def _tags(value: Any) -> tuple[str, ...]:
 def _note(value: Any) -> str:
     if value is None:
         return ""
+    _refuse_keys("note", [value])
     if not isinstance(value, str) or len(value) > _LONGEST_NOTE:
         what = f"note={clean(repr(value), SHORT)}: expected text of at most {_LONGEST_NOTE:,} characters"
         raise InvalidRequestError(what, param="note", sent=None)
     return value.encode("utf-8", "replace").decode()
+
+
+def _refuse_keys(name: str, texts: Iterable[Any]) -> None:
+    """Raise InvalidRequestError where a key or a token is in what would be kept, and shown in saved notebooks."""
+    if any(isinstance(text, str) and looks_like_key(text) for text in texts):
+        what, advice = f"{name} contains what looks like a key", "Remove it: what is kept is shown in saved notebooks."
+        error = InvalidRequestError(what, advice, param=name, sent=None)
+        error.is_always_short = True  # the frames of the callers hold it
+        raise error

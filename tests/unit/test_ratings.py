@@ -76,14 +76,17 @@ def test_they_survive_a_record_that_is_written_again_and_go_with_one_that_is_del
         ("tags", ["x" * 81], "expected 1 to 80"),
         ("note", 7, "expected text"),
         ("note", "x" * 10_001, "expected text"),
+        ("tags", ["cover", "sk-do-of-somebody"], "tags contains what looks like a key"),
+        ("note", "Made with sk-do-of-somebody.", "note contains what looks like a key"),
     ],
 )
 def test_what_is_no_rating_is_refused(configured: Simulator, name: str, value: Any, words: str) -> None:
-    """And what there was stays."""
+    """And what there was stays; a key is not repeated."""
     cell = numbered(1).result()[0]
     cell.stars = 2
-    with pytest.raises(InvalidRequestError, match=words):
+    with pytest.raises(InvalidRequestError, match=words) as told:
         setattr(cell, name, value)
+    assert "somebody" not in str(told.value)
     assert (cell.stars, cell.tags, cell.note) == (2, (), "")
 
 
