@@ -13,6 +13,8 @@ from .rating import ratings_of
 
 _EXACT = 100
 """From here on a number has enough digits without those behind the point."""
+_LONG = 1e15
+"""From here on nobody counts the digits of a number."""
 _TEXT_CHARACTERS = 20
 
 
@@ -25,6 +27,8 @@ def score_words(value: Any) -> str:
     """Return a score as it is read beside others: as many digits as tell them apart, and no more."""
     if value is None or value != value:  # noqa: PLR0124 - which NaN is not
         return "–"
+    if isinstance(value, (int, float)) and abs(value) >= _LONG:
+        return f"{value:.3g}"
     if isinstance(value, int) or (isinstance(value, float) and abs(value) >= _EXACT):
         return f"{value:,.0f}"
     return f"{value:#.3g}".rstrip(".") if isinstance(value, float) else shortened(clean(value), _TEXT_CHARACTERS)

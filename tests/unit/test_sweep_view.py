@@ -198,11 +198,12 @@ def test_a_sweep_says_what_was_measured(marked: Sweep) -> None:
             (-2.0, "-2.00"),
             (0.0, "0.00"),
         ],
-        *[(float("nan"), "–"), (None, "–"), ("f0e1" * 4, "f0e1" * 4), (1e-7, "1.00e-07")],
+        *[(float("nan"), "–"), (None, "–"), ("f0e1" * 4, "f0e1" * 4), (1e-7, "1.00e-07"), (1e300, "1e+300")],
+        *[(2**63 - 1, "9.22e+18"), (float("-inf"), "-inf")],
     ],
 )
 def test_a_score_has_as_many_digits_as_are_read(value: Any, said: str) -> None:
-    """Three, and all of a large number's; what is missing is a dash."""
+    """Three, and all of a large number's that can be read; what is missing is a dash."""
     assert score_words(value) == said
 
 
