@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ from .static_output import StaticFallback
 
 if TYPE_CHECKING:
     from ..history.entry import HistoryEntry
+
+_MOST_PLACES = 8
+"""Cells behind whose widgets the page is kept up to date: nobody says which of them have been run again since."""
 
 
 def display_history(entries: Sequence[HistoryEntry], archive: Archive, **words: Any) -> None:
@@ -47,6 +51,7 @@ class HistoryShown:
         self._background = Background(self._refresh)
         # The widget lives as long as the kernel, and holds what is told by it.
         self._cards.view.shown = self
+        _newest.append(self)
         watch(self)
 
     def show(self) -> None:
@@ -59,7 +64,7 @@ class HistoryShown:
 
     def rated(self, image: ImageKey) -> None:
         """Have what was given to an image stand behind the widget, too."""
-        if image[0] in self._ids:
+        if image[0] in self._ids and self in _newest:
             self._background.ask()
 
     def _refresh(self) -> None:
@@ -67,4 +72,5 @@ class HistoryShown:
         self._place.update((page, {}), _NOTHING)
 
 
+_newest: deque[HistoryShown] = deque(maxlen=_MOST_PLACES)
 _NOTHING = html.behind({"text/html": "", "text/plain": ""})

@@ -250,6 +250,18 @@ def test_what_stands_behind_a_widget_follows(study: Sweep, wire: Wire, at_once: 
         assert "★★★" in pages[-1]
 
 
+def test_a_history_that_is_shown_often_costs_no_more_for_each_star(study: Sweep, wire: Wire, at_once: None) -> None:
+    """Each page has its pictures in it: only the newest follow. All widgets do."""
+    entry = history("hill 1")[0]
+    places = [Places() for _ in range(history_shown._MOST_PLACES + 2)]
+    all_shown = [history_shown.HistoryShown([entry], entry._archive, {"first": 0}) for _ in places]
+    for shown, place in zip(all_shown, places, strict=True):
+        shown._place = place  # type: ignore[assignment]
+    study[1].stars = 3
+    assert [len(place) for place in places] == [0, 0] + [1] * history_shown._MOST_PLACES
+    assert all(shown._cards.view.ratings for shown in all_shown)
+
+
 def test_stars_tags_and_notes_stand_in_what_needs_no_kernel(
     study: Sweep, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
