@@ -62,7 +62,7 @@ def watching(sweep: Sweep) -> Iterator[None]:
     """Show a sweep under the cell that waits for it, which stays there as what has come of it."""
     if is_executed():
         yield
-        _display_static(sweep)
+        _display_static(sweep, awaited=True)
         return
     shown = None
     try:
@@ -79,14 +79,25 @@ def watching(sweep: Sweep) -> Iterator[None]:
             shown.finish()
 
 
-_static: weakref.WeakKeyDictionary[Cells, str] = weakref.WeakKeyDictionary()
-"""The cell that shows a sweep as it stands."""
+class _ShownIn:
+    """Which cell shows a sweep: one that waits for it may have it as its value, too. What is displayed twice is there twice."""
+
+    _newest = _waiting = ""
+
+    def this_cell(self, *, awaited: bool) -> bool:
+        """Whether the cell that runs shows it already; from now on it does."""
+        here = cell_now()
+        before = self._newest if awaited else self._waiting
+        self._newest, self._waiting = here, here if awaited else ""
+        return bool(here) and before == here
 
 
-def _display_static(sweep: Cells) -> None:
-    """Show a sweep as it stands, once in each cell: one that waits for it may have it as its value, too."""
-    if not (here := cell_now()) or _static.get(sweep) != here:
-        _static[sweep] = here
+_static: weakref.WeakKeyDictionary[Cells, _ShownIn] = weakref.WeakKeyDictionary()
+
+
+def _display_static(sweep: Cells, *, awaited: bool = False) -> None:
+    """Show a sweep as it stands."""
+    if not _static.setdefault(sweep, _ShownIn()).this_cell(awaited=awaited):
         display(show_sweep(sweep), raw=True)
 
 
@@ -117,7 +128,7 @@ class SweepShown:
         # Nobody else may hold a part: its sweep holds this, as long as it is there itself.
         self._part = sweep if sweep_words.is_part(sweep) else None
         self._places: list[StaticFallback] = []
-        self._shown_in = ""
+        self._shown_in = _ShownIn()
         self._grid = SweepGrid(sweep)
         self._told_s = 0.0
         self._kept = ""
@@ -136,10 +147,9 @@ class SweepShown:
         self._grid.rater.refresh()
         from .widgets.bundle import view_of
 
-        sweep, here = self._sweep(), cell_now()
-        if sweep is None or (here and here == self._shown_in):
+        sweep = self._sweep()
+        if sweep is None or self._shown_in.this_cell(awaited=awaited):
             return
-        self._shown_in = here
         place = StaticFallback(html.behind(sweep_sheet.words(sweep)))
         place.update((sweep_sheet.sheet_of(sweep), {}), html.behind(sweep_sheet.words(sweep)))
         place.show(view_of(self._grid.view))

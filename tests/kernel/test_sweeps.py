@@ -94,6 +94,15 @@ def test_a_cell_that_waits_for_a_sweep_shows_its_grid_once(kernel: Kernel, waits
     assert len(kernel.run("study").views) == 1
 
 
+def test_what_is_displayed_twice_is_there_twice(kernel: Kernel) -> None:
+    """So a loop that clears the cell shows it again. Who waits for what the cell shows, or has it as the value, adds none."""
+    kernel.run("from gradient_notebook import sweep")
+    cell = kernel.run(f"{_WAITED}\ndisplay(study)\ndisplay(study)\nstudy.result()\nstudy")
+    assert len(cell.views) == 2
+    cell = kernel.wait(kernel.start("display(study)\ndisplay(study)", allow_stdin=False))
+    assert len(cell.of("display_data")) == 2
+
+
 def test_who_waits_without_the_extension_sees_nothing(kernel: Kernel) -> None:
     """Nor does a program that executes the notebook get a widget: it gets the pictures, once."""
     kernel.run("from gradient_notebook import sweep")
