@@ -33,7 +33,10 @@ Slots = dict[int, ImageSlot]
 
 
 class Runner:
-    """Fills a job's slots; `changed` is called whenever there is something new in them."""
+    """Fills a job's slots; `changed` is called whenever there is something new in them.
+
+    `is_wanted` says whether nobody has cancelled it.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Runner:
         recorder: Recorder,
         slots: list[ImageSlot],
         changed: Callable[[], None],
+        is_wanted: Callable[[], bool],
         *,
         reuse: Reuse | None = None,
         tape: Tape | None = None,
@@ -53,6 +57,7 @@ class Runner:
         self._reuse = reuse
         self._tape = tape
         self._changed = changed
+        self._is_wanted = is_wanted
         self._recording: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
@@ -109,6 +114,8 @@ class Runner:
 
     async def _receive(self, params: ImageGenerateParams, first: int, mine: Slots) -> None:
         client = client_for(self._settings)
+        if not self._is_wanted():  # a cancellation takes some turns of the loop, in which nothing more is sent
+            await asyncio.Event().wait()
         for index, slot in mine.items():
             slot.is_sent = True
             if self._tape:

@@ -23,6 +23,7 @@ from gradient_notebook.connect import discover
 from gradient_notebook.jobs import event_loop
 from gradient_notebook.jobs.concurrency import get_limiter
 from gradient_notebook.jobs.job import Job, new_job
+from gradient_notebook.jobs.runner import Runner
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage.archive import Archive, default_folder
 
@@ -321,6 +322,23 @@ def test_what_is_cancelled_in_the_queue_has_sent_nothing(endless: Simulator) -> 
         facts.append((caught.value.sent, caught.value.may_be_billed))
     assert facts == [(True, True), (False, False)]
     assert len(endless.posts) == 1
+
+
+def test_what_is_cancelled_before_it_is_sent_is_not_sent(
+    configured: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However close that was: a cancellation takes some turns of the loop, and a sweep makes the cell again later."""
+    receive = Runner._receive
+
+    async def cancelled(self: Runner, *request: Any) -> None:
+        job.cancel()
+        await receive(self, *request)
+
+    monkeypatch.setattr(Runner, "_receive", cancelled)
+    job = gn.submit("A fox", quality="low")
+    failure = job.exception()
+    assert isinstance(failure, gn.JobCancelledError)
+    assert (failure.sent, configured.posts) == (False, [])
 
 
 def test_cancelling_after_the_end_changes_nothing(configured: Simulator) -> None:
