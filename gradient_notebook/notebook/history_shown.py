@@ -32,7 +32,11 @@ def display_history(entries: Sequence[HistoryEntry], archive: Archive, **words: 
     shell = get_ipython()
     if not entries or shell is None or not hasattr(shell, "kernel") or is_executed():
         raise NotImplementedError
-    HistoryShown(entries, archive, words).show()
+    try:
+        HistoryShown(entries, archive, words).show()
+    except Exception as error:  # whatever a front end's libraries raise: the page has all but the stars to give
+        print(f"Stars cannot be given here ({type(error).__name__}: {error}).")  # noqa: T201
+        raise NotImplementedError from error
 
 
 class HistoryShown:

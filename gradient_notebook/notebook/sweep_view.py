@@ -53,8 +53,8 @@ def display_sweep(sweep: Cells) -> None:
         _display_static(sweep)
     elif sweep_words.is_part(sweep) and sweep_words.status_of(sweep) not in _RUNS:
         display(show_sweep(sweep), raw=True)
-    else:
-        shown_of(sweep).show()
+    elif not _try_to_show(sweep):
+        _display_static(sweep)
 
 
 @contextlib.contextmanager
@@ -64,12 +64,7 @@ def watching(sweep: Sweep) -> Iterator[None]:
         yield
         _display_static(sweep, awaited=True)
         return
-    shown = None
-    try:
-        shown = shown_of(sweep)
-        shown.show(awaited=True)
-    except Exception as error:  # noqa: BLE001 - whatever a front end's libraries raise: decoration never stops the work
-        print(f"The grid cannot be shown here ({type(error).__name__}: {error}).")  # noqa: T201
+    shown = _try_to_show(sweep, awaited=True)
     try:
         yield
     finally:
@@ -77,6 +72,19 @@ def watching(sweep: Sweep) -> Iterator[None]:
             shown.awaited(now=False)
         if shown and sweep.done():
             shown.finish()
+    if not shown:
+        _display_static(sweep, awaited=True)
+
+
+def _try_to_show(sweep: Cells, *, awaited: bool = False) -> SweepShown | None:
+    """Show the grid of a sweep, and return it; where that cannot be, say why."""
+    try:
+        shown = shown_of(sweep)
+        shown.show(awaited=awaited)
+    except Exception as error:  # noqa: BLE001 - whatever a front end's libraries raise: decoration never stops the work
+        print(f"The grid cannot be shown here ({type(error).__name__}: {error}).")  # noqa: T201
+        return None
+    return shown
 
 
 class _ShownIn:

@@ -68,6 +68,20 @@ def test_a_comm_that_cannot_be_opened_stops_nothing(kernel: Kernel) -> None:
     assert "The card cannot be shown here (RuntimeError: no comm)." in cell.said
 
 
+@pytest.mark.parametrize("shows", ["study.result()", "study._wait()\nstudy", "study._wait()\nhistory()"])
+def test_sweeps_and_the_history_are_pictures_where_no_comm_can_be_opened(kernel: Kernel, shows: str) -> None:
+    """And why they are no more than that, in a line; the cell has not failed."""
+    kernel.run("import ipywidgets\ndef refused(*_): raise RuntimeError('no comm')")
+    kernel.run("whole, ipywidgets.Widget.open = ipywidgets.Widget.open, refused")
+    kernel.run("from gradient_notebook import history, sweep")
+    cell = kernel.run(f"study = sweep('a {{{{b}}}}', b=[1, 2], quality='low', fresh=True)\n{shows}")
+    kernel.run("ipywidgets.Widget.open = whole")
+
+    shown = [output for output in cell.outputs if "<img" in output.get("data", {}).get("text/html", "")]
+    assert (cell.status, len(shown), cell.error) == ("ok", 1, [])
+    assert "here (RuntimeError: no comm)." in cell.said
+
+
 @pytest.mark.compat
 def test_colab_has_card_panel_and_its_secret(start_kernel: Callable[..., Kernel], simulator: Simulator) -> None:
     """Colab's module is enough for its own manager of widgets and its key; the oldest versions are Colab's."""
