@@ -430,7 +430,7 @@ class Job:
             self._recorder,
             self._slots,
             self._changed.set,
-            lambda: not self._unwanted,
+            is_wanted=lambda: not self._unwanted,
             reuse=self._reuse,
             tape=self._tape,
         )

@@ -45,8 +45,8 @@ class Runner:
         recorder: Recorder,
         slots: list[ImageSlot],
         changed: Callable[[], None],
-        is_wanted: Callable[[], bool],
         *,
+        is_wanted: Callable[[], bool],
         reuse: Reuse | None = None,
         tape: Tape | None = None,
     ) -> None:
