@@ -264,8 +264,9 @@ class Engine(Observed, Archived):
             self._not_made += 1
             self._dirty.add(cell.index)
         self._queue.clear()
-        self.notes = [note for note in self.notes if why not in note]
-        self.notes += [f"{self._not_made:,} not made: {why} {then}"] if self._not_made else []
+        self.notes = [note for note in self.notes if why.rstrip(".") not in note]
+        # What a service says ends in a period, or does not.
+        self.notes += [f"{self._not_made:,} not made: {why.rstrip('.')}. {then}"] if self._not_made else []
 
     @property
     def _patient(self) -> Settings:

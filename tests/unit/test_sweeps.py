@@ -382,13 +382,13 @@ def test_what_somebody_has_made_meanwhile_is_not_made_again(configured: Simulato
 def test_what_is_wrong_for_all_is_not_asked_for_all(misbehaving: Any) -> None:
     """A key that is refused is refused for each cell: what has not been sent is given up, and can be made later."""
     configure(concurrency=1)
-    unauthorized = {"status": 401, "body": {"id": "unauthorized", "message": "Unable to authenticate you."}}
+    unauthorized = {"status": 401, "body": {"id": "unauthorized", "message": "Unable to authenticate you"}}
     service = misbehaving([unauthorized] * 20)
     study = numbered(20).result()
     sent = len(service.posts)  # the next one may have been on its way by then
     assert (study.outcomes, sent <= 2) == ({"failed": 20}, True)
     assert sum(cell.sent is False for cell in study) == 20 - sent
-    assert study.notes[0].startswith(f"{20 - sent} not made: ")
+    assert study.notes == [f"{20 - sent} not made: Unable to authenticate you. Then retry() makes them."]
 
 
 def test_several_images_go_by_repeat_alone(configured: Simulator) -> None:
