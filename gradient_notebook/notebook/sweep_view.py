@@ -118,7 +118,7 @@ def shown_of(sweep: Cells) -> SweepShown:
     with _lock:
         if sweep_words.is_part(sweep):
             return SweepShown(sweep)
-        if sweep not in _all:
+        if sweep not in _all or _all[sweep].is_closed:
             _all[sweep] = SweepShown(sweep)
         return _all[sweep]
 
@@ -144,6 +144,11 @@ class SweepShown:
         self._background = Background(self._refresh)
         sweep_words.whole_of(sweep)._observe(self._changed)
         watch(self)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its widget is gone, as after `Widget.close_all()`."""
+        return self._grid.view.comm is None
 
     def awaited(self, *, now: bool) -> None:
         """Say whether the cell that runs waits for the sweep."""

@@ -103,6 +103,14 @@ def test_what_is_displayed_twice_is_there_twice(kernel: Kernel) -> None:
     assert len(cell.of("display_data")) == 2
 
 
+def test_a_grid_that_was_closed_comes_again(kernel: Kernel) -> None:
+    """`Widget.close_all()` is what people free memory with."""
+    kernel.run("from gradient_notebook import sweep\nfrom ipywidgets import Widget")
+    kernel.run(f"{_WAITED}.result()\nWidget.close_all()")
+    (model_id,) = kernel.run("study").views
+    assert (kernel.comms[model_id].closed, kernel.comms[model_id].state["outcomes"]) == (False, "dd")
+
+
 def test_who_waits_without_the_extension_sees_nothing(kernel: Kernel) -> None:
     """Nor does a program that executes the notebook get a widget: it gets the pictures, once."""
     kernel.run("from gradient_notebook import sweep")
