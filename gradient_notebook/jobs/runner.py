@@ -46,7 +46,7 @@ class Runner:
         slots: list[ImageSlot],
         changed: Callable[[], None],
         *,
-        is_wanted: Callable[[], bool],
+        is_wanted: Callable[[], bool] = lambda: True,
         reuse: Reuse | None = None,
         tape: Tape | None = None,
     ) -> None:
