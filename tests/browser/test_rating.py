@@ -224,6 +224,18 @@ def test_the_history_is_rated_by_key_and_by_mouse(
         expect(card).to_contain_text("cover")
 
 
+def test_a_long_note_leaves_the_history_in_view(notebook: Opener) -> None:
+    """Its beginning stands under the picture."""
+    note = "from gradient_notebook import history\nhistory()[0].rate(note='Warm light. ' * 800)"
+    opened = notebook("%%imagegen --quality low\nA fox", note, "history()")
+    for at in (1, 2, 3):
+        opened.run(at)
+    entry = opened.output(3).locator(".gradient-entry")
+    expect(entry).to_contain_text("Warm light.")
+    expect(entry.locator("img")).to_be_visible()
+    assert is_in_view(entry) == [True]
+
+
 @pytest.mark.painted
 def test_a_reopened_notebook_has_the_stars_as_text(notebook: Opener, lab: Lab, elsewhere: Page) -> None:
     """Those that were given after the cells had run, too, under the pictures; without a kernel there is nothing to press."""
