@@ -73,3 +73,8 @@ test("Down goes over a heading to the cell below it", () => {
   const last = placed(lines, lineOf(lines, 19));
   assert.equal(placed(lines, lineOf(lines, moved(lines, last.first, "ArrowDown", false, 1))).first, 20);
 });
+
+test("Each line of a note has its room", () => {
+  const [one, three] = [1, 3].map((notes) => linesOf(TABLE, 800, 1, notes));
+  assert.equal(three.line - one.line, 36);
+});

@@ -59,7 +59,7 @@ def test_a_notebook_runs_as_it_is(path: Path, tmp_path: Path) -> None:
         assert "text/html" in line.data
     saved = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {})
     assert [model for model in saved.get("state", {}).values() if model.get("buffers")] == []
-    assert not panels or len(str(saved)) < 150_000
+    assert not panels or len(str(saved)) < 200_000  # what there is of it is code
 
 
 @pytest.mark.kernel

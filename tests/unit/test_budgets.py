@@ -22,7 +22,7 @@ import pytest
 import gradient_notebook as gn
 from gradient_notebook import history, session
 from gradient_notebook.api.params import ImageGenerateParams
-from gradient_notebook.jobs import metered, reuse, spending
+from gradient_notebook.jobs import metered, numbering, spending
 from gradient_notebook.jobs.job import Job
 from gradient_notebook.notebook.cost_view import cost_report
 from gradient_notebook.simulator import Fault, Simulator
@@ -520,17 +520,17 @@ def test_what_is_reused_costs_nothing_and_is_not_refused(priced: Simulator) -> N
     """Only what is made is reserved: of two images one is there already."""
     gn.configure(budget=0.025, budget_per_day=0.025)
     gn.generate("x", **SMALL, reuse=True)
-    reuse.numbers.__init__()  # type: ignore[misc] # as in a new process
+    numbering.numbers.__init__()  # type: ignore[misc] # as in a new process
     job = gn.submit("x", **SMALL, n=2, reuse=True)
     assert len(job.result()) == 2
     assert (job.cost, len(priced.posts)) == (gn.Cost.of(ONE, "$"), 2)
-    reuse.numbers.__init__()  # type: ignore[misc]
+    numbering.numbers.__init__()  # type: ignore[misc]
     gn.configure(budget=0)
     refused = gn.submit("x", **SMALL, n=3, reuse=True)
     assert len(refused.result()) == 2  # the third is made by nobody
     assert isinstance(refused.errors[0], gn.BudgetExceededError)
     assert refused.id in {entry.id for entry in history()}
-    reuse.numbers.__init__()  # type: ignore[misc]
+    numbering.numbers.__init__()  # type: ignore[misc]
     again = gn.submit("x", **SMALL, n=2, reuse=True)
     assert len(again.result()) == 2
     assert (again.cost, len(priced.posts)) == (gn.Cost(), 2)

@@ -17,6 +17,7 @@ from gradient_notebook.notebook import sweep_line, sweep_sheet, sweep_words
 from gradient_notebook.notebook.sweep_cell import show_cell
 from gradient_notebook.notebook.sweep_view import show_sweep
 from gradient_notebook.notebook.widgets import grid
+from gradient_notebook.notebook.widgets.grid import state_of
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.sweeps import layout
 from gradient_notebook.sweeps.layout import MOST_COLUMNS, Layout
@@ -180,6 +181,12 @@ def test_a_sheet_has_room_for_what_stands_under_its_pictures(marked: Sweep) -> N
     assert marked.grid(64).height > before.grid(64).height + 4 * 10
 
 
+def test_a_grid_has_a_line_for_each_score(marked: Sweep) -> None:
+    """Beside the one that each picture has: none is cut off by another."""
+    assert state_of(marked)["lines_below"] == 3
+    assert state_of(planned("{{a}}", a=["x", "z"], **SMALL))["lines_below"] == 1
+
+
 def test_a_sweep_says_what_was_measured(marked: Sweep) -> None:
     """Shown by itself, as text, and where nothing is asked to be measured."""
     assert repr(marked.score()).endswith("4 done, scored by clarity, contrast>")
@@ -219,7 +226,7 @@ def test_a_grid_shows_a_new_score(configured: Simulator, monkeypatch: pytest.Mon
     sent.clear()
     study.score(lambda _: 7, name="luck")
     shown.update()
-    assert [cell["note"].split(" · ")[0] for content in sent for cell in content["cells"]] == ["luck 7"]
+    assert [cell["note"].split("\n")[-1] for content in sent for cell in content["cells"]] == ["luck 7"]
     shown.view.close()
 
 

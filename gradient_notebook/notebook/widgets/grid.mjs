@@ -71,6 +71,7 @@ class GridView extends Card {
   retry = makeButton("Retry", this.buttons);
   cancel = makeButton("Cancel", this.buttons);
   notes = make("div", "sweep-notes", this.card);
+  linesBelow = 1;
   body = make("div", "sweep-body", this.card);
   scroller = make("div", "sweep-scroller", this.body);
   top = make("div", "sweep-columns", this.scroller);
@@ -154,6 +155,7 @@ class GridView extends Card {
       this.update();
     };
     model.on("change:state", told);
+    model.on("change:state", () => void (model.get("state").lines_below === this.linesBelow || this.layOut()));
     model.on("change:outcomes", told);
     model.on("change:awaited", told);
     model.on("comm_live_update", lost);
@@ -277,12 +279,14 @@ class GridView extends Card {
     const { paddingLeft, paddingRight } = getComputedStyle(this.scroller);
     const width = this.scroller.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
     const { plan } = this;
-    this.lines = linesOf(plan, width, plan.shape || this.store.shape || 1);
+    this.linesBelow = this.model.get("state").lines_below;
+    this.lines = linesOf(plan, width, plan.shape || this.store.shape || 1, this.linesBelow);
     const { lines } = this;
     const { style } = this.scroller;
     style.setProperty("--sweep-tile", `${lines.tile}px`);
     style.setProperty("--sweep-picture", `${lines.picture}px`);
     style.setProperty("--sweep-label", `${lines.label}px`);
+    style.setProperty("--sweep-notes", String(this.linesBelow));
     this.sheet.style.height = `${lines.height}px`;
     this.sheet.style.width = this.top.style.width = plan.columns.length ? `${lines.width}px` : "";
     this.drawColumns();

@@ -21,9 +21,9 @@ from ...session import session
 from ...sweeps.cell import Cell
 from ...sweeps.cells import Cells
 from ...sweeps.layout import MOST_CELLS, layout_of
-from ...sweeps.marks import scores_words
+from ...sweeps.marks import scored_in, scores_words
 from ...sweeps.sweep import Sweep
-from .. import formatting, sweep_words, thumbnails
+from .. import sweep_words, thumbnails
 from .background import Background
 from .esm import joined
 from .live import Rated, shape_of, styles
@@ -35,6 +35,8 @@ _FIRST_IN_VIEW = range(48)
 _MOST_VIEWS = 8
 _AT_A_TIME_S = 0.25
 """How long pictures are made before it is looked again what has changed, and what is in view."""
+_MOST_SCORES = 4
+"""Lines of scores below each picture; the large view has all of them."""
 _RETRIED = ("failed", "cancelled")
 
 
@@ -91,6 +93,7 @@ def state_of(sweep: Cells) -> dict[str, Any]:
         "ended": sum(count for outcome, count in found.items() if outcome not in ("queued", "running")),
         "again": sum(cell.outcome in _RETRIED and not cell._may_be_billed for cell in sweep),
         "notes": [] if sweep_words.is_part(sweep) else [clean(note) for note in sweep_words.whole_of(sweep).notes],
+        "lines_below": 1 + min(len(scored_in(sweep)), _MOST_SCORES),
         "dashboard": sweep_words.whole_of(sweep)._dashboard,
     }
 
@@ -208,7 +211,7 @@ class SweepGrid:
             {
                 "at": self._place(cell.index),
                 "outcome": _LETTERS[cell.outcome],
-                "note": formatting.DOT.join([*scores_words(cell), *filter(None, [sweep_words.note(cell)])]),
+                "note": "\n".join([sweep_words.note(cell), *scores_words(cell)]).strip("\n"),
                 "reason": sweep_words.reason(cell) or ("" if picture else "cannot be shown"),
                 "mime": _mime(picture) if picture else "",
             }

@@ -17,16 +17,18 @@ const NARROWEST = 92;
 const WIDEST = 220;
 const USUAL = 150;
 const NARROW = 700;
-const BELOW = 20; // the note
+const BELOW = 2;
+const NOTE = 18; // a line of it
 const CAPTION = 19;
 
 /**
  * @param {Pick<Plan, "columns" | "rows" | "across" | "captions" | "count">} plan
  * @param {number} width of the place that it is in
  * @param {number} shape width over height of a picture
+ * @param {number} notes lines below a picture
  * @returns {Lines}
  */
-export function linesOf(plan, width, shape) {
+export function linesOf(plan, width, shape, notes = 1) {
   const isTable = plan.columns.length > 0;
   const label = isTable ? (width < NARROW ? 88 : 132) : 0;
   const room = width - label - (isTable ? GAP : 0);
@@ -35,7 +37,7 @@ export function linesOf(plan, width, shape) {
   const tile = Math.max(NARROWEST, Math.min(WIDEST, Math.floor((room - (columns - 1) * GAP) / columns)));
   const picture = Math.round(Math.min(tile / shape, tile * 1.5));
   const captioned = plan.captions.some(Boolean);
-  const line = picture + BELOW + (captioned ? CAPTION : 0) + GAP;
+  const line = picture + BELOW + NOTE * notes + (captioned ? CAPTION : 0) + GAP;
   const heading = !isTable && plan.rows.some(Boolean) ? 28 : 0;
   const each = Math.ceil(plan.across / columns) + (heading ? 1 : 0);
   const rows = Math.ceil(plan.count / plan.across);

@@ -13,7 +13,7 @@
  * }} Plan
  * @typedef {{
  *   status: string, parts: string[], left_s: number | null, elapsed_s: number, ended: number, again: number, notes: string[],
- *   dashboard: string,
+ *   lines_below: number, dashboard: string,
  * }} State
  * @typedef {{ plan: Plan, state: State, outcomes: string, awaited: boolean, ratings: Ratings }} GridTraits
  * @typedef {{ at: number, outcome: string, note: string, reason: string, mime: string }} Told
