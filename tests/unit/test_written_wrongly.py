@@ -14,8 +14,8 @@ from gradient_notebook import connect
 from gradient_notebook.api.credentials import Key, refuse_key_in
 from gradient_notebook.api.settings import Settings
 from gradient_notebook.connect import discover
+from gradient_notebook.notebook.cell_run import CellRun
 from gradient_notebook.notebook.magic_args import parse
-from gradient_notebook.notebook.magics import CellRun
 from gradient_notebook.simulator import Simulator
 
 KEY = "sk-do-secretsecret"
