@@ -260,6 +260,7 @@ def panel(watched: Watched, index: int) -> tuple[list[float], list[float]]:
         partials += watched.partials("partial image of a panel", begin)
         done = output.locator(".gradient-gallery [data-status='done']")
         done.nth(count - 1).wait_for()
+        watched.noted("pictures", PARTIALS + 1)  # the finished one, which would count as the next one's first
     return tiles, partials
 
 
