@@ -40,6 +40,7 @@ class Facts(Protocol):
     attempts: int
     request_id: str | None
     record_id: str | None
+    is_billed: bool
     path: str | None
     retry_after_s: float | None
     remark: str
@@ -95,7 +96,9 @@ def _where_it_is(error: Facts) -> str:
 def _outcome(error: Facts) -> str:
     """Return what has become of the request, and of the money."""
     if error.may_be_billed:
-        return "It may have been billed, and was not sent again."
+        if error.is_billed:
+            return "It may have been billed, and was not sent again."
+        return "It was not sent again. Nothing is billed here; a real service may have billed it."
     # After more attempts, an earlier one may have been sent and answered with 429.
     if error.sent is False and error.attempts == 1:
         return "Nothing was sent."

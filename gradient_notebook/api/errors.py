@@ -54,6 +54,7 @@ class GradientNotebookError(Exception):
         attempts: how often it was tried.
         request_id: what the service's support asks for.
         record_id: the request's record: `history(error.record_id)`.
+        is_billed: whether the endpoint bills at all; the built-in simulator does not.
         path: where the bytes lie that came.
         retry_after_s: seconds until the next request may be sent.
         remark: what else came of it, in a sentence.
@@ -80,6 +81,7 @@ class GradientNotebookError(Exception):
     attempts: int = 1
     request_id: str | None = None
     record_id: str | None = None
+    is_billed: bool = True
     path: str | None = None
     retry_after_s: float | None = None
     remark: str = ""

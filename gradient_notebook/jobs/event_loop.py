@@ -30,6 +30,11 @@ CLOSING_S = 2.0
 _CANCELLED = "the request was cancelled; what was already sent may be billed."
 
 
+def sent_words(*, billed: bool) -> str:
+    """Return what to add where requests were sent and are not waited for any more; nothing where nothing is billed."""
+    return " Requests already sent may be billed." if billed else ""
+
+
 def interrupted(words: str, error: KeyboardInterrupt | None = None) -> KeyboardInterrupt:
     """Return an interrupt that says what came of it, `error` itself if it is given; a notebook shows one line of it.
 

@@ -393,7 +393,7 @@ class Job:
 
     def _cancellation(self, *, sent: bool) -> JobCancelledError:
         who = "The process ended" if self._with_process else "Cancelled"
-        return JobCancelledError(f"{who} after {self.elapsed_s:.1f} s.", sent=sent)
+        return JobCancelledError(f"{who} after {self.elapsed_s:.1f} s.", sent=sent, is_billed=self._settings.is_billed)
 
     def _value_or_error(self) -> Any:
         if failure := self._failure:

@@ -108,8 +108,10 @@ class Runner:
         if self._tape and left:
             self._tape.fail(first, lacking)
         for slot in mine.values():
-            if isinstance(slot.error, GradientNotebookError) and self._recorder.is_recorded:
-                slot.error.record_id = self._recorder.id
+            if isinstance(slot.error, GradientNotebookError):
+                slot.error.is_billed = self._settings.is_billed
+                if self._recorder.is_recorded:
+                    slot.error.record_id = self._recorder.id
         self._changed()
 
     async def _receive(self, params: ImageGenerateParams, first: int, mine: Slots) -> None:

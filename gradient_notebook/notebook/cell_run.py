@@ -195,7 +195,7 @@ class CellRun:
         return event_loop.interrupted(self._after_interrupt(job))
 
     def _after_interrupt(self, job: Job) -> str:
-        return f"{self._left(job)} Requests already sent may be billed."
+        return f"{self._left(job)}{event_loop.sent_words(billed=job._settings.is_billed)}"
 
     def _assign(self, job: Job) -> None:
         """Assign the images that came, and write their files where `--save` says."""

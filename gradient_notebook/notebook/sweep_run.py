@@ -129,7 +129,7 @@ class SweepRun:
         self._finish()
         done = self.sweep.outcomes.get("done", 0)
         what = f"{self.args.name} holds the finished images: {done:,} of {len(self.sweep):,}."
-        return event_loop.interrupted(f"{what} Requests already sent may be billed.")
+        return event_loop.interrupted(f"{what}{event_loop.sent_words(billed=self.sweep._settings.is_billed)}")
 
 
 def _sweep(args: MagicArgs, vary: vary_args.Vary, text: str, names: Mapping[str, Any]) -> Sweep:

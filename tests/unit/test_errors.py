@@ -162,6 +162,12 @@ def test_a_record_is_named_only_where_it_may_have_been_billed() -> None:
     assert describe(gn.APIConnectionError("No.", record_id="id7"))[1] == "Nothing was sent."
 
 
+def test_where_nothing_is_billed_nobody_is_told_to_pay() -> None:
+    """The built-in simulator's failures are those of a real service, but for the money."""
+    said = describe(gn.NoResponseError("No.", is_billed=False))[1]
+    assert said == "It was not sent again. Nothing is billed here; a real service may have billed it."
+
+
 def test_both_tables_of_words_have_the_same_names() -> None:
     """What one can say the other can, with the same facts in it; and a script is never told to run a magic."""
     fields = {
@@ -230,6 +236,7 @@ FACTS: dict[str, Any] = {
     "attempts": 3,
     "request_id": "r",
     "record_id": "id7",
+    "is_billed": False,
     "path": "/x.bin",
     "retry_after_s": 2.5,
     "remark": "So.",
