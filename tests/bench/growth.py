@@ -144,6 +144,22 @@ def cells_of_a_sweep() -> Iterator[Point]:
         yield side**2, time.process_time() - begun_s, _resident_mib()
 
 
+def cells_made() -> Iterator[Point]:
+    """Return what a sweep of so many cells costs until all of them are made, a real service beside it."""
+    import gradient_notebook as gn
+
+    with _process("--service") as service:
+        os.environ |= {"GRADIENT_INFERENCE_ENDPOINT": str(service.readline()).strip(), "MODEL_ACCESS_KEY": KEY}
+        gn.generate("a fox")
+        gn.configure(concurrency=8)
+        for count in (200, 400, 800, 1600):
+            begun_s = time.process_time()
+            names = [f"{count} {at}" for at in range(count)]
+            study = gn.sweep("a {{a}}", a=names, quality="low", size="1024x1024", yes=True).result()
+            assert study.outcomes == {"done": count}
+            yield count, time.process_time() - begun_s, _resident_mib()
+
+
 def jobs_waiting() -> Iterator[Point]:
     """Return what so many jobs cost that wait for their turn; the service never answers."""
     import gradient_notebook as gn
@@ -202,6 +218,7 @@ LINES = (
     Line("first page of a history", "image", first_page_of_a_history),
     Line("panels open", "panel", panels_open),
     Line("cells of a sweep, planned", "cell", cells_of_a_sweep),
+    Line("cells of a sweep, made", "cell", cells_made),
     Line("jobs that wait", "job", jobs_waiting),
     Line("images kept by 1 to 10 kernels in one ledger", "image", kernels_on_one_ledger),
 )
