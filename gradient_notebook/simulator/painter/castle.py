@@ -40,7 +40,7 @@ def castle(scene: Scene, place: float) -> None:
     height = min(canvas.height * 0.46, canvas.width * 0.56)
     room = 0.78 * height / canvas.width
     foot = canvas.width * max(room, min(1 - room, place)), canvas.height * 0.7
-    _hill(scene, foot, height)
+    hill(scene, foot, height)
     figure = Cutout(scene, foot, height, _STONE)
     roof = _roof(scene)
     _tower(figure, -25, 8, (-84, -20), roof)
@@ -65,7 +65,8 @@ def _roof(scene: Scene) -> Colour:
     return mix(scene.palette.top, (150, 66, 58), 0.62)
 
 
-def _hill(scene: Scene, foot: Point, height: float) -> None:
+def hill(scene: Scene, foot: Point, height: float) -> None:
+    """Paint a hill with trees and a way up for what is `height` pixels high and has its foot at `foot`."""
     figure = Figure(scene, foot, height / 100)
     ground = scene.depth(0.62)
     half = [(0, -1), (40, 0.5), (66, 3), (86, 15), (108, 30), (150, 44), (260, 58)]

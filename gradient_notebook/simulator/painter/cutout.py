@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from .canvas import SUPERSAMPLING, Canvas, Colour, Point, Size, ellipse, luminance, mix, scaled
+from .canvas import SUPERSAMPLING, Canvas, Colour, Point, Size, ellipse, gradient, luminance, mix, scaled
 from .figure import Figure, brush
 from .palette import Palette
 from .scene import Scene
+from .water import rippled
 
 Flow = Callable[[Point], Point]
 """Where hair points to at a place, in the figure's units."""
@@ -49,7 +50,7 @@ class Cutout(Figure):
         super().__init__(replace(scene, canvas=self._sheet), origin, height / 100, mirrored=mirrored)
         across, up = scene.light[0] - foot[0], foot[1] - height * 0.6 - scene.light[1]
         length = math.hypot(across, max(up, height)) or 1.0
-        self._towards = across / length, -max(up, height) / length
+        self.towards = across / length, -max(up, height) / length
         """Where the light comes from: at least a little from above."""
         self._lamps: list[tuple[list[Point], Colour, Colour, float]] = []
 
@@ -74,7 +75,7 @@ class Cutout(Figure):
         """Return where the form of `mask` faces the light, and where it turns away."""
         coarse = max(1, int(reach / 4))
         soft = mask.reduce(coarse).filter(ImageFilter.GaussianBlur(reach / coarse))
-        across, down = (round(part * reach / coarse) for part in self._towards)
+        across, down = (round(part * reach / coarse) for part in self.towards)
         ahead, behind = ImageChops.offset(soft, -across, -down), ImageChops.offset(soft, across, down)
         sides = (ImageChops.subtract(behind, ahead), ImageChops.subtract(ahead, behind))
         lit, shady = (ImageChops.multiply(side.resize(mask.size, Image.Resampling.BICUBIC), mask) for side in sides)
@@ -98,10 +99,15 @@ class Cutout(Figure):
         """Paint many small `shapes` thinly over what is painted so far, and nowhere else."""
         if not shapes:
             return
-        sheet = self._sheet
-        mask = ImageChops.multiply(sheet.mask(self.place(shape) for shape in shapes), sheet.alpha)
+        sheet, placed = self._sheet, [self.place(shape) for shape in shapes]
+        across, down = ([point[axis] for shape in placed for point in shape] for axis in (0, 1))
+        left, upper = max(0, math.floor(min(across)) - 1), max(0, math.floor(min(down)) - 1)
+        right, lower = min(sheet.width, math.ceil(max(across)) + 2), min(sheet.height, math.ceil(max(down)) + 2)
+        part = Canvas((right - left, lower - upper), sheet.rng)
+        moved = ([(x - left, y - upper) for x, y in shape] for shape in placed)
+        mask = ImageChops.multiply(part.mask(moved), sheet.alpha.crop((left, upper, right, lower)))
         thin = mask.point([round(value * opacity) for value in range(256)])
-        sheet.image.paste(Image.new("RGB", sheet.size, tone), (0, 0), thin)
+        sheet.image.paste(tone, (left, upper, right, lower), thin)
 
     def lamp(self, points: Sequence[Point], top: Colour, bottom: Colour, reach: float) -> None:
         """Paint a polygon that shines by itself, `reach` units far."""
@@ -114,7 +120,7 @@ class Cutout(Figure):
         picture = ImageChops.multiply(sheet.image, Image.new("RGB", sheet.size, ambience(palette)))
         shine = 0.75 if palette.dark or palette.low_sun else 0.4
         step = max(1, round(self.size * 0.9))
-        across, down = (round(part * step) for part in self._towards)
+        across, down = (round(part * step) for part in self.towards)
         rim = ImageChops.subtract(sheet.alpha, ImageChops.offset(sheet.alpha, -across, -down))
         rim = rim.filter(ImageFilter.GaussianBlur(step * 0.35)).point([round(v * shine) for v in range(256)])
         picture = Image.composite(ImageChops.screen(picture, Image.new("RGB", sheet.size, palette.glow)), picture, rim)
@@ -137,7 +143,7 @@ class Cutout(Figure):
         foot = round(self.origin[1])
         fallen = alpha.crop((0, 0, alpha.width, foot)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
         fallen = fallen.resize((alpha.width, max(2, round(foot * 0.2))), Image.Resampling.BOX)
-        slant = max(-1.4, min(1.4, self._towards[0] / self._towards[1])) * 1.6
+        slant = max(-1.4, min(1.4, self.towards[0] / self.towards[1])) * 1.6
         fallen = fallen.transform(
             fallen.size, Image.Transform.AFFINE, (1, slant, 0, 0, 1, 0), Image.Resampling.BILINEAR
         )
@@ -148,6 +154,19 @@ class Cutout(Figure):
         middle, half = self.side * (span[0] + span[1]) / 2, (span[1] - span[0]) * 0.46
         at = self._place[0] + self.origin[0] + middle * self.size, self._place[1] + self.origin[1] + 0.6 * self.size
         canvas.shape(ellipse(at, half * self.size, 3.4 * self.size), dark, opacity=0.7, blur=1.6 * self.size)
+
+    def reflection(self, below: float) -> None:
+        """Lay the figure's image on the water, which begins `below` its origin, in units; call it after `settle`."""
+        canvas, (left, upper) = self._landscape.canvas, self._place
+        width, edge = self._sheet.width, round(self.origin[1] + below * self.size)
+        above = canvas.image.crop((left, upper, left + width, upper + edge))
+        above.putalpha(self._sheet.alpha.crop((0, 0, width, edge)))
+        low = above.transpose(Image.Transpose.FLIP_TOP_BOTTOM).resize((width, round(edge * 0.72)))
+        waving = rippled(self.scene, low.filter(ImageFilter.GaussianBlur((self.size * 0.2, self.size * 0.9))))
+        fade = gradient(waving.size, [(0.0, (150,) * 3), (1.0, (50,) * 3)]).getchannel(0)
+        water = mix(self._landscape.palette.far, self._landscape.palette.near, 0.4)
+        picture = Image.blend(waving.convert("RGB"), Image.new("RGB", waving.size, water), 0.3)
+        canvas.image.paste(picture, (left, upper + edge), ImageChops.multiply(waving.getchannel("A"), fade))
 
 
 def ambience(palette: Palette) -> Colour:

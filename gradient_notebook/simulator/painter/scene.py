@@ -21,6 +21,8 @@ class Scene:
     """Centre of sun or moon."""
     detail: int = 2
     """How much is worked out, from 0 for a sketch to 4; chance never depends on it."""
+    wet: bool = False
+    """Whether there is water in front."""
 
     @property
     def rng(self) -> random.Random:

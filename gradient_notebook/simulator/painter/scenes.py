@@ -13,10 +13,12 @@ from .canvas import Canvas
 from .castle import CASTLE, castle
 from .creatures import cat
 from .land import dunes, forest, hills, mountains
+from .lighthouse import LIGHTHOUSE, lighthouse
+from .owl import on_a_branch, owl
 from .palette import HOUR_WORDS, NIGHT, SNOW, SPACE, palette_of, words_of
 from .scene import Scene
 from .sky import paint_sky, snowfall
-from .stage import Member, cast_of, stage
+from .stage import NAMES, Member, cast_of, stage
 from .things import FIGURES, boat, flowers, house, tree
 from .town import town
 from .water import reflect
@@ -45,6 +47,12 @@ _GROUNDS: tuple[tuple[frozenset[str], Ground], ...] = (
     ),
 )
 _WATER = _vocabulary("sea ocean lake water river bay harbor harbour beach coast shore island pond fjord lagoon")
+_SUBJECTS = LIGHTHOUSE.union(CASTLE, NAMES, *(names for names, _ in FIGURES))
+"""What can be in front."""
+_OUT_OF_SIGHT = re.compile(
+    rf"(?<=\bfrom )(?:\w+ ){{0,3}}?(?:{'|'.join(sorted(_SUBJECTS))})s?\b|\bbarn(?=[ -]owls?\b)", re.IGNORECASE
+)
+"""What a prompt names and the picture cannot show: from where it is seen, and the barn of an owl."""
 _WATCHING = frozenset({"looking", "watching", "gazing", "staring", "behind", "silhouette"})
 """How a cat is seen from behind."""
 _PLACES = _WATER.union(*(names for names, _ in _GROUNDS))
@@ -52,13 +60,16 @@ _PLACES = _WATER.union(*(names for names, _ in _GROUNDS))
 
 def paint_scene(canvas: Canvas, prompt: str, detail: int = 2) -> None:
     """Paint what `prompt` says onto the canvas; what nobody can draw becomes an abstract picture of its colours."""
+    prompt = _OUT_OF_SIGHT.sub("", prompt)
     words = words_of(prompt)
     palette = palette_of(words, _PLACES, canvas.rng)
     scene = Scene(canvas, palette, frozenset(words), (0, 0), detail)
     ground = next((painter for word in words for names, painter in _GROUNDS if word in names), None)
     wet = not _WATER.isdisjoint(words)
     figures = _figures(scene, prompt)
-    wet = wet or otter in figures or boat in figures
+    at_sea = scene.has(*LIGHTHOUSE) and not ground
+    wet = wet or otter in figures or boat in figures or at_sea
+    scene.wet = wet
     earthly = ground or wet or figures or scene.words & HOUR_WORDS
     if scene.words & SPACE and not (ground or wet):
         _in_space(scene, figures)
@@ -73,27 +84,34 @@ def _figures(scene: Scene, prompt: str) -> list[Figure]:
     found = [painter for names, painter in FIGURES if names & scene.words]
     if re.search(r"\btree\b", prompt, re.IGNORECASE) and tree not in found:
         found.insert(0, tree)
-    cast, keep = cast_of(prompt), not CASTLE.isdisjoint(scene.words)
+    cast, named = cast_of(prompt), [word for word in words_of(prompt) if word in _SUBJECTS]
+    building = next((word for word in named if word in CASTLE | LIGHTHOUSE), "")
+    keep, lamp = building in CASTLE, building in LIGHTHOUSE
     if [member.kind.paint for member in cast] == [cat] and scene.words & _WATCHING and not keep:
         found.append(cat_watching)
     elif cast:
-        found.append(partial(_in_front, cast, crowded=keep or bool({otter, tree, house}.intersection(found))))
+        crowded = keep or lamp or bool({otter, tree, house}.intersection(found))
+        found.append(partial(_in_front, cast, crowded=crowded, small=lamp and named[0] == building))
     if flowers in found:
         found.append(found.pop(found.index(flowers)))
     if keep:
         found.insert(0, partial(_castle_behind, cast))
+    if lamp:
+        found.insert(0, partial(lighthouse, far=named[0] != building))
     return found
 
 
-def _in_front(cast: list[Member], scene: Scene, _shore: float, *, crowded: bool) -> None:
-    """Paint the `cast`: on either side of a castle, beside whatever else there is, or large."""
-    if not crowded:
+def _in_front(cast: list[Member], scene: Scene, _shore: float, *, crowded: bool, small: bool) -> None:
+    """Paint the `cast`: on either side of a castle, beside whatever else there is, or large; owls alone on a branch."""
+    if not crowded and all(member.kind.paint is owl for member in cast):
+        on_a_branch(scene, [(member.colour, member.young) for member in cast])
+    elif not crowded:
         stage(scene, cast)
     elif len(cast) > 1 and not CASTLE.isdisjoint(scene.words):
         stage(scene, cast, tall=0.42)
     else:
         on_the_left = (scene.light[0] > scene.canvas.width / 2) == (not CASTLE.isdisjoint(scene.words))
-        stage(scene, cast, (0, 0.55) if on_the_left else (0.45, 1), tall=0.27 if scene.has("otter") else 0.42)
+        stage(scene, cast, (0, 0.55) if on_the_left else (0.45, 1), tall=0.27 if small or scene.has("otter") else 0.42)
 
 
 def _castle_behind(cast: list[Member], scene: Scene, _shore: float) -> None:

@@ -11,6 +11,7 @@ from .canvas import Colour, Point, curve, ellipse, mix, scaled
 from .creatures import INK, cat, dog, fox
 from .cutout import Cutout
 from .figure import brush
+from .owl import owl
 from .palette import SNOW, SPACE, TINTS, singular, words_of
 from .robot import robot
 from .scene import Scene
@@ -41,13 +42,17 @@ _KINDS = (
         (120, 164, 178),
         (-38, 44),
     ),
+    Kind(frozenset({"owl", "owlet"}), owl, (150, 112, 78), (-26, 26)),
 )
+NAMES = frozenset().union(*(kind.names for kind in _KINDS))
+"""All words for who can stand in front."""
 _FUR: dict[str, Colour] = {
     "red": (196, 84, 36), "ginger": (222, 132, 60), "orange": (226, 128, 48), "golden": (216, 164, 92),
     "brown": (128, 86, 56), "chocolate": (96, 62, 44), "black": (46, 44, 50), "white": (238, 234, 228),
     "arctic": (236, 238, 240), "grey": (140, 142, 150), "gray": (140, 142, 150), "silver": (178, 182, 190),
     "cream": (234, 214, 180), "yellow": (228, 190, 96), "retriever": (216, 164, 92), "husky": (132, 138, 150),
-    "corgi": (214, 144, 78), "chestnut": (150, 84, 50),
+    "corgi": (214, 144, 78), "chestnut": (150, 84, 50), "snowy": (238, 236, 232), "tawny": (168, 112, 66),
+    "barn": (212, 164, 100),
 }  # fmt: skip
 """What a color word means on an animal; other words mean what they say."""
 _NUMBERS = {
@@ -62,7 +67,7 @@ _NUMBERS = {
     "four": 4,
     "five": 5,
 }
-_YOUNG = {"puppy", "pup", "kitten", "baby", "little", "tiny", "small", "young"}
+_YOUNG = {"puppy", "pup", "kitten", "owlet", "baby", "little", "tiny", "small", "young"}
 _BARE = frozenset(words_of("sea ocean beach coast shore island desert dune sahara sand city town street"))
 """Where no grass grows."""
 _MOST = 5

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from .animals import otter
 from .canvas import Colour, Point, curve, mix, scaled
 from .figure import Figure
+from .lighthouse import LIGHTHOUSE
 from .palette import TINTS
 from .scene import Scene
 
@@ -99,6 +100,8 @@ def boat(scene: Scene, shore: float) -> None:
     """Paint a small sailing boat and its reflection."""
     canvas, rng = scene.canvas, scene.rng
     x = canvas.width * rng.choice((rng.uniform(0.14, 0.3), rng.uniform(0.7, 0.86)))
+    if scene.has(*LIGHTHOUSE):
+        x = canvas.width * (0.8 if scene.light[0] > canvas.width / 2 else 0.2)
     figure = Figure(scene, (x, shore + (canvas.height - shore) * 0.16), scene.unit * 1.5, mirrored=rng.random() < 0.5)
     dark, sail = scaled(scene.palette.near, 0.9), mix((250, 244, 232), scene.palette.glow, 0.35)
     sail = mix(sail, scene.palette.middle, 0.6) if scene.palette.dark else sail

@@ -27,14 +27,14 @@ def reflect(scene: Scene, shore: float) -> None:
         size, [(0.0, mix(palette.horizon, palette.far, 0.35)), (0.25, mix(palette.far, body, 0.4)), (1.0, body)]
     )
     shares = gradient(size, [(0.0, (70,) * 3), (0.12, (96,) * 3), (1.0, (170,) * 3)]).getchannel(0)
-    canvas.image.paste(Image.composite(depth, _rippled(scene, mirrored), shares), (0, edge))
+    canvas.image.paste(Image.composite(depth, rippled(scene, mirrored), shares), (0, edge))
     _waves(scene, shore)
 
 
-def _rippled(scene: Scene, mirrored: Image.Image) -> Image.Image:
+def rippled(scene: Scene, mirrored: Image.Image) -> Image.Image:
     """Shift the rows of a mirror image to and fro, more the nearer they are."""
     width, height = mirrored.size
-    result = Image.new("RGB", mirrored.size)
+    result = Image.new(mirrored.mode, mirrored.size)
     phases = [scene.rng.uniform(0, math.tau) for _ in range(3)]
     for row in range(height):
         near = row / height
