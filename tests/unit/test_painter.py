@@ -29,6 +29,10 @@ PROMPTS = (
     "A field of poppies and sunflowers",
     "A lonely tree, a cabin and hot air balloons in winter",
     "A boat on the ocean, aurora and clouds",
+    "A lighthouse on a rock, storm coming",
+    "Three owls in the snow at night",
+    "A cat and an owl in a pine forest in winter",
+    "An owl and a lighthouse in hills",
     "nothing that anybody could draw",
     "日本の庭 🦦",
 )
@@ -67,7 +71,7 @@ def test_every_prompt_paints_a_picture_with_something_in_it(prompt: str) -> None
 
 SIZES = ((384, 256), (256, 256), (256, 384), (384, 216), (216, 384), (96, 64))
 """Every ratio that the families have, and a thumbnail."""
-SUBJECTS = ("fox", "dog", "cat", "robot", "castle")
+SUBJECTS = ("fox", "dog", "cat", "robot", "owl", "castle", "lighthouse")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -100,6 +104,8 @@ def test_no_two_subjects_look_alike() -> None:
         ("two castles and a fox", "fox"),
         ("three small red foxes", "fox fox fox"),
         ("two trees by a dog", "dog"),
+        ("two barn owls and an owlet", "owl owl owl"),
+        ("a fowl, an owlish growl", ""),
         ("foxgloves, a catalog, hot dogma", ""),
     ],
 )
@@ -139,6 +145,66 @@ def test_a_castle_is_lit_at_night() -> None:
 
     assert glowing("night") > 40
     assert glowing("noon") < 10
+
+
+def test_a_lighthouse_sends_its_light_when_it_is_dark() -> None:
+    """On either side of the lantern the sky is lighter than without a lighthouse: at night, less at dusk, not at noon."""
+
+    def added(hour: str) -> float:
+        sky = (0, 20, 384, 90)
+        bare, image = (painted(f"{subject} sea at {hour}").crop(sky) for subject in ("the", "a lighthouse in the"))
+        lighter = ImageChops.subtract(image, bare).convert("L")
+        return min(ImageStat.Stat(lighter.crop(half)).mean[0] for half in ((0, 0, 60, 70), (324, 0, 384, 70)))
+
+    assert added("night") > added("dusk") > 1
+    assert added("noon") == 0
+
+
+def test_a_lighthouse_is_mirrored_in_the_sea() -> None:
+    """The water below its rock shows the tower, red as it is; a lighthouse in the hills has no sea to stand in."""
+
+    def red(prompt: str) -> int:
+        tones, green, _ = painted(prompt).crop((0, 205, 384, 256)).split()
+        return sum(ImageChops.subtract(tones, green).histogram()[12:])
+
+    assert red("a lighthouse by the sea at noon") > 30
+    assert red("the sea at noon") == red("a lighthouse in hills at noon") == 0
+
+
+@pytest.mark.parametrize("other", ["fox", "boat"])
+def test_what_is_named_first_is_in_front(other: str) -> None:
+    """A lighthouse that is named first is high; one that somebody else is named before is small and far away."""
+    high = (0, 25, 384, 70)
+    without = painted(f"a {other} by the sea at noon").crop(high)
+
+    def tower(prompt: str) -> int:
+        difference = ImageChops.difference(without, painted(f"{prompt} by the sea at noon").crop(high))
+        return sum(difference.convert("L").histogram()[40:])
+
+    assert tower(f"a lighthouse and a {other}") > 300
+    assert tower(f"a {other} and a lighthouse") < 30
+
+
+def test_from_where_it_is_seen_is_not_in_the_picture() -> None:
+    """A lighthouse `seen from a ship` has no ship beside it, but a lighthouse with a ship has."""
+    alone = painted("a lighthouse at noon")
+    assert distance(alone, painted("a lighthouse at noon, seen from the old ships")) == 0
+    assert distance(alone, painted("a lighthouse at noon, with the old ships")) > 0.3
+
+
+@pytest.mark.parametrize("word", ["lighthouses", "beacon", "pharos"])
+def test_other_words_for_a_lighthouse_paint_one(word: str) -> None:
+    """Plurals and synonyms paint the same."""
+    assert distance(painted(f"the {word} at night"), painted("the lighthouse at night")) == 0
+
+
+@pytest.mark.parametrize("owls", ["an owl", "two owls", "5 owls"])
+def test_owls_share_a_branch_that_reaches_the_edge(owls: str) -> None:
+    """Owls alone, however many, sit on a branch from one edge of the picture, and nothing is on the ground."""
+    landscape, image = painted("hills at noon"), painted(f"{owls} in hills at noon")
+    edges, ground = ((0, 150, 6, 240), (378, 150, 384, 240)), (0, 250, 384, 256)
+    assert max(distance(landscape.crop(edge), image.crop(edge)) for edge in edges) > 3
+    assert distance(landscape.crop(ground), image.crop(ground)) < 3
 
 
 @pytest.mark.parametrize(("one", "many"), [("city", "cities"), ("fortress", "fortresses"), ("beach", "beaches")])

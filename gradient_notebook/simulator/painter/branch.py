@@ -45,7 +45,7 @@ def branch(figure: Cutout) -> None:
         figure.volume(brush(twig, 3.4, 0.9), scaled(_BARK, 0.9), 1)
         ends += [twig[-9], twig[-5], twig[-1]]
     figure.volume(brush(line, 15, 2.2), _BARK, 3.4, scaled(_BARK, 0.7))
-    _grain(figure, rng, line)
+    _grain(figure, random.Random(rng.random()), line)
     ends += [line[-18], line[-10], line[-1]]
     _foliage(figure, rng, ends)
     if figure.scene.words & SNOW:
@@ -58,15 +58,13 @@ def stump(figure: Cutout) -> None:
     half = [(8.5, -31), (8.8, -24), (9.4, -12), (11, -5), (17, 0.5), (10, 1), (3, 2.4)]
     outline = [*half, *((-x * 1.08, y + 0.4) for x, y in reversed(half))]
     figure.volume(outline, _BARK, 4.5, scaled(_BARK, 0.72))
+    cracks = []
     for _ in range(46):
-        x, y = rng.uniform(-9, 9), rng.uniform(-30, -2)
-        long = rng.uniform(3, 9)
-        figure.stroke(
-            [(x, y), (x * 1.04 + rng.uniform(-0.6, 0.6), y + long / 2), (x * 1.1, min(0, y + long))],
-            (0.7, 0.2),
-            rng.choice((scaled(_BARK, 0.5), scaled(_BARK, 1.25))),
-            0.5,
-        )
+        x, y, long = rng.uniform(-9, 9), rng.uniform(-30, -2), rng.uniform(3, 9)
+        bend = x * 1.04 + rng.uniform(-0.6, 0.6), y + long / 2
+        cracks.append(brush([(x, y), bend, (x * 1.1, min(0, y + long))], 0.7, 0.2))
+    figure.texture(cracks[::2], scaled(_BARK, 0.5), 0.5)
+    figure.texture(cracks[1::2], scaled(_BARK, 1.4), 0.5)
     rim = curve([(-10.5, -31.5), (-6, -35), (0, -33.6), (5, -35.4), (10.2, -31.8), (5, -29.4), (-5, -29.2)], 6)
     figure.volume(rim, mix(_BARK, (210, 176, 130), 0.5), 1.6)
     side = curve([(8, -20), (15, -24), (23, -32)], 8, closed=False)
@@ -80,13 +78,15 @@ def stump(figure: Cutout) -> None:
 
 def _grain(figure: Cutout, rng: random.Random, line: list[Point]) -> None:
     """Paint cracks and light ridges along the bark, and a knot."""
+    cracks = []
     for _ in range(60 + 40 * figure.scene.detail):
         at = rng.randrange(len(line) - 8)
         across = rng.uniform(-0.42, 0.42) * (15 - 12.8 * at / len(line))
         crack = [(x, y + across + rng.uniform(-0.4, 0.4)) for x, y in line[at : at + rng.randint(3, 8) : 2]]
-        if len(crack) > 1:
-            tone = scaled(_BARK, 0.45) if rng.random() < 0.65 else scaled(_BARK, 1.4)
-            figure.stroke(crack, (0.7, 0.15), tone, 0.5)
+        cracks.append(brush(crack, 0.7, 0.15))
+    light = len(cracks) // 3
+    figure.texture(cracks[light:], scaled(_BARK, 0.45), 0.5)
+    figure.texture(cracks[:light], scaled(_BARK, 1.4), 0.5)
     figure.oval((-47, -29), (3.4, 2.2), scaled(_BARK, 0.5), turn=0.2)
     figure.oval((-47, -28.8), (2.2, 1.2), scaled(_BARK, 0.85), turn=0.2)
 

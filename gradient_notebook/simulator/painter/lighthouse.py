@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 
 from .canvas import Colour, Point, ellipse, mix, scaled
 from .castle import hill
@@ -78,7 +79,7 @@ def _tower(figure: Cutout) -> None:
     for number, (low, high) in enumerate(itertools.pairwise(edges)):
         heights = [low + (high - low) * step / 4 for step in range(5)]
         _round(figure, [(_half(y), y) for y in heights], _WHITE if number % 2 == 0 else tint)
-    rng = figure.scene.rng
+    rng = random.Random(figure.scene.rng.random())
     stains = []
     for _ in range(40 * figure.scene.detail):
         x, y, tall = rng.uniform(-10, 10), rng.uniform(-70, 0), rng.uniform(1.5, 6)

@@ -88,6 +88,7 @@ def _breast(figure: Cutout, colours: Coat) -> None:
     bib = [(-10, -76), (10, -76), (13, -62), (11.5, -47), (5, -37.5), (-5, -37.5), (-11.5, -47), (-13, -62)]
     figure.area(furry(curve(bib, 8), 1.8, rng), colours.pale, mix(colours.pale, colours.fur, 0.45), blur=0.7)
     dark = mix(scaled(colours.fur, 0.42), INK, 0.2) if max(colours.fur) < 225 else scaled(colours.fur, 0.55)
+    marks, edges = [], []
     for row in range(9):
         y, reach = -73 + row * 3.9, 10.6 - 0.1 * (row - 4) ** 2
         for column in range(6):
@@ -99,8 +100,10 @@ def _breast(figure: Cutout, colours: Coat) -> None:
                 (x, y + long * 0.5),
                 (x - thick * 0.5, y + long * 0.2),
             ]
-            figure.area(curve(mark, 4), dark, opacity=0.62)
-            figure.stroke([(x - 1.7, y + 0.9), (x, y + 1.7), (x + 1.7, y + 0.9)], (0.35, 0.35), dark, 0.4)
+            marks.append(curve(mark, 4))
+            edges.append(brush([(x - 1.7, y + 0.9), (x, y + 1.7), (x + 1.7, y + 0.9)], 0.35, 0.35))
+    figure.texture(marks, dark, 0.62)
+    figure.texture(edges, dark, 0.4)
     figure.hair((-15, -78, 15, -36), lambda point: (point[0] * 0.02, 1), 2.6, 520)
 
 
@@ -142,7 +145,8 @@ def _covert(figure: Cutout, at: Point, tone: Colour, colours: Coat) -> None:
         half = [(0, -3), (1.7, -2), (2.1, 0.6), (1.5, 3), (0, 4.4)]
         outline = [*half, *((-x, y) for x, y in reversed(half[1:-1]))]
         figure.area(curve([(at[0] + x * grow, at[1] + y * grow) for x, y in outline], 4), colour, scaled(colour, 0.72))
-    figure.stroke([(at[0], at[1] - 1), (at[0], at[1] + 2.4)], (0.9, 0.2), scaled(colours.shade, 0.6), 0.7)
+    quill = brush([(at[0], at[1] - 1), (at[0], at[1] + 2.4)], 0.9, 0.2)
+    figure.area(quill, scaled(colours.shade, 0.6), opacity=0.7)
 
 
 def _turned(points: list[Point], side: int) -> list[Point]:
@@ -201,12 +205,14 @@ def _half_face(figure: Cutout, side: int, colours: Coat) -> None:
         blur=0.3,
     )
     figure.oval((centre[0], centre[1] - 0.4), (6.4, 6.6), scaled(colours.fur, 0.72), opacity=0.65, blur=1.5)
+    rays: list[list[Point]] = []
     for number in range(44):
         angle = math.tau * number / 44 + rng.uniform(-0.06, 0.06)
-        rays = [
-            (centre[0] + r * math.cos(angle), centre[1] + r * 1.08 * math.sin(angle)) for r in (4.8, rng.uniform(7, 9))
-        ]
-        figure.stroke(rays, (0.35, 0.1), dark if number % 2 else (255, 250, 238), 0.4)
+        along = math.cos(angle), 1.08 * math.sin(angle)
+        ends = [(centre[0] + away * along[0], centre[1] + away * along[1]) for away in (4.8, rng.uniform(7, 9))]
+        rays.append(brush(ends, 0.35, 0.1))
+    figure.texture(rays[::2], (255, 250, 238), 0.4)
+    figure.texture(rays[1::2], dark, 0.4)
 
 
 def _eye(figure: Cutout, side: int) -> None:
