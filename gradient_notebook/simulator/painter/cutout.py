@@ -103,6 +103,8 @@ class Cutout(Figure):
         across, down = ([point[axis] for shape in placed for point in shape] for axis in (0, 1))
         left, upper = max(0, math.floor(min(across)) - 1), max(0, math.floor(min(down)) - 1)
         right, lower = min(sheet.width, math.ceil(max(across)) + 2), min(sheet.height, math.ceil(max(down)) + 2)
+        if right <= left or lower <= upper:
+            return
         part = Canvas((right - left, lower - upper), sheet.rng)
         moved = ([(x - left, y - upper) for x, y in shape] for shape in placed)
         mask = ImageChops.multiply(part.mask(moved), sheet.alpha.crop((left, upper, right, lower)))
