@@ -111,12 +111,13 @@ def _foliage(figure: Cutout, rng: random.Random, places: list[Point]) -> None:
 
 def _leaf(figure: Cutout, stem: Point, angle: float, tint: Colour, long: float) -> None:
     cosine, sine = math.cos(angle), math.sin(angle)
-    half = [(0, 0), (0.25, 0.2), (0.55, 0.26), (0.82, 0.13), (1, 0)]
-    outline = [*half, *((x, -y) for x, y in reversed(half[1:-1]))]
-    turned = [(stem[0] + long * (x * cosine - y * sine), stem[1] + long * (x * sine + y * cosine)) for x, y in outline]
-    figure.volume(curve(turned, 4), tint, 0.8, scaled(tint, 0.8))
+    half = [(0, 0), (0.12, 0.12), (0.3, 0.22), (0.5, 0.26), (0.7, 0.2), (0.86, 0.1), (1, 0)]
+    tones = (scaled(tint, 0.72), mix(tint, (255, 246, 200), 0.16))
+    for side, tone in zip((1, -1) if cosine > 0 else (-1, 1), tones, strict=True):
+        turned = [(x * cosine - side * y * sine, x * sine + side * y * cosine) for x, y in half]
+        figure.area([(stem[0] + long * x, stem[1] + long * y) for x, y in turned], tone, scaled(tone, 0.82))
     tip = stem[0] + long * 0.9 * cosine, stem[1] + long * 0.9 * sine
-    figure.stroke([stem, tip], (0.4, 0.15), mix(tint, (255, 246, 200), 0.4), 0.7)
+    figure.area(brush([stem, tip], 0.45, 0.15), mix(tint, (255, 246, 200), 0.45), opacity=0.8)
 
 
 def _needles(figure: Cutout, rng: random.Random, place: Point) -> None:

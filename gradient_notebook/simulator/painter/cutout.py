@@ -164,6 +164,7 @@ class Cutout(Figure):
         above = canvas.image.crop((left, upper, left + width, upper + edge))
         above.putalpha(self._sheet.alpha.crop((0, 0, width, edge)))
         low = above.transpose(Image.Transpose.FLIP_TOP_BOTTOM).resize((width, round(edge * 0.72)))
+        low = low.crop((0, 0, width, max(1, min(low.height, canvas.height - upper - edge))))
         waving = rippled(self.scene, low.filter(ImageFilter.GaussianBlur((self.size * 0.2, self.size * 0.9))))
         fade = gradient(waving.size, [(0.0, (150,) * 3), (1.0, (50,) * 3)]).getchannel(0)
         water = mix(self._landscape.palette.far, self._landscape.palette.near, 0.4)

@@ -131,22 +131,23 @@ def _wing(figure: Cutout, side: int, colours: Coat) -> None:
         first, last = (20.4 - quill * 2.1, -47), (12.6 - quill * 0.2, -27.4 - quill * 2.4)
         feather = brush(curve(_turned([first, (first[0] - 1.4, -40), last], side), 6, closed=False), 3.2, 0.8)
         figure.volume(feather, mix(colours.shade, colours.fur, 0.15 * quill), 0.9)
+    quills = []
     for row in range(6, -1, -1):  # the upper ones lie over the lower ones
         y = -73.5 + row * 4.3
         inner, outer = 11 + 1.6 * math.sin(row * 0.5), 16 + 4.6 * math.sin(0.3 + row * 0.28)
         for column in range(3):
-            x = inner + (outer - inner) * (column + 0.25 + 0.5 * (row % 2)) / 3
-            _covert(figure, (side * x, y), mix(colours.fur, colours.shade, 0.1 + 0.2 * column), colours)
+            x = side * (inner + (outer - inner) * (column + 0.25 + 0.5 * (row % 2)) / 3)
+            _covert(figure, (x, y), mix(colours.fur, colours.shade, 0.1 + 0.2 * column), colours)
+            quills.append(brush([(x, y - 1), (x, y + 2.4)], 0.9, 0.2))
+    figure.texture(quills, scaled(colours.shade, 0.6), 0.7)
 
 
 def _covert(figure: Cutout, at: Point, tone: Colour, colours: Coat) -> None:
-    """Paint one of the short round feathers of a wing, with its pale edge and dark middle."""
+    """Paint one of the short round feathers of a wing, with its pale edge."""
     for grow, colour in ((1.0, mix(colours.fur, colours.pale, 0.5)), (0.84, tone)):
         half = [(0, -3), (1.7, -2), (2.1, 0.6), (1.5, 3), (0, 4.4)]
         outline = [*half, *((-x, y) for x, y in reversed(half[1:-1]))]
         figure.area(curve([(at[0] + x * grow, at[1] + y * grow) for x, y in outline], 4), colour, scaled(colour, 0.72))
-    quill = brush([(at[0], at[1] - 1), (at[0], at[1] + 2.4)], 0.9, 0.2)
-    figure.area(quill, scaled(colours.shade, 0.6), opacity=0.7)
 
 
 def _turned(points: list[Point], side: int) -> list[Point]:
