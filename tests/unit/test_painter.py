@@ -165,7 +165,7 @@ def test_a_lighthouse_is_mirrored_in_the_sea() -> None:
 
     def red(prompt: str) -> int:
         tones, green, _ = painted(prompt).crop((0, 205, 384, 256)).split()
-        return sum(ImageChops.subtract(tones, green).histogram()[12:])
+        return sum(ImageChops.subtract(tones, green).histogram()[8:])
 
     assert red("a lighthouse by the sea at noon") > 30
     assert red("the sea at noon") == red("a lighthouse in hills at noon") == 0

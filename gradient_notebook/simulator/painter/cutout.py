@@ -166,7 +166,7 @@ class Cutout(Figure):
         low = above.transpose(Image.Transpose.FLIP_TOP_BOTTOM).resize((width, round(edge * 0.72)))
         low = low.crop((0, 0, width, max(1, min(low.height, canvas.height - upper - edge))))
         waving = rippled(self.scene, low.filter(ImageFilter.GaussianBlur((self.size * 0.2, self.size * 0.9))))
-        fade = gradient(waving.size, [(0.0, (150,) * 3), (1.0, (50,) * 3)]).getchannel(0)
+        fade = gradient(waving.size, [(0.0, (150,) * 3), (1.0, (105,) * 3)]).getchannel(0)
         water = mix(self._landscape.palette.far, self._landscape.palette.near, 0.4)
         picture = Image.blend(waving.convert("RGB"), Image.new("RGB", waving.size, water), 0.3)
         canvas.image.paste(picture, (left, upper + edge), ImageChops.multiply(waving.getchannel("A"), fade))
