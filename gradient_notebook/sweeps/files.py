@@ -12,7 +12,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,13 @@ class Saved:
     folder: Path
     images: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    _given: Path | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
+        # As it was given: what a person shares must not tell where the person's home is.
+        folder = self._given or self.folder
         count = f"{len(self.images):,} image{'' if len(self.images) == 1 else 's'}"
-        return "\n".join([f"{count} in {self.folder}; {self.folder / 'index.html'} shows them.", *self.notes])
+        return "\n".join([f"{count} in {folder}; {folder / 'index.html'} shows them.", *self.notes])
 
     __repr__ = __str__
 
@@ -78,7 +81,7 @@ def save(cells: Sequence[Cell], axes: Axes, directory: Path | str, *, overwrite:
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     images = tuple(folder / path.relative_to(staged) for path in saved.images)
-    return Saved(folder=folder, images=images, notes=saved.notes)
+    return replace(saved, folder=folder, images=images, _given=Path(directory))
 
 
 def _folder(directory: Path | str) -> Path:

@@ -130,6 +130,15 @@ def test_a_folder_has_the_originals_and_what_is_known_of_them(misbehaving: Any) 
     assert not [path for path in Path().rglob("*") if ".gradient-" in path.name]
 
 
+def test_what_was_saved_is_called_as_it_was_given(configured: Simulator, tmp_path: Path) -> None:
+    """A notebook that is shared does not tell where its author's home is; what code goes on with is absolute."""
+    study = numbered(2).result()
+    saved = study.save("out")
+    assert repr(saved) == f"2 images in out; {Path('out/index.html')} shows them."
+    assert (saved.folder, Path(os.fspath(saved))) == (Path("out").absolute(), saved.folder)
+    assert repr(study.save(tmp_path / "other")).startswith(f"2 images in {tmp_path / 'other'}; ")
+
+
 def test_the_page_shows_all_and_runs_nothing(misbehaving: Any) -> None:
     """Each image with what it is in words; why one is missing; text of others is text."""
     misbehaving([{"status": 400, "body": {"error": {"code": "moderation_blocked", "message": "<b>No</b> & never."}}}])
