@@ -140,7 +140,8 @@ def _parsed(name: str, values: Iterable[str]) -> list[Any]:
 def filled(text: str, axes: Collection[str], names: Mapping[str, Any], *, raw: bool) -> tuple[str, dict[str, str]]:
     """Return the prompt of a sweep, in which `{{ }}` stands for axes and for words that are given with it.
 
-    What stands in `{{ }}` and is no axis becomes such a word, with its value: it is data, and not looked at again.
+    What stands in `{{ }}` and is no axis is replaced by its value. A value with braces becomes such a word: it is data,
+    and not looked at again.
     """
     template, words, position = "", dict[str, str](), 0
     for begin, end, source in expressions(text):
@@ -149,7 +150,11 @@ def filled(text: str, axes: Collection[str], names: Mapping[str, Any], *, raw: b
         if source in axes and not raw:
             template += f"{{{{{source}}}}}"
             continue
+        value = text[begin:end] if raw else interpolate(text[begin:end], names)
+        if "{" not in value and "}" not in value:
+            template += value
+            continue
         word = f"inserted_{begin}"
-        words[word] = text[begin:end] if raw else interpolate(text[begin:end], names)
+        words[word] = value
         template += f"{{{{{word}}}}}"
     return template + text[position:], words

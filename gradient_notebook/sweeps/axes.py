@@ -78,6 +78,12 @@ class Axes:
         return {axis.name: axis.labels for axis in self._all if axis.name in self.names}
 
     @property
+    def templates(self) -> list[str]:
+        """Its prompts as they are read: what varies is in `{{ }}`, and what holds for all has its value."""
+        templates = map(str, self.prompts.values)
+        return [_filled(one, {name: f"{{{{{name}}}}}" for name in names_in(one)} | self.words) for one in templates]
+
+    @property
     def _all(self) -> tuple[Axis, ...]:
         return (self.prompts, *self.axes)
 

@@ -54,11 +54,7 @@ def template_words(axes: Axes) -> str:
     """Return the prompt as it was written, with the words that hold for all: `a {{place}} at dawn`."""
     if len(axes.prompts) > 1:
         return f"{len(axes.prompts):,} prompts"
-    template = str(axes.prompts.values[0])
-    for name in names_in(template):
-        if name in axes.words:
-            template = template.replace(f"{{{{{name}}}}}", str(axes.words[name]))
-    return shortened(clean(template), _TITLE_CHARACTERS)
+    return shortened(clean(axes.templates[0]), _TITLE_CHARACTERS)
 
 
 def title_of(axes: Axes) -> str:

@@ -28,7 +28,7 @@ class SweepEntry:
     id: str
     """For `Sweep.attach`."""
     prompt: str
-    """The first of its prompts, with the names of its axes."""
+    """The first of its prompts, with the names of its axes; what holds for all cells has its value there."""
     started: dt.datetime
     """When it was planned, in local time."""
     count: int
@@ -139,7 +139,7 @@ def _planned(run: Run) -> tuple[str, int]:
     """Return the first prompt of a run and how many cells it has; nothing of a plan that cannot be read."""
     try:
         axes = Axes.of_json(run.plan)
-        return str(axes.prompts.values[0]), axes.count
+        return axes.templates[0], axes.count
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         return "?", 0
 

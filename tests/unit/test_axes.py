@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from gradient_notebook import InvalidRequestError, session, sweep
+from gradient_notebook.notebook.vary_args import filled
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.sweeps.axes import Axes, axes_of
 from gradient_notebook.sweeps.table import rows_of
@@ -163,3 +164,13 @@ def test_the_session_has_the_model() -> None:
     """As for every request from Python."""
     session.model = "openai-gpt-image-2"
     assert sweep("a", start=False)[0].params.model == "openai-gpt-image-2"
+
+
+@pytest.mark.parametrize("value", ["a ship", "", "{", "{{style}}", "}} {{"])
+def test_what_a_cell_inserts_is_data_and_has_no_name_in_the_prompt_that_is_kept(value: str) -> None:
+    """Only what would be looked at again, for its braces, is kept apart; what is read and sent is the same."""
+    template, words = filled("{ {{place}}}, {{style}}", ["style"], {"place": value}, raw=False)
+    assert bool(words) is bool({"{", "}"} & set(value))
+    axes = axes_of(template, {"style": ["ink"], **words})
+    assert axes.templates == [f"{{ {value}}}, {{{{style}}}}"]
+    assert [case.prompt for case in axes.cases()] == [f"{{ {value}}}, ink"]

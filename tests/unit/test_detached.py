@@ -20,6 +20,7 @@ import runners as kills
 
 import gradient_notebook as gn
 from gradient_notebook import InvalidRequestError, InvalidSettingsError, Sweep, cli, configure, sweep, sweeps
+from gradient_notebook.notebook.sweep_words import title
 from gradient_notebook.notebook.widgets.grid import SweepGrid
 from gradient_notebook.simulator import Simulator
 from gradient_notebook.storage import runners
@@ -331,6 +332,14 @@ def test_runs_are_listed_and_steered_from_a_shell(
     assert "4 images to make" in capsys.readouterr().out
     assert cli.main(["runs", "pause", study.id]) == 1
     assert cli.main(["runs", "pause"]) == 2
+
+
+def test_a_run_is_listed_with_the_words_that_hold_for_all(configured: Simulator) -> None:
+    """As its grid's title has them; what stands in `{{ }}` varies, whatever a value holds."""
+    words = {"thing": "tower", "from": "{{style}}"}
+    study = sweep("A {{thing}} in {{style}}, {{from}}", style=["ink", "oil"], quality="low", **words).result()
+    assert [entry.prompt for entry in sweeps()] == ["A tower in {{style}}, {{style}}"]
+    assert title(study).startswith(sweeps()[0].prompt)
 
 
 def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
