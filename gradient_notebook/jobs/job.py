@@ -240,6 +240,8 @@ class Job:
     @property
     def _working_s(self) -> float:
         """Seconds since the first of it was sent, until the end: without the time in which it was queued."""
+        if (recorded := self._recorder.elapsed_s) is not None:
+            return recorded  # in whatever way it is looked at later, it took as long
         return self.elapsed_s - max(0.0, self._recorder.began_s - self._started_s)
 
     def _observe(self, observer: Observer) -> None:

@@ -113,6 +113,12 @@ class Recorder:
         return budget.cost_of(self.record)
 
     @property
+    def elapsed_s(self) -> float | None:
+        """Seconds that its record says from now on; None before its end, and where nothing was made."""
+        record = self._record
+        return None if record.ended_at is None else record.ended_at - record.started_at
+
+    @property
     def is_priced(self) -> bool:
         """Whether its model had a price when it began."""
         return self._price is not None

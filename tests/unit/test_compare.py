@@ -76,6 +76,18 @@ def test_cells_jobs_entries_and_variables_are_known_by_their_requests(configured
         assert not {"n", "pixels", "stream"} & found.keys()
 
 
+def test_an_image_took_as_long_wherever_it_is_looked_at(configured: Simulator) -> None:
+    """By its record: of two numbers nobody would know which is right."""
+    study = gn.sweep("a {{animal}}", animal=["fox", "owl"], quality="low", size="1024x1024").result()
+    again = gn.Sweep.attach(study.id)
+    job = gn.submit("a hill", quality="low")
+    job.result()
+    for cell in study:
+        assert cell.record_id
+        assert cell.elapsed_s == again[cell.index].elapsed_s == gn.history(cell.record_id)[0].elapsed_s
+    assert {job._working_s} == {entry.elapsed_s for entry in gn.history("a hill")}
+
+
 def test_a_recipe_in_an_image_is_read(configured: Simulator, tmp_path: Any) -> None:
     """An image from elsewhere may say itself what was asked for."""
     study = gn.sweep("a {{animal}}", animal=["fox", "owl"], quality="low").result()

@@ -239,7 +239,7 @@ class Panel(ipywidgets.Box):  # type: ignore[misc] # ipywidgets has no types
         result.live.take_pictures(job)
         boxes = [formatting.Box.of(error) for error in (failure, result.live.failure) if error]
         boxes += formatting.problems(job)
-        unfinished = [formatting.summary(job.params), formatting.seconds(job.elapsed_s)]
+        unfinished = [formatting.summary(job.params), formatting.seconds(job._working_s)]
         caption = formatting.caption(result.name, job) if job.images else unfinished
         caption += formatting.extra_settings(job.params, session.defaults())
         self._results.end(result, result.live.state(job, caption=caption, boxes=[box.plain() for box in boxes]))
