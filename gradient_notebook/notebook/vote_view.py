@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..api.errors import InvalidRequestError
 from ..api.text import SHORT, clean
-from ..sweeps.voting import count_pairs
+from ..sweeps.voting import count_pairs, deleted_words
 from . import html
 from .ranking_words import ranking_lines, result
 
@@ -26,8 +26,9 @@ def vote(cells: Cells, pairs: int) -> None:
     ranking = cells.ranking
     left = count_pairs(cells, pairs)
     if not left and not any(standing.won for its in ranking.values() for standing in its):
-        what = "There are no two images to choose from"
-        raise InvalidRequestError(what, "A vote needs two cells with images that the archive keeps.", sent=None)
+        advice = "A vote needs two cells with images that the archive keeps."
+        what = deleted_words(cells) or "There are no two images to choose from"
+        raise InvalidRequestError(what, advice, sent=None)
     shell = get_ipython()
     if not shows_pictures() or (shell and not hasattr(shell, "kernel")):
         print("\n".join([*ranking_lines(ranking), _ELSEWHERE]))  # noqa: T201 - a terminal has no place for pictures

@@ -118,6 +118,18 @@ def with_file(ledger: Ledger, file: str) -> Record | None:
     return dataclasses.replace(kept[0][0], images=tuple(image for _, image in kept)) if kept else None
 
 
+def recorded(ledger: Ledger, ids: Collection[str]) -> set[str]:
+    """Return those of these ids that have a record: others were deleted."""
+    wanted = json.dumps(list(ids))
+
+    def read(connection: Connection) -> list[Row]:
+        if not version_of(connection):
+            return []
+        return select(connection, "SELECT id FROM generations WHERE id IN (SELECT value FROM json_each(?))", (wanted,))
+
+    return {row["id"] for row in ledger.read(read)} if ids and ledger.path.exists() else set()
+
+
 _WITH_FILE = (
     "FROM generations WHERE id = (SELECT id FROM generations WHERE id IN "
     "(SELECT generation FROM images WHERE file = ?) ORDER BY started_at DESC LIMIT 1)"

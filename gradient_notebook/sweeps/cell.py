@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.errors import InvalidRequestError
+from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..api.events import Usage
 from ..api.params import ImageGenerateParams
 from ..api.text import shortened
@@ -19,8 +19,11 @@ from ..storage.budget import cost_of
 from ..storage.outcome import ENDED, Outcome
 from ..storage.ratings import UNRATED, ImageKey, Rating, Score, ratings
 from ..storage.record import ImageRecord, Record
+from ..storage.runs import recorded
 
 if TYPE_CHECKING:
+    import builtins
+
     from PIL.Image import Image
 
 
@@ -146,7 +149,7 @@ class Cell:
             return [open_image(data) for data in self._data]
         if self.outcome != "done":
             return []
-        opened: list[Image] = [open_image(read_original(path), of=path) for path in self.paths]
+        opened: list[Image] = [open_image(self._original(path), of=path) for path in self.paths]
         for image, path in zip(opened, self.paths, strict=True):
             image.filename = str(path)  # type: ignore[attr-defined]
         return opened
@@ -156,7 +159,15 @@ class Cell:
         """The original as the service sent it; None where none came."""
         if self._data:
             return self._data[0]
-        return read_original(self.paths[0]) if self.paths and self.outcome == "done" else None
+        return self._original(self.paths[0]) if self.paths and self.outcome == "done" else None
+
+    def _original(self, path: Path) -> builtins.bytes:
+        try:
+            return read_original(path)
+        except GradientNotebookError:
+            if not with_record([self]):
+                raise GradientNotebookError("The image was deleted from the history.") from None
+            raise
 
     @property
     def byte_count(self) -> int:
@@ -256,3 +267,11 @@ class Cell:
         self._may_be_billed = image.outcome != "done" and image.may_be_billed
         if image.error:
             self.error, self.sent = image.error["what"], image.error.get("sent")
+
+
+def with_record(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the cells whose images the archive has a record of; that of others was deleted. Raises OSError."""
+    known = [cell for cell in cells if cell._archive and cell._key()]
+    archive = next((cell._archive for cell in known), None)
+    there = recorded(archive.ledger, [cell._record for cell in known if cell._record]) if archive else set()
+    return [cell for cell in known if cell._record in there]

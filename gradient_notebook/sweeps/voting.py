@@ -11,11 +11,12 @@ from typing import Any
 
 from ..api.errors import GradientNotebookError, InvalidRequestError
 from ..storage.ratings import Vote, put_vote, votes
-from .cell import Cell
+from .cell import Cell, with_record
 
 _ROUNDS = 200
 """Of the fit, which has converged long before with any number of votes that a person gives."""
 _ENOUGH = 1e-9
+DELETED = "These images were deleted from the history"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def count_pairs(cells: Sequence[Cell], at_most: int) -> int:
 
 
 def _open_pairs(cells: Sequence[Cell], passed: Collection[frozenset[int]]) -> Iterator[Pair]:
-    there = [cell for cell in cells if cell.outcome == "done" and cell._key() is not None]
+    there = with_record(cells)
     cast = _cast(cells)
     shown = Counter(cell.index for vote in cast for cell in vote)
     done = {frozenset(cell.index for cell in vote) for vote in cast}.union(passed)
@@ -63,6 +64,12 @@ def _open_pairs(cells: Sequence[Cell], passed: Collection[frozenset[int]]) -> It
         for second in there[at + 1 :]:
             if first.axes != second.axes and frozenset((first.index, second.index)) not in done:
                 yield first, second
+
+
+def deleted_words(cells: Sequence[Cell]) -> str:
+    """Return why there is no pair any more, where images were deleted of which there was one."""
+    had = [cell for cell in cells if cell._key()]
+    return DELETED if len(had) > 1 and len(with_record(had)) < 2 else ""  # noqa: PLR2004 - a pair
 
 
 def prefer(cells: Sequence[Cell], winner: Cell, loser: Cell, run: str | None) -> None:

@@ -8,9 +8,10 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import gradient_notebook as gn
-from gradient_notebook.notebook.ranking_words import result
+from gradient_notebook.notebook.ranking_words import result, standings
 from gradient_notebook.notebook.widgets.vote import Ballot
 from gradient_notebook.simulator import Simulator
+from gradient_notebook.storage.archive import Archive
 
 
 @pytest.fixture
@@ -126,6 +127,38 @@ def test_what_cannot_be_voted_on_is_told(configured: Simulator) -> None:
         study.vote()
     with pytest.raises(gn.InvalidRequestError, match="pairs=0: expected 1 or more"):
         study.vote(0)
+
+
+def test_of_deleted_images_nothing_is_asked_and_nothing_ranked(study: gn.Sweep) -> None:
+    """While pairs are asked for and before; it is said without a path, and those that are left are asked for."""
+    asked = ballot(study)
+    assert asked._pair
+    rest = [cell for cell in study if not any(cell is one for one in asked._pair)]
+    for cell in asked._pair:
+        gn.history(cell.record_id or "").delete()
+    votes(asked, "skip")
+    assert {cell.index for cell in asked._pair} == {cell.index for cell in rest}
+    rest[0].image  # noqa: B018 - it opens
+    gn.history().delete()
+    votes(asked, "skip")
+    state = asked.view.state
+    assert (state["over"], state["more"], state["ranking"]) == (True, False, [])
+    assert state["error"] == "These images were deleted from the history."
+    with pytest.raises(gn.InvalidRequestError, match="These images were deleted from the history") as told:
+        study.vote()
+    assert str(Archive().originals) not in f"{told.value}"
+    with pytest.raises(gn.GradientNotebookError, match=r"^The image was deleted from the history\.$"):
+        rest[0].image  # noqa: B018
+
+
+def test_where_nobody_has_voted_there_is_no_ranking(study: gn.Sweep) -> None:
+    """Each label at 50 % would say that they are as good as each other."""
+    asked = ballot(study)
+    say(asked, "end")
+    assert asked.view.state["ranking"] == []
+    assert result(study.ranking, 0)["text/plain"].splitlines() == ["Ranking", "No votes yet."]
+    study.prefer(study.sel(animal="owl", quality="low")[0], study.sel(animal="fox", quality="low")[0])
+    assert [each["axis"] for each in standings(study.ranking)] == ["animal"]
 
 
 def test_a_terminal_has_the_ranking(study: gn.Sweep, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from ...api.text import clean
 from ...imaging import preview
 from ...session import session
 from ...sweeps.cells import Cells
-from ...sweeps.voting import Pair, count_pairs, next_pair
+from ...sweeps.voting import Pair, count_pairs, deleted_words, next_pair
 from ..ranking_words import standings
 from .esm import joined
 from .live import Pictured, styles
@@ -59,6 +59,8 @@ class Ballot:
             self.view.forget([f"{self._number}.{place}"])
         self._number += 1
         self._pair = next_pair(self._cells, self._passed) if self._done < self._count else None
+        why = "" if self._pair else deleted_words(self._cells)
+        self._error = f"{why}." if why else ""
         try:
             images = [cell.image for cell in self._pair or ()]
         except (OSError, GradientNotebookError) as error:
