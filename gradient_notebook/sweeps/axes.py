@@ -81,7 +81,7 @@ class Axes:
     def templates(self) -> list[str]:
         """Its prompts as they are read: what varies is in `{{ }}`, and what holds for all has its value."""
         templates = map(str, self.prompts.values)
-        return [_filled(one, {name: f"{{{{{name}}}}}" for name in names_in(one)} | self.words) for one in templates]
+        return [_filled(one, {name: f"{{{{{name}}}}}" for name in names_in(one)} | {**self.words}) for one in templates]
 
     @property
     def _all(self) -> tuple[Axis, ...]:

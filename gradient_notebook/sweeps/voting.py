@@ -69,7 +69,7 @@ def _open_pairs(cells: Sequence[Cell], passed: Collection[frozenset[int]]) -> It
 def deleted_words(cells: Sequence[Cell]) -> str:
     """Return why there is no pair any more, where images were deleted of which there was one."""
     had = [cell for cell in cells if cell._key()]
-    return DELETED if len(had) > 1 and len(with_record(had)) < 2 else ""  # noqa: PLR2004 - a pair
+    return DELETED if len(had) > 1 and len(with_record(had)) < 2 else ""
 
 
 def prefer(cells: Sequence[Cell], winner: Cell, loser: Cell, run: str | None) -> None:
