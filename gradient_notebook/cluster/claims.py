@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..storage.files import make_private_folder, write_atomic
+from ..storage.leases import folder_of, leases_in
 from ..storage.record import DamagedRowError, Record, image_of, record_of, row_of
 
 Claimed = Literal["mine", "taken", "over"]
@@ -88,8 +89,8 @@ class Claims:
     """The claims of a run, as broker and workers see them."""
 
     def __init__(self, archive_folder: Path, run: str) -> None:
-        self.folder = archive_folder / "cluster" / run
-        self._claims, self._done, self._leases = (self.folder / name for name in ("claims", "done", "leases"))
+        self.folder = folder_of(archive_folder, run)
+        self._claims, self._done, self._leases = self.folder / "claims", self.folder / "done", leases_in(self.folder)
 
     def begin(self) -> str:
         """Let no earlier lease hold any more; return a word for those that will."""

@@ -19,6 +19,7 @@ from ..money.cost import Cost
 from ..session import DEFAULT_NAME, session
 from ..storage.archive import Archive, read_original
 from ..storage.budget import cost_of
+from ..storage.deleting import delete
 from ..storage.outcome import Outcome
 from ..storage.ratings import UNRATED, ImageKey, Rating, ratings
 from ..storage.record import ImageRecord, Record, outcome_now
@@ -216,7 +217,7 @@ class HistoryEntry:
 
         What runs is left alone, which is logged.
         """
-        self._archive.delete([self.id], [self.id] if self.record.ended_at is None else [])
+        delete(self._archive, [self.id], [self.id] if self.record.ended_at is None else [])
 
     @property
     def _kept(self) -> list[ImageRecord]:

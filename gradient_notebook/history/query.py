@@ -20,6 +20,7 @@ from ..session import session
 from ..storage import clock, reading
 from ..storage.archive import NOWHERE, Archive, get_default
 from ..storage.budget import cost_in_all
+from ..storage.deleting import delete
 from ..storage.outcome import ENDED, Outcome
 from ..storage.record import Record
 from ..storage.search import Query
@@ -222,7 +223,7 @@ class History(Sequence[HistoryEntry]):
         Returns:
             How many were deleted.
         """
-        return len(self._ids) - len(self._archive.delete(self._ids, self._unended))
+        return len(self._ids) - len(delete(self._archive, self._ids, self._unended))
 
     def prune(self, *, older_than: dt.timedelta | None = None, max_bytes: int | None = None) -> History:
         """Delete what is older, and then the oldest until the rest is small enough. Return the rest.
@@ -246,7 +247,7 @@ class History(Sequence[HistoryEntry]):
             kept.sort(key=ages_s.__getitem__)
             kept = kept[: fitting(self._sizes(kept), max_bytes)]
         left = set(kept)
-        left.update(self._archive.delete([one for one in ages_s if one not in left], self._unended))
+        left.update(delete(self._archive, [one for one in ages_s if one not in left], self._unended))
         return History([one for one in self._ids if one in left], self._archive, unended=self._unended)
 
     def _sizes(self, ids: Sequence[str]) -> Iterator[Mapping[str, int]]:

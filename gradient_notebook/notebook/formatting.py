@@ -18,7 +18,7 @@ from ..jobs.image_slot import ImageSlot
 from ..jobs.job import Job
 from ..money.currency import in_words
 from ..money.prices import Price
-from ..storage.outcome import Outcome, outcome_of
+from ..storage.outcome import CellOutcome, outcome_of
 
 DOT = " · "
 _LONGEST_BOX = 10_000
@@ -172,7 +172,7 @@ class Box:
 
     what: str
     advice: str = ""
-    kind: Outcome = "failed"
+    kind: CellOutcome = "failed"
 
     @classmethod
     def of(cls, error: BaseException, *, before: str = "") -> Box:

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from ..api.events import LONGEST_PROMPT
 from ..api.params import ImageGenerateParams
 from ..api.text import clean
-from ..storage.outcome import Outcome
+from ..storage.outcome import CellOutcome
 from .formatting import DOT, Box
 
-_COLORS: Mapping[Outcome, str] = {
+_COLORS: Mapping[CellOutcome, str] = {
     "refused": "--jp-warn-color1,#b58100",
     "cancelled": "--jp-border-color1,#8a8a8a",
+    "deleted": "--jp-border-color1,#8a8a8a",
     "failed": "--jp-error-color1,#d32f2f",
     "unknown": "--jp-error-color1,#d32f2f",
 }
@@ -73,7 +74,7 @@ def behind(shown: dict[str, str]) -> dict[str, str]:
     return {**shown, "text/html": f'<div class="gradient-record">{shown["text/html"]}{_ALONE}</div>'}
 
 
-def color_of(outcome: Outcome) -> str:
+def color_of(outcome: CellOutcome) -> str:
     """Return the color that an outcome is marked with, as the inside of `var()`."""
     return _COLORS.get(outcome, _COLORS["cancelled"])
 

@@ -20,6 +20,7 @@ _COUNTED = {
     "failed": "{} failed",
     "unknown": "{} without an answer",
     "cancelled": "{} cancelled",
+    "deleted": "{} deleted",
     "running": "{} running",
 }
 

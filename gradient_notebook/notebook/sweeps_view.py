@@ -7,7 +7,7 @@ from html import escape
 from ..sweeps.listing import HEAD, SweepList
 from . import html
 
-_NUMBERS = ("cells", "done", "left", "failed", "unknown")
+_NUMBERS = ("cells", "done", "left", "failed", "unknown", "deleted")
 
 
 def show_sweeps(found: SweepList) -> dict[str, str]:

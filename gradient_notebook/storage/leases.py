@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import reading
@@ -10,6 +11,16 @@ from .record import Record
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
+
+
+def folder_of(archive_folder: Path, run: str) -> Path:
+    """Return where the leases of a run lie, with what was claimed and what came of it."""
+    return archive_folder / "cluster" / run
+
+
+def leases_in(folder: Path) -> Path:
+    """Return where a run has a file for each lease that holds."""
+    return folder / "leases"
 
 
 def record_named(ledger: Ledger, record_id: str) -> Record | None:

@@ -256,6 +256,10 @@ class Ledger:
             of_these = "WHERE generation IN (SELECT value FROM json_each(?))"
             named = connection.execute(f"SELECT DISTINCT file FROM images {of_these} AND file IS NOT NULL", chosen)  # noqa: S608
             files = [str(file) for (file,) in named]
+            noted = (
+                "SELECT run, cell FROM generations WHERE id IN (SELECT value FROM json_each(?)) AND cell IS NOT NULL"
+            )
+            connection.execute(f"INSERT OR IGNORE INTO deleted {noted}", chosen)
             connection.execute(f"DELETE FROM images {of_these}", chosen)  # noqa: S608
             connection.execute(f"DELETE FROM ratings {of_these}", chosen)  # noqa: S608
             connection.execute("DELETE FROM generations WHERE id IN (SELECT value FROM json_each(?))", chosen)
@@ -293,6 +297,7 @@ class Ledger:
             with self._open("mode=rw") as connection:
                 # Outside of the transaction, in which it could not be changed.
                 connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                connection.execute("PRAGMA secure_delete = ON")  # what is deleted can be read by nobody, on every build
                 connection.execute("PRAGMA synchronous = FULL")  # what is paid for outlives a power cut, too
                 # IMMEDIATE waits for its turn here. A transaction that reads the version first and writes then is
                 # refused without any wait where somebody else has written in between: two kernels that begin a ledger.
@@ -473,7 +478,7 @@ class Ledger:
 _CORRUPT, _NOT_A_DATABASE = 11, 26
 """SQLite's primary codes for a file that is no database, or a broken one."""
 _OTHER_TABLES = re.compile(
-    r"no such (?:table: (?:main\.)?(?:generations|images|texts|spending|ratings|votes|runs|runners)\b|column)|has no column|already exists"
+    r"no such (?:table: (?:main\.)?(?:generations|images|texts|spending|ratings|votes|runs|runners|deleted)\b|column)|has no column|already exists"
 )
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _PATIENCE_S = 0.2
 """How long a process that only looks is waited for, in seconds; each of them takes microseconds."""
 
+_ATTEMPTS = 3
+
 
 class Lock:
     """A lock that is held, until `release` or the end of the process, whatever ends it."""
@@ -25,6 +27,16 @@ class Lock:
     @classmethod
     def take(cls, path: Path, *, patience_s: float = _PATIENCE_S) -> Self | None:
         """Return the lock of this name, or None where somebody has it. Raises OSError where there can be none."""
+        for _ in range(_ATTEMPTS):
+            before = _file_at(path)
+            lock = cls._take(path, patience_s)
+            if lock is None or (now := _file_at(path)) == before or (before is None and now):
+                return lock
+            lock.release()  # whoever had it before has removed its file: a lock on that keeps nobody out
+        return None
+
+    @classmethod
+    def _take(cls, path: Path, patience_s: float) -> Self | None:
         import sqlite3
 
         connection = None
@@ -37,7 +49,8 @@ class Lock:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            path.chmod(0o600)
+            with contextlib.suppress(FileNotFoundError):
+                path.chmod(0o600)
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             if connection:
@@ -51,6 +64,15 @@ class Lock:
         """Let others have it."""
         if self._process == os.getpid():  # a child that was forked has it from its parent
             self._connection.close()
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Return which file has this name; None where none has."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return None
+    return there.st_dev, there.st_ino
 
 
 def is_held(path: Path) -> bool:

@@ -19,6 +19,8 @@ from ..api.errors import APIConnectionError, ContentPolicyError, JobCancelledErr
 Outcome = Literal["queued", "running", "done", "refused", "failed", "cancelled", "unknown"]
 ENDED: tuple[Outcome, ...] = ("done", "refused", "failed", "cancelled", "unknown")
 """How a request can end, and so what a record says: `unknown` also where no end is recorded."""
+CellOutcome = Outcome | Literal["deleted"]
+"""How a cell of a sweep stands: as its request, until somebody deletes the record of that."""
 
 TRANSITIONS: Mapping[Outcome, frozenset[Outcome]] = {
     "queued": frozenset({"running", *ENDED}),

@@ -83,6 +83,7 @@ JUDGED = {
     "ratings": ("generation", "position", "stars", "tags", "note"),
     "votes": ("run", "winner", "loser", "voted_at"),
     "runs": ("id", "digest", "started_at", "fresh", "service", "plan"),
+    "deleted": ("run", "cell"),
     "runners": ("run", "process", "is_detached", "began_at", "state", "wanted", "asked", "heard", "reused"),
 }
 """Tables of what nobody can make again, by name; what reads them passes over what makes no sense."""

@@ -5,7 +5,9 @@ A run has one runner at a time: the process that holds its lock. Others write wh
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -80,10 +82,11 @@ def _lock_of(archive: Archive, run: str) -> Path:
     return folder_of(archive) / f"{run}.lock"
 
 
-def begin(ledger: Ledger, run: str, *, is_detached: bool, done: int) -> None:
-    """Write down that this process makes a run, of which so many cells are done already."""
+def begin(ledger: Ledger, run: str, *, is_detached: bool, done: int, again: Collection[int] = ()) -> None:
+    """Write down that this process makes a run, of which so many cells are done already, and `again` are to be made."""
 
     def begin(connection: Connection) -> None:
+        _forget_deleted(connection, run, again)
         own = "SELECT count(DISTINCT cell) FROM generations WHERE run = ? AND outcome = 'done'"
         (made,) = connection.execute(own, (run,)).fetchone()
         values = (run, this_process(), is_detached, clock.now(), "running", None, 0, 0, max(0, done - made))
@@ -172,21 +175,48 @@ def _kept(row: Row, images: list[Row]) -> list[Kept]:
 
 
 def outcomes(ledger: Ledger) -> dict[str, Counter[str]]:
-    """Return how the newest request of each cell has ended, counted by run; `unknown` while it runs."""
+    """Return how the newest request of each cell has ended, counted by run; `unknown` while it runs, `deleted` without any."""
 
     def read(connection: Connection) -> list[Row]:
         if not version_of(connection):
             return []
+        gone = f"SELECT run, 'deleted' AS outcome, count(*) AS number {_DELETED} GROUP BY run"
         newest = (
             "SELECT g.run AS run, i.outcome AS outcome, max(g.started_at) FROM generations g "
             "JOIN images i ON i.generation = g.id AND i.position = 0 WHERE g.run IS NOT NULL GROUP BY g.run, g.cell"
         )
-        return select(connection, f"SELECT run, outcome, count(*) AS number FROM ({newest}) GROUP BY run, outcome")  # noqa: S608 - our own words
+        ended = f"SELECT run, outcome, count(*) AS number FROM ({newest}) GROUP BY run, outcome"  # noqa: S608 - our own words
+        return select(connection, f"{ended} UNION ALL {gone}")
 
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for row in ledger.read(read) if ledger.path.exists() else []:
         found[row["run"]][row["outcome"]] += row["number"]
     return found
+
+
+def deleted(ledger: Ledger, run: str) -> set[int]:
+    """Return the cells of a run whose records were deleted, and which nobody has asked for since."""
+
+    def read(connection: Connection) -> list[Row]:
+        return select(connection, f"SELECT cell {_DELETED} AND run = ?", (run,)) if version_of(connection) else []
+
+    return {row["cell"] for row in ledger.read(read)} if ledger.path.exists() else set()
+
+
+_DELETED = (
+    "FROM deleted WHERE (run, cell) NOT IN "
+    "(SELECT run, cell FROM generations WHERE run IN (SELECT run FROM deleted) AND cell IS NOT NULL)"
+)
+
+
+def ask_again(ledger: Ledger, run: str, cells: Collection[int]) -> None:
+    """Write down that cells are to be made, also where their records were deleted."""
+    ledger.write(lambda connection: _forget_deleted(connection, run, cells))
+
+
+def _forget_deleted(connection: Connection, run: str, cells: Collection[int]) -> None:
+    of_these = "WHERE run = ? AND cell IN (SELECT value FROM json_each(?))"
+    connection.execute(f"DELETE FROM deleted {of_these}", (run, json.dumps(list(cells))))  # noqa: S608 - our own words
 
 
 def stamp(ledger: Ledger) -> tuple[Any, ...]:

@@ -77,6 +77,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE runners (run, process, is_detached, began_at, state, wanted, asked, heard, reused, "  # noqa: ISC004
         "PRIMARY KEY (run)) WITHOUT ROWID",
     ),
+    ("CREATE TABLE deleted (run, cell, PRIMARY KEY (run, cell)) WITHOUT ROWID",),
 )
 """The statements that bring a ledger from each version to the next. What was released is never changed, only added to."""
 

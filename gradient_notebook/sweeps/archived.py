@@ -84,6 +84,13 @@ class Archived(Cells):
                     if is_running(record.owner, record.started_at):
                         cell.error = "Another process is making it."
 
+    def _pass_over_deleted(self) -> None:
+        """Make nothing of what was deleted since it was made: whoever wants it again asks for the sweep again. Raises OSError."""
+        gone = runners.deleted(self._archive.ledger, self.id) if self._archive else ()
+        for cell in self:
+            if cell.index in gone and not cell.has_ended:
+                cell.outcome = "deleted"
+
     def _is_whole(self, image: ImageRecord) -> bool:
         if self._archive is None or not image.file or image.is_partial or image.outcome != "done":
             return False

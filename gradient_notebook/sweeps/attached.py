@@ -70,6 +70,7 @@ def _launched(sweep: Sweep, archive: Archive, *, unknown: bool = False) -> Attac
     if unknown or any(not cell.has_ended or cell.outcome in ("failed", "cancelled") for cell in sweep):
         try:
             put_run(archive.ledger, sweep._run)
+            runners.ask_again(archive.ledger, sweep.id, [cell.index for cell in sweep if cell.outcome == "queued"])
         except OSError as error:
             raise InvalidRequestError(f"detach: the run could not be recorded ({error})", sent=False) from error
         launching.launch(archive, sweep.id, sweep._settings, unknown=unknown)
@@ -348,6 +349,8 @@ class AttachedSweep(Sweep):
         self._ended_s = self._started_s
         if self._runner:
             self._ended_s += max(0.0, self._newest_s - self._runner.began_at)
+        with contextlib.suppress(OSError):  # as `_look` says
+            self._pass_over_deleted()
         if state in ("done", "cancelled"):
             for cell in self:
                 if not cell.has_ended:

@@ -16,7 +16,7 @@ from ..jobs.job import Job
 from ..money.cost import Cost
 from ..storage.archive import Archive, read_original
 from ..storage.budget import cost_of
-from ..storage.outcome import ENDED, Outcome
+from ..storage.outcome import ENDED, CellOutcome
 from ..storage.ratings import UNRATED, ImageKey, Rating, Score, ratings
 from ..storage.record import ImageRecord, Record
 from ..storage.runs import recorded
@@ -70,8 +70,8 @@ class Cell:
     """The prompt as it is sent."""
     identity: str
     """What it asks for, in whatever run."""
-    outcome: Outcome
-    """`queued`, `running`, `done`, `refused`, `failed`, `cancelled`, or `unknown`: it may have been billed."""
+    outcome: CellOutcome
+    """`queued`, `running`, `done`, `refused`, `failed`, `cancelled`, `unknown`: it may have been billed; or `deleted`."""
     error: str | None
     """Why there is no image."""
     sent: bool | None
@@ -121,7 +121,7 @@ class Cell:
     @property
     def has_ended(self) -> bool:
         """Whether nothing more comes."""
-        return self.outcome in ENDED
+        return self.outcome in ENDED or self.outcome == "deleted"
 
     @property
     def record_id(self) -> str | None:

@@ -158,7 +158,9 @@ class Engine(Observed, Archived):
         if not self._queue and runners.runners(archive.ledger, self.id):
             return  # others were quicker, and it stays theirs
         done = sum(cell.outcome == "done" for cell in self)
-        runners.begin(archive.ledger, self.id, is_detached=is_of_its_own(), done=done)
+        runners.begin(
+            archive.ledger, self.id, is_detached=is_of_its_own(), done=done, again=[cell.index for cell in self._queue]
+        )
 
     async def _end(self, teller: Any, obedience: Obedience | None) -> None:
         import asyncio

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..api.settings import Settings
 from ..storage.archive import Archive
+from ..storage.leases import folder_of
 from .cell import Cell
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def order_of(run: str, cell: Cell) -> Order:
 
 def is_leased(archive: Archive, run: str) -> bool:
     """Whether leases of a run are not accounted for."""
-    return (archive.folder / "cluster" / run).is_dir()
+    return folder_of(archive.folder, run).is_dir()
 
 
 def reconcile(archive: Archive, settings: Settings, run: str, cells: Sequence[Cell], *, owns: bool) -> list[Cell]:

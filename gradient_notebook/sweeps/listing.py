@@ -17,7 +17,7 @@ from ..storage.runners import Runner
 from ..storage.runs import Run, runs
 from .axes import Axes
 
-HEAD = ("run", "prompt", "started", "cells", "done", "left", "failed", "unknown", "state")
+HEAD = ("run", "prompt", "started", "cells", "done", "left", "failed", "unknown", "deleted", "state")
 _PROMPT_CHARACTERS = 40
 
 
@@ -39,6 +39,8 @@ class SweepEntry:
     """Cells that failed or were refused."""
     unknown: int
     """Cells that were sent and have no answer: they may have been billed."""
+    deleted: int
+    """Cells whose images were deleted from the history, and which nobody has asked for since."""
     state: str
     """`running` or `paused` while a living process makes it; else `done`, `cancelled`, `stopped` or `interrupted`."""
     process: str | None
@@ -47,7 +49,7 @@ class SweepEntry:
     @property
     def row(self) -> tuple[str, ...]:
         """It as texts, as the table has them."""
-        numbers = (self.count, self.done, self.left, self.failed, self.unknown)
+        numbers = (self.count, self.done, self.left, self.failed, self.unknown, self.deleted)
         state = f"{self.state}, {self.process}" if self.process else self.state
         return self.id, self.prompt, f"{self.started:%Y-%m-%d %H:%M}", *(f"{number:,}" for number in numbers), state
 
@@ -78,7 +80,7 @@ class SweepList(Sequence[SweepEntry]):
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
             "  ".join(
-                cell.rjust(width) if 3 <= at <= 7 else cell.ljust(width) for at, (cell, width) in enumerate(each)
+                cell.rjust(width) if 3 <= at <= 8 else cell.ljust(width) for at, (cell, width) in enumerate(each)
             ).rstrip()
             for each in (list(zip(row, widths, strict=True)) for row in rows)
         )
@@ -118,7 +120,8 @@ def _entry(archive: Archive, run: Run, runner: Runner | None, counted: Counter[s
     done = min(count, counted["done"] + (runner.reused if runner else 0))
     failed = counted["failed"] + counted["refused"]
     unknown = 0 if is_made else counted["unknown"]
-    left = max(0, count - done - failed - unknown)
+    deleted = min(counted["deleted"], count - done)
+    left = max(0, count - done - failed - unknown - deleted)
     if runner and runner.state == "done" and not is_made:  # what was not sent has no record
         failed, left = failed + left, 0
     return SweepEntry(
@@ -130,6 +133,7 @@ def _entry(archive: Archive, run: Run, runner: Runner | None, counted: Counter[s
         left=left,
         failed=failed,
         unknown=unknown,
+        deleted=deleted,
         state=_state(runner, left, is_made=is_made),
         process=runner.place if runner and is_made else None,
     )

@@ -88,6 +88,7 @@ def _begun(order: Order, key: Key) -> Sweep:
     own(archive, run.id).release()  # where no lock can be had, two would make it: rather nobody does
     be_of_its_own()
     study = sweep_of(Sweep, Axes.of_json(run.plan), settings, archive, run=run)
+    study._pass_over_deleted()
     study._observe(_log_failures)
     _logger.info("%s: process %d makes run %s: %s", _now(), os.getpid(), run.id, ", ".join(study.plan.facts))
     study = study.retry(unknown=True) if order.unknown else study.start()

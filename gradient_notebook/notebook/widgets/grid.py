@@ -29,7 +29,16 @@ from .esm import joined
 from .live import Rated, shape_of, styles
 from .rating import Rater
 
-_LETTERS = {"queued": "q", "running": "r", "done": "d", "refused": "x", "failed": "f", "cancelled": "c", "unknown": "u"}
+_LETTERS = {
+    "queued": "q",
+    "running": "r",
+    "done": "d",
+    "refused": "x",
+    "failed": "f",
+    "cancelled": "c",
+    "unknown": "u",
+    "deleted": "g",
+}
 _FIRST_IN_VIEW = range(48)
 """Sent unasked as they come, until a view has said what it shows: the kernel may be busy by then."""
 _MOST_VIEWS = 8

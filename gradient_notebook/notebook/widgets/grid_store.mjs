@@ -23,7 +23,7 @@
 
 const MOST_KEPT = 3000;
 /** @type {Record<string, string>} */
-const WORDS = { q: "queued", r: "running", d: "done", x: "refused", f: "failed", c: "cancelled", u: "unknown" };
+const WORDS = { q: "queued", r: "running", d: "done", x: "refused", f: "failed", c: "cancelled", u: "unknown", g: "deleted" };
 
 /** @param {string} outcome a letter of `outcomes` @returns {string} the word for it */
 export function wordOf(outcome) {
