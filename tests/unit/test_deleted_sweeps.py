@@ -93,7 +93,7 @@ def test_who_asks_for_the_sweep_again_wants_them_again(configured: Simulator) ->
     assert [(entry.id, entry.done, entry.deleted) for entry in sweeps()] == [(study.id, 3, 0)]
 
 
-def test_what_was_wanted_again_and_not_sent_has_failed(misbehaving: Any) -> None:  # noqa: F811
+def test_what_was_wanted_again_and_not_sent_has_failed(misbehaving: Any) -> None:
     """It has no record either, and nobody deleted that."""
     misbehaving([*[{}] * 6, *[{"status": 401}] * 6])
     gn.configure(concurrency=1)
