@@ -48,25 +48,21 @@ def _runs_of(archive: Archive, ids: Sequence[str]) -> list[str]:
 
 def _forget(archive: Archive, run: str) -> None:
     """Delete what there is of a sweep, unless it has a record, or somebody makes it."""
-    if not _RUN.fullmatch(run) or _has_records(archive, run):
+    if not _RUN.fullmatch(run) or runners.count_of(archive.ledger, run):
         return
     lock = runners.take(archive, run)
     if lock is None:
         return
     try:
         folder = leases.folder_of(archive.folder, run)
-        # Of a broker that has died: its workers may send yet, and whoever attaches to the sweep finds what came of it.
-        if any(_listed(leases.leases_in(folder))):
+        # Of a broker that has died: its workers may send yet, and `Sweep.attach` finds what came of it.
+        if any(leases.leases_in(folder).glob("*")):
             return
-        # Only now that the rows are gone for good.
         if archive.ledger.write(lambda connection: _delete_rows(connection, run)):
+            # Only now that the rows are gone for good.
             _delete_files(archive, run, folder)
     finally:
         lock.release()
-
-
-def _has_records(archive: Archive, run: str) -> bool:
-    return runners.count_of(archive.ledger, run) > 0
 
 
 def _delete_rows(connection: Connection, run: str) -> bool:
@@ -82,10 +78,6 @@ def _delete_files(archive: Archive, run: str, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         folder.parent.rmdir()
-    for path in sorted(_listed(runners.folder_of(archive), f"{run}.*"), key=lambda path: path.suffix == ".lock"):
+    for path in sorted(runners.folder_of(archive).glob(f"{run}.*"), key=lambda path: path.suffix == ".lock"):
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-def _listed(folder: Path, names: str = "*") -> list[Path]:
-    return list(folder.glob(names))
