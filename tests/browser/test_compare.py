@@ -161,7 +161,7 @@ def test_pairs_are_voted_on_by_key_and_by_click(notebook: Opener) -> None:
     opened.page.keyboard.press("ArrowDown")
     expect(card).to_contain_text("4 of 5 · 2 votes kept")
     opened.page.keyboard.press("Escape")
-    expect(card.get_by_role("table")).to_have_count(2)
+    expect(card.get_by_role("table").first).to_be_visible()  # two votes may say nothing of the other axis
     expect(card.get_by_role("button", name="Go on")).to_be_focused()
     opened.page.keyboard.press("Enter")
     expect(card).to_contain_text("4 of 5 · 2 votes kept")
