@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ..api.retry import Wait
+    from ..imaging import Preview
 
 _PER_PARTIAL_BYTES = 1024  # what each costs beside its bytes, roughly: a million of empty ones count, too
 
@@ -54,6 +55,8 @@ class ImageSlot:
     """Length of the finished file, also when it has been let go."""
     is_reused: bool = False
     """Whether it comes from the archive: nothing was sent for it."""
+    preview: tuple[int, Preview] | None = field(default=None, repr=False)
+    """Of the finished image, and for how many pixels it was made: what is live and what stays show the same one."""
     is_let_go: bool = False
     """Whether the finished image is in memory no more: nobody has asked for it, and there are many."""
     _dropped: int = field(default=0, repr=False)
@@ -100,7 +103,7 @@ class ImageSlot:
 
     def let_go(self) -> None:
         """Drop the finished image from memory; its file, if there is one, stays."""
-        self.is_let_go, self.image, self.image_bytes = True, None, None
+        self.is_let_go, self.image, self.image_bytes, self.preview = True, None, None, None
         if self.event:
             self.event = dataclasses.replace(self.event, image_bytes=b"")
 

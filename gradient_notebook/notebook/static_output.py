@@ -15,6 +15,8 @@ from ..jobs.job import Job
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from ..imaging import Preview
+
 MimeBundle = tuple[dict[str, str], dict[str, Any]]
 """Data by type, and its metadata."""
 
@@ -35,15 +37,22 @@ def image_of(job: Job | None, px: int) -> MimeBundle | None:
     image's text.
     """
     images = (job.images or job._newest_partials) if job else []
-    return picture_of(images, job.params.prompt, px) if job and images else None
+    if not job or not images:
+        return None
+    (first, *others), (made_px, small) = images, job._slots[0].preview or (0, None)
+    is_made = made_px == px and not others and first is job._slots[0].image
+    return picture_of(images, job.params.prompt, px, small if is_made else None)
 
 
-def picture_of(images: Sequence[Image], alt: str, px: int) -> MimeBundle:
-    """Return images as one image output, at most `px` pixels wide, and its metadata; `alt` is its text."""
+def picture_of(images: Sequence[Image], alt: str, px: int, small: Preview | None = None) -> MimeBundle:
+    """Return images as one image output, at most `px` pixels wide, and its metadata; `alt` is its text.
+
+    `small` is what shows them, where it was made already.
+    """
     alt = clean(alt, LONGEST_PROMPT, lines=True)
     from ..imaging import contact_sheet, preview, tiling
 
-    small = contact_sheet(images, px) if len(images) > 1 else preview(images[0], px)
+    small = small or (contact_sheet(images, px) if len(images) > 1 else preview(images[0], px))
     # One type of image: of a PIL image IPython keeps PNG and JPEG, both at full size. JupyterLab ignores `alt`;
     # nbconvert's classic template reads it.
     data = {small.mime: pybase64.b64encode_as_string(small.data), "text/plain": alt}

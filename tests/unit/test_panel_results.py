@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from gradient_notebook import imaging
 from gradient_notebook.api.errors import InvalidRequestError
+from gradient_notebook.notebook.static_output import image_of
 from gradient_notebook.notebook.widgets import live
 from gradient_notebook.notebook.widgets.panel import Panel
 from gradient_notebook.session import session
@@ -43,6 +46,22 @@ def test_an_image_that_cannot_be_shown_is_assigned_and_told(
     [state] = panel._gallery.finished
     assert (panel._gallery.running, state["status"]) == ([], "done")
     assert "no preview" in state["boxes"][0]["what"]
+
+
+def test_a_finished_image_is_encoded_once(panel: Panel, configured: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the gallery shows stands behind the panel, too; with another number of pixels it is another one."""
+    made: list[int] = []
+    encoded = imaging._encoded
+    monkeypatch.setattr(imaging, "_encoded", lambda *given: made.append(1) or encoded(*given))
+    configured.script([answer("red")])
+    job = panel.generate()
+    job.exception()
+    shown, _ = image_of(job, session.preview_px) or ({}, {})
+    assert len(made) == 1
+    assert list(map(base64.b64encode, [one.data for one in panel._gallery._pictures.values()])) == [
+        shown["image/jpeg"].encode()
+    ]
+    assert image_of(job, 2) != image_of(job, session.preview_px)
 
 
 def test_the_newest_images_are_the_newest_whatever_their_variable(panel: Panel, configured: Simulator) -> None:

@@ -236,7 +236,7 @@ class LiveJob:
 
     def _take(self, index: int, at: int, slot: ImageSlot, data: bytes) -> None:
         try:
-            small = preview(slot.image if slot.image and data is slot.image_bytes else open_image(data), self._px)
+            small = self._preview_of(slot, data)
         except InvalidResponseError:
             return  # the job itself reports it
         except Exception as error:  # noqa: BLE001 - an image that cannot be shown is there all the same
@@ -251,6 +251,13 @@ class LiveJob:
             self._picture.forget(earlier)
             earlier = []
         self._keys[index] = [*earlier, key]
+
+    def _preview_of(self, slot: ImageSlot, data: bytes) -> Preview:
+        if slot.image is None or data is not slot.image_bytes:
+            return preview(open_image(data), self._px)
+        small = preview(slot.image, self._px)
+        slot.preview = self._px, small
+        return small
 
     @property
     def _partial_images(self) -> int:
