@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import tokenize
@@ -198,10 +199,18 @@ class ImageGenMagics(Magics):
         return [_CALL.sub(_AWAITED, line) if at in starts else line for at, line in enumerate(lines, 1)]
 
     @staticmethod
-    def skip_comments(lines: list[str]) -> list[str]:
-        """Let comments stand above the magic: to Python, the prompt of such a cell would be a syntax error."""
+    def find_magic(lines: list[str]) -> list[str]:
+        """Let comments stand above the magic, and say what is wrong where code does.
+
+        To Python the prompt of such a cell is a syntax error.
+        """
         first = next((at for at, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
-        return lines[first:] if _CELL.match("".join(lines[first : first + 1])) else lines
+        if _CELL.match("".join(lines[first : first + 1])):
+            return lines[first:]
+        below = next((at for at, line in enumerate(lines) if _CELL.match(line)), 0)
+        if below and _is_code(lines[:below]):
+            raise InvalidRequestError("%%imagegen begins its cell", "Put the code above it into a cell of its own.")
+        return lines
 
     def cell_begins(self, info: Any) -> None:
         """Note that what is transformed from now on is inside of a cell; a cell may run others."""
@@ -252,6 +261,19 @@ def _statement_starts(lines: list[str]) -> set[int]:
     return {token.start[0] for token in tokens if token.type == tokenize.NAME and token.start[1] == 0}
 
 
+# What is asked while a cell is typed, whether it is complete, goes on without it.
+ImageGenMagics.find_magic.has_side_effects = True  # type: ignore[attr-defined]
+
+
+def _is_code(lines: list[str]) -> bool:
+    """Whether lines are whole statements, magics among them: within a text, what looks like a magic is none."""
+    try:
+        ast.parse("".join("pass\n" if line.startswith(("%", "!")) else line for line in lines))
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
 _CELL = re.compile(r"%%imagegen\b")
 _CALL = re.compile(r"^get_ipython\(\)\.run_(?:cell|line)_magic\('imagegen', ")
 # Found through the shell: a name of ours in the user's namespace could be overwritten, or deleted.
@@ -265,7 +287,7 @@ def load(shell: InteractiveShell) -> None:
     magics = ImageGenMagics(shell, _settings(shell))
     shell.register_magics(magics)
     shell.configurables.append(magics.settings)
-    shell.input_transformers_cleanup.append(magics.skip_comments)
+    shell.input_transformers_cleanup.append(magics.find_magic)
     shell.input_transformers_post.append(magics.await_in_cell)
     shell.events.register("pre_run_cell", magics.cell_begins)
     shell.events.register("post_run_cell", magics.cell_ends)
@@ -310,7 +332,7 @@ def unload(shell: InteractiveShell) -> None:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.configurables.remove(magics.settings)
     shell.configurables.remove(magics)  # IPython's own Magics has put itself there
-    shell.input_transformers_cleanup.remove(magics.skip_comments)
+    shell.input_transformers_cleanup.remove(magics.find_magic)
     shell.input_transformers_post.remove(magics.await_in_cell)
     shell.events.unregister("pre_run_cell", magics.cell_begins)
     shell.events.unregister("post_run_cell", magics.cell_ends)

@@ -334,10 +334,14 @@ def test_options_go_on_behind_a_backslash(kernel: Kernel, simulator: Simulator) 
 
 
 def test_comments_may_stand_above_the_magic(kernel: Kernel, simulator: Simulator) -> None:
-    """They are no part of the prompt, which keeps its own; code there is an error, as above any cell magic."""
+    """They are no part of the prompt, which keeps its own; of code there it is said where it belongs."""
     assert kernel.run(f"# draft\n\n# 2\n%%imagegen {_LOW}\n# a red house\nin the snow").status == "ok"
     assert [post.body["prompt"] for post in simulator.posts] == ["# a red house\nin the snow"]
-    assert kernel.run(f"# draft\nx = 1\n%%imagegen {_LOW}\nA red house").status == "error"
+    for above in ("x = 1", "%load_ext gradient_notebook", "def f():\n    return 1\n"):
+        below = kernel.run(f"# draft\n{above}\n%%imagegen {_LOW}\nA red house")
+        _short(below)
+        assert "%%imagegen begins its cell" in below.said
+    assert kernel.run('text = """\n%%imagegen\n"""').status == "ok"
     assert kernel.run("# no magic\nx = 1\n# %%imagegen\n").status == "ok"
 
 
