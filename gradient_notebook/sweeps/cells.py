@@ -50,6 +50,9 @@ class Cells(Sequence[Cell]):
     def _part(self, cells: Sequence[Cell]) -> Cells:
         return Cells(cells, self._axes, self._whole)
 
+    def __getstate__(self) -> Any:
+        raise TypeError("A sweep and its parts belong to this process. Pickle list(...) of them: cells go anywhere.")
+
     def __len__(self) -> int:
         return len(self._cells)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -45,6 +46,16 @@ def test_a_row_is_an_image_or_a_cell_without_one(misbehaving: Any) -> None:
     assert (done["seconds"] >= 0).all()
     assert "image" not in frame
     assert [image and image.size for image in study.to_frame(images=True)["image"]].count((1024, 1024)) == 3
+
+
+def test_cells_go_to_other_processes_and_sweeps_say_so(configured: Simulator) -> None:
+    """Without connection and key: what was made is all that a cell knows."""
+    study = sweep("A {{animal}}", animal=["fox", "owl"], quality="low", size="1024x1024").result()
+    there = pickle.loads(pickle.dumps(list(study[:1])))
+    assert [(cell.outcome, cell.prompt, cell.bytes) for cell in there] == [("done", "A fox", study[0].bytes)]
+    for whole in (study, study[:1]):
+        with pytest.raises(TypeError, match=r"Pickle list\(...\) of them"):
+            pickle.dumps(whole)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
