@@ -26,6 +26,15 @@ test("A picture that was missed is asked for, once", () => {
   assert.deepEqual(channel.sent, [{ type: "picture", key: "1.0.0" }]);
 });
 
+test("A picture that was let go is asked for again", () => {
+  const { channel, made } = pictures();
+  made.url("1.0.0");
+  channel.receive({ type: "picture", key: "1.0.0", mime: "image/webp" }, [1]);
+  made.keepOnly([]);
+  assert.equal(made.url("1.0.0"), "");
+  assert.equal(channel.sent.length, 2);
+});
+
 test("A picture that comes again keeps its address, and nobody is told", () => {
   const { channel, made } = pictures("1.0.0");
   const url = made.url("1.0.0");

@@ -5,6 +5,8 @@
 
 import { make } from "./dom.mjs";
 
+const DECODING_MS = 1000;
+
 /** The pictures of one model, by key, for all its views. They come as messages; what was missed is asked for. */
 export class Pictures {
   /** @type {Map<string, string>} */
@@ -24,6 +26,7 @@ export class Pictures {
     if (message.type !== "picture" || this.urls.has(message.key)) return;
     const picture = new Blob(buffers.slice(0, 1), { type: message.mime });
     this.urls.set(message.key, URL.createObjectURL(picture));
+    this.asked.delete(message.key); // once it has been let go, it can be asked for again
     this.changed.dispatchEvent(new Event("picture"));
   };
 
@@ -100,7 +103,9 @@ export class Place {
     this.root.dataset.loading = "true";
     const next = new Image();
     next.src = url;
-    await next.decode().catch(() => undefined);
+    // In a window that draws nothing, decoding may never end: the picture is shown then as the browser gets to it.
+    const late = new Promise((done) => setTimeout(done, DECODING_MS));
+    await Promise.race([next.decode().catch(() => undefined), late]);
     if (this.wanted !== url) return; // a newer one came meanwhile
     this.root.dataset.loading = "false";
     this.image.src = url;
