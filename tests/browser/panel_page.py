@@ -141,7 +141,8 @@ class PanelPage:
         return [received.body["prompt"] for received in self.simulator.posts]
 
     def source(self) -> str:
-        """Return the address of the picture in view."""
+        """Return the address of the picture in view, once none is on its way."""
+        self.stage.locator(".gradient-grid [data-loading=true]").wait_for(state="detached")
         return self.picture.get_attribute("src") or ""
 
 

@@ -84,7 +84,7 @@ def test_a_cell_shows_the_card_and_then_an_image(opened: Callable[..., Notebook]
 
     notebook.run(4)
     expect(notebook.output(4).locator(".gradient-entry img")).to_be_visible()
-    expect(notebook.output(4).get_by_alt_text("an otter")).to_be_hidden()  # behind it
+    expect(notebook.output(4).locator("img[alt='an otter'][src^='data:']")).to_be_hidden()  # behind it
 
 
 def test_the_panels_picture_stands_once(opened: Callable[..., Notebook], tmp_path: Path) -> None:
