@@ -34,7 +34,9 @@ def test_the_scrubber_shows_the_partial_images(panel: Panels) -> None:
     """Each step back shows another picture; the end is the final image again."""
     seen = panel()
     seen.make("a hill")
-    expect(seen.stage).to_contain_text("record")  # a job is done before its last picture is here, and this comes with it
+    expect(seen.stage).to_contain_text(
+        "record"
+    )  # a job is done before its last picture is here, and this comes with it
     expect(seen.position).to_have_text("final")
     sources = [seen.source()]
     scrubber = seen.stage.get_by_label("Partial images of this image")
