@@ -208,7 +208,8 @@ class ImageGenMagics(Magics):
         if _CELL.match("".join(lines[first : first + 1])):
             return lines[first:]
         below = next((at for at, line in enumerate(lines) if _CELL.match(line)), 0)
-        if below and _is_code(lines[:below]):
+        is_of_another = "".join(lines[first : first + 1]).startswith("%%")  # as of `%%time`, which takes it for its own
+        if below and not is_of_another and _is_code(lines[:below]):
             raise InvalidRequestError("%%imagegen begins its cell", "Put the code above it into a cell of its own.")
         return lines
 
