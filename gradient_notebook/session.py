@@ -157,8 +157,7 @@ class Session:
             setattr(self, name, SHOWN_DEFAULTS.get(name))
 
     def __repr__(self) -> str:
-        new = {name: SHOWN_DEFAULTS.get(name) if name in DEFAULTS else one.default for name, one in FIELDS.items()}
-        changed = [f"{name}={value!r}" for name, value in self.values().items() if value != new[name]]
+        changed = [f"{name}={value!r}" for name, value in self.values().items() if value != default_of(name)]
         return f"<Session: {', '.join(changed) or 'all settings'}{'; all others' if changed else ''} as by default>"
 
     def __getattr__(self, name: str) -> Any:
@@ -231,7 +230,7 @@ class Session:
         """Set every field to what it is in a new process."""
         fresh: dict[str, Any] = {}
         for name, parameter in FIELDS.items():
-            fresh[name] = SHOWN_DEFAULTS.get(name) if name in DEFAULTS else parameter.default
+            fresh[name] = default_of(name)
             variable = PREFIX + name.upper()
             if not (text := os.environ.get(variable)):
                 continue
@@ -327,6 +326,11 @@ class Session:
         if not self.__dict__["prices"]:
             return "no prices are set"
         return "" if self.price_of(model) else f"the prices that are set have none for {model}"
+
+
+def default_of(name: str) -> Any:
+    """Return what a field is in a new process, where the environment says nothing of it."""
+    return SHOWN_DEFAULTS.get(name) if name in DEFAULTS else FIELDS[name].default
 
 
 MAX_COST = Parameter(

@@ -11,16 +11,16 @@ from traitlets.config import Configurable
 from ..api.errors import InvalidSettingsError
 from ..api.parameter import Parameter
 from ..connect import replay_notice
-from ..session import DEFAULTS, FIELDS, SHOWN_DEFAULTS, session
+from ..session import FIELDS, default_of, session
 
 
 class Setting(AnyTrait):  # type: ignore[type-arg, unused-ignore]
     """A field of the session, checked by the session itself."""
 
     def __init__(self, parameter: Parameter) -> None:
-        name = parameter.name
-        in_a_new_process = SHOWN_DEFAULTS.get(name) if name in DEFAULTS else parameter.default
-        super().__init__(in_a_new_process, allow_none=True, help=f"{parameter.help} Allowed: {parameter.expected}.")
+        super().__init__(
+            default_of(parameter.name), allow_none=True, help=f"{parameter.help} Allowed: {parameter.expected}."
+        )
 
     def default(self, obj: Any = None) -> Any:  # noqa: ARG002 - traitlets' signature
         """Return what holds at this moment: it may come from the environment, or from `configure`."""
